@@ -1,0 +1,93 @@
+"""What can be delineated: names, values, colours, and whether the objects are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["stuff", "thing", "ignore"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """One thing to delineate.
+
+    kind: "thing" is counted one by one (a polyp), "stuff" is not (the liver), "ignore" marks pixels
+        that are neither learnt from nor judged.
+    colour: "#rrggbb", for overlays and palettes.
+    code: DICOM coded term, "scheme:value:meaning", for export to SEG.
+    """
+
+    name: str
+    value: int
+    kind: Kind = "stuff"
+    colour: str = "#e4572e"
+    code: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.value <= 65535:
+            raise ValueError(
+                f"label {self.name!r} has value {self.value}; expected 1 to 65535 (0 is background)."
+            )
+        digits = self.colour.removeprefix("#")
+        if len(digits) != 6 or any(c not in "0123456789abcdefABCDEF" for c in digits):
+            raise ValueError(f"label {self.name!r} has colour {self.colour!r}; expected '#rrggbb'.")
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """The colour as three bytes."""
+        digits = self.colour.removeprefix("#")
+        return int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The labels of one problem, in order; background is 0 and has no label.
+
+    Iterating gives the labels that are found and judged, that is all but the kind "ignore".
+
+    >>> labels = LabelSet((Label("liver", 1), Label("tumour", 2, "thing")))
+    >>> [label.name for label in labels], labels["tumour"].value
+    (['liver', 'tumour'], 2)
+    """
+
+    labels: tuple[Label, ...]
+
+    def __post_init__(self) -> None:
+        for what in ("name", "value"):
+            seen = [getattr(label, what) for label in self.labels]
+            twice = sorted({str(s) for s in seen if seen.count(s) > 1})
+            if twice:
+                raise ValueError(f"two labels share the {what} {twice[0]}; each must be unique.")
+        if not list(self):
+            raise ValueError(
+                "no label to find was given; at least one of kind stuff or thing is needed."
+            )
+
+    def __iter__(self) -> Iterator[Label]:
+        return (label for label in self.labels if label.kind != "ignore")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, name: str) -> Label:
+        for label in self.labels:
+            if label.name == name:
+                return label
+        raise KeyError(f"no label {name!r}; there are {', '.join(self.names)}.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the labels that are found and judged."""
+        return tuple(label.name for label in self)
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Values of the labels that are found and judged."""
+        return tuple(label.value for label in self)
+
+    @property
+    def ignored(self) -> tuple[int, ...]:
+        """Values that mark pixels to leave out."""
+        return tuple(label.value for label in self.labels if label.kind == "ignore")

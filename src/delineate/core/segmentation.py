@@ -1,0 +1,73 @@
+"""What is where: truth and prediction alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from delineate.core.geometry import Geometry
+from delineate.core.labels import LabelSet
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One object: its label, a score in [0, 1], and a boolean mask cut to its box.
+
+    `start` is the index of the mask's first sample in the whole grid. Instances may overlap.
+    """
+
+    label: str
+    score: float
+    mask: np.ndarray
+    start: tuple[int, ...]
+
+    @property
+    def box(self) -> tuple[slice, ...]:
+        """Where the mask lies in the whole grid."""
+        return tuple(slice(s, s + n) for s, n in zip(self.start, self.mask.shape, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A label map on a grid, with what else is known of it.
+
+    classes: (*spatial), unsigned integers; 0 is background, the rest are values of `labels`.
+    instances: objects one by one, where they are known.
+    scores: image-level scores by name ("presence of polyp": 0.93).
+    probabilities: (1 + label, *spatial) float32, background first, then `labels` in order; kept only when asked.
+    """
+
+    classes: np.ndarray
+    labels: LabelSet
+    geometry: Geometry
+    instances: tuple[Instance, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    probabilities: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.classes.shape != self.geometry.shape:
+            raise ValueError(
+                f"label map has shape {self.classes.shape}, its geometry {self.geometry.shape}."
+            )
+        if self.classes.dtype.kind not in "ub":
+            raise ValueError(f"label map is {self.classes.dtype}; expected unsigned integers.")
+        expected = (1 + len(self.labels), *self.classes.shape)
+        if self.probabilities is not None and self.probabilities.shape != expected:
+            raise ValueError(
+                f"probabilities have shape {self.probabilities.shape}; expected {expected}."
+            )
+
+    def mask(self, name: str) -> np.ndarray:
+        """Where `name` is: boolean, (*spatial)."""
+        return np.asarray(self.classes == self.labels[name].value)
+
+    @property
+    def valid(self) -> np.ndarray | None:
+        """Where the label map may be learnt from and judged: boolean, or None if that is everywhere."""
+        ignored = self.labels.ignored
+        if not ignored:
+            return None
+        found = np.isin(self.classes, ignored)
+        return None if not found.any() else ~found

@@ -1,0 +1,327 @@
+"""A recipe: everything that decides a result, in one YAML file, checked before anything runs."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from delineate.core.labels import Label, LabelSet
+from delineate.resolve import Call, RecipeError, bind, nearest
+
+Place = tuple[str | int, ...]
+
+SECTIONS = (
+    "data", "labels", "task", "prepare", "augment", "model", "loss", "optimizer", "schedule",
+    "trainer", "predict", "refine", "metrics", "seed",
+)  # fmt: skip
+DEFAULTS: dict[str, Any] = {
+    "task": "semantic",
+    "prepare": [],
+    "augment": [],
+    "optimizer": "adamw",
+    "schedule": "constant",
+    "trainer": {},
+    "predict": {},
+    "refine": [],
+    "metrics": ["dice", "iou"],
+    "seed": 0,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe, read and taken apart; `tree` is what was written, and what is saved.
+
+    Attributes:
+        name: the file's name without its ending; runs are filed under it.
+        folder: where the recipe lies; relative split files are looked for there first.
+        loss: the terms of a weighted sum; each may carry an argument `weight`.
+    """
+
+    name: str
+    folder: Path
+    tree: Mapping[str, Any]
+    data: Call
+    labels: LabelSet
+    task: Call
+    prepare: tuple[Call, ...]
+    augment: tuple[Call, ...]
+    model: Call
+    loss: tuple[Call, ...]
+    optimizer: Call
+    schedule: Call
+    trainer: Call
+    predict: Call
+    refine: tuple[Call, ...]
+    metrics: tuple[Call, ...]
+    seed: int
+
+    def save(self, path: Path) -> None:
+        """Write the recipe as it was run: overrides in place, variables of the environment left by name."""
+        path.write_text(yaml.safe_dump(dict(self.tree), sort_keys=False, allow_unicode=True))
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: a YAML file. `${NAME}` and `${NAME:-default}` in its texts stand for variables of the environment.
+        overrides: "section.name.argument=value", as `--set` takes them.
+
+    Raises:
+        RecipeError: not YAML, an unknown or missing section, or an override that fits nothing;
+            with the line and what was expected.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such recipe. `delineate list recipes` shows those at hand.")
+    tree, lines = _read(path)
+    for text in overrides:
+        _override(tree, text)
+
+    def where(*place: str | int) -> str:
+        for cut in range(len(place), -1, -1):
+            if place[:cut] in lines:
+                return f"{path}:{lines[place[:cut]]}"
+        return str(path)
+
+    for key in tree:
+        if key not in SECTIONS:
+            raise RecipeError(
+                f"{where(key)}: unknown section {key!r}{nearest(str(key), SECTIONS)}. "
+                f"A recipe has: {', '.join(SECTIONS)}."
+            )
+    for key in ("data", "labels", "model", "loss"):
+        if tree.get(key) is None:
+            raise RecipeError(f"{where()}: the section {key!r} is missing.")
+    full = _expanded({**DEFAULTS, **{k: v for k, v in tree.items() if v is not None}})
+
+    def one(section: str) -> Call:
+        return _call(full[section], where(section), section)
+
+    def many(section: str) -> tuple[Call, ...]:
+        items = full[section] if isinstance(full[section], list) else [full[section]]
+        return tuple(_call(item, where(section, i), section) for i, item in enumerate(items))
+
+    def options(section: str) -> Call:
+        if not isinstance(full[section], dict):
+            raise RecipeError(
+                f"{where(section)}: {section} is {full[section]!r}; expected key: value."
+            )
+        return Call(section, full[section], where(section))
+
+    if not isinstance(full["seed"], int) or isinstance(full["seed"], bool):
+        raise RecipeError(f"{where('seed')}: seed is {full['seed']!r}; expected a whole number.")
+    return Recipe(
+        name=path.stem,
+        folder=path.resolve().parent,
+        tree=tree,
+        data=one("data"),
+        labels=_labels(full["labels"], where),
+        task=one("task"),
+        prepare=many("prepare"),
+        augment=many("augment"),
+        model=one("model"),
+        loss=many("loss"),
+        optimizer=one("optimizer"),
+        schedule=one("schedule"),
+        trainer=options("trainer"),
+        predict=options("predict"),
+        refine=many("refine"),
+        metrics=many("metrics"),
+        seed=full["seed"],
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise RecipeError(
+            f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}."
+        ) from error
+    if not isinstance(tree, dict) or node is None:
+        raise RecipeError(
+            f"{path}: expected sections like 'data: ...', found {type(tree).__name__}."
+        )
+    lines: dict[Place, int] = {}
+    _note_lines(node, (), lines, path)
+    return tree, lines
+
+
+def _note_lines(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) -> None:
+    lines[place] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*place, key.value)
+            if here in lines:  # YAML would silently keep the last one
+                raise RecipeError(
+                    f"{path}:{key.start_mark.line + 1}: {key.value!r} is written twice."
+                )
+            _note_lines(value, here, lines, path)
+            lines[here] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            _note_lines(value, (*place, i), lines, path)
+
+
+def _call(item: Any, where: str, section: str) -> Call:
+    """`name`, `{name: null}` or `{name: {argument: value}}` -> Call."""
+    if isinstance(item, str):
+        return Call(item, {}, where)
+    if isinstance(item, Mapping) and len(item) == 1:
+        (name, args), *_ = item.items()
+        if isinstance(name, str) and (args is None or isinstance(args, Mapping)):
+            return Call(name, dict(args or {}), where)
+        if isinstance(name, str) and not isinstance(args, Mapping):
+            return Call(name, {_first_argument(section, name, where): args}, where)
+    raise RecipeError(
+        f"{where}: {section} is {item!r}; expected a name, or {{name: {{argument: value}}}}."
+    )
+
+
+def _first_argument(section: str, name: str, where: str) -> str:
+    """`{standardize: imagenet}` gives the one argument that needs no name: the first of the function."""
+    import inspect
+
+    from delineate.resolve import CATALOGUES, resolve
+
+    catalogue = {"model": "models", "loss": "losses", "optimizer": "optimizers", "schedule": "schedules",
+                 "task": "tasks"}.get(section, section)  # fmt: skip
+    if catalogue not in CATALOGUES:
+        raise RecipeError(f"{where}: {section}: {name} needs its arguments by name.")
+    try:
+        parameters = list(inspect.signature(resolve(catalogue, name)).parameters)
+    except LookupError as error:
+        raise RecipeError(f"{where}: {error.args[0]}") from error
+    if not parameters:
+        raise RecipeError(f"{where}: {name} takes no argument.")
+    return parameters[0]
+
+
+def _labels(tree: Any, where: Any) -> LabelSet:
+    if not isinstance(tree, Mapping):
+        raise RecipeError(
+            f"{where('labels')}: labels is {tree!r}; expected name: {{value: 1, ...}}."
+        )
+    found = []
+    for name, fields in tree.items():
+        fields = {"value": fields} if isinstance(fields, int) else fields
+        call = Call(f"label {name!r}", fields or {}, where("labels", name))
+        args = bind(Label, Call(call.name, call.args, call.where), given={"name"})
+        try:
+            found.append(Label(name=str(name), **args))
+        except ValueError as error:
+            raise call.fail(str(error)) from error
+    try:
+        return LabelSet(tuple(found))
+    except ValueError as error:
+        raise RecipeError(f"{where('labels')}: {error}") from error
+
+
+def _override(tree: dict[str, Any], text: str) -> None:
+    """Write `a.b.c=value` into the tree; a step of a list is named by its name or its number."""
+    path, sign, value = text.partition("=")
+    if not sign or not path:
+        raise RecipeError(f"--set {text}: expected section.name.argument=value.")
+    *above, last = path.split(".")
+    if (above or [last])[0] not in SECTIONS:
+        raise RecipeError(
+            f"--set {text}: no section {path.split('.')[0]!r}{nearest(path.split('.')[0], SECTIONS)}."
+        )
+    here: Any = tree
+    for depth, key in enumerate(above):
+        inner = _step(here, key, text)
+        if isinstance(inner, str) or inner is None:  # `loss: focal` and loss.focal.gamma=3
+            inner = {inner: {}} if isinstance(inner, str) else {}
+            _put(here, key, inner, text)
+        elif not isinstance(inner, dict | list):
+            raise RecipeError(
+                f"--set {text}: {'.'.join(above[: depth + 1])} is {inner!r}, which has no parts."
+            )
+        here = inner
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {text}: {value!r} is not a YAML value.") from error
+    _put(here, last, parsed, text)
+
+
+def _step(here: Any, key: str, text: str) -> Any:
+    if isinstance(here, dict):
+        if key not in here and here is not None:
+            here[key] = copy.deepcopy(DEFAULTS.get(key, {}))
+        return here[key]
+    return here[_index(here, key, text)] if key.isdigit() else _named(here, key, text)
+
+
+def _named(items: list[Any], key: str, text: str) -> Any:
+    i = _index(items, key, text)
+    if isinstance(items[i], str):
+        items[i] = {key: {}}
+    items[i][key] = items[i][key] or {}
+    return items[i][key]
+
+
+def _put(here: Any, key: str, value: Any, text: str) -> None:
+    if isinstance(here, dict):
+        here[key] = value
+    else:
+        i = _index(here, key, text)
+        here[i] = value if key.isdigit() else {key: value}
+
+
+def _index(items: list[Any], key: str, text: str) -> int:
+    names = [next(iter(item), "") if isinstance(item, dict) else str(item) for item in items]
+    if key.isdigit() and int(key) < len(items):
+        return int(key)
+    if names.count(key) != 1:
+        raise RecipeError(
+            f"--set {text}: {key!r} fits {names.count(key)} of the steps {', '.join(names)}."
+        )
+    return names.index(key)
+
+
+def _expanded(tree: Any) -> Any:
+    """The tree with `${NAME}` and `${NAME:-default}` replaced from the environment."""
+    if isinstance(tree, str):
+        return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", _variable, tree)
+    if isinstance(tree, Mapping):
+        return {key: _expanded(value) for key, value in tree.items()}
+    return [_expanded(item) for item in tree] if isinstance(tree, list) else tree
+
+
+def _variable(match: re.Match[str]) -> str:
+    name, default = match.groups()
+    found = os.environ.get(name, default)
+    if found is None:
+        raise RecipeError(f"the recipe uses ${{{name}}}, but the variable {name} is not set.")
+    return found
+
+
+def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call, set[str]]]:
+    """Every call of a recipe with its catalogue and the arguments that the program gives."""
+    yield "data", recipe.data, {"labels", "folder", "seed"}
+    yield "tasks", recipe.task, {"labels"}
+    yield from (("prepare", call, set()) for call in recipe.prepare)
+    yield from (("augment", call, set()) for call in recipe.augment)
+    yield "models", recipe.model, {"channels", "classes", "ndim"}
+    yield from (("losses", _weightless(call), set()) for call in recipe.loss)
+    yield "optimizers", recipe.optimizer, {"params"}
+    yield "schedules", recipe.schedule, {"progress"}
+    yield from (("refine", call, set()) for call in recipe.refine)
+    yield from (("metrics", call, {"found", "truth"}) for call in recipe.metrics)
+
+
+def _weightless(call: Call) -> Call:
+    return Call(call.name, {k: v for k, v in call.args.items() if k != "weight"}, call.where)
