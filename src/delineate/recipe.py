@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from delineate.core.labels import Label, LabelSet
-from delineate.resolve import Call, RecipeError, bind, nearest
+from delineate.resolve import FIRST, Call, RecipeError, bind, nearest
 
 Place = tuple[str | int, ...]
 
@@ -21,6 +21,7 @@ SECTIONS = (
     "data", "labels", "task", "prepare", "augment", "model", "loss", "optimizer", "schedule",
     "trainer", "predict", "refine", "metrics", "seed",
 )  # fmt: skip
+ONE_CALL = ("data", "task", "model", "optimizer", "schedule")
 DEFAULTS: dict[str, Any] = {
     "task": "semantic",
     "prepare": [],
@@ -176,7 +177,7 @@ def _note_lines(node: yaml.Node, place: Place, lines: dict[Place, int], path: Pa
 
 
 def _call(item: Any, where: str, section: str) -> Call:
-    """`name`, `{name: null}` or `{name: {argument: value}}` -> Call."""
+    """`name`, `{name: value of the first argument}` or `{name: {argument: value}}` -> Call."""
     if isinstance(item, str):
         return Call(item, {}, where)
     if isinstance(item, Mapping) and len(item) == 1:
@@ -184,29 +185,10 @@ def _call(item: Any, where: str, section: str) -> Call:
         if isinstance(name, str) and (args is None or isinstance(args, Mapping)):
             return Call(name, dict(args or {}), where)
         if isinstance(name, str) and not isinstance(args, Mapping):
-            return Call(name, {_first_argument(section, name, where): args}, where)
+            return Call(name, {FIRST: args}, where)
     raise RecipeError(
         f"{where}: {section} is {item!r}; expected a name, or {{name: {{argument: value}}}}."
     )
-
-
-def _first_argument(section: str, name: str, where: str) -> str:
-    """`{standardize: imagenet}` gives the one argument that needs no name: the first of the function."""
-    import inspect
-
-    from delineate.resolve import CATALOGUES, resolve
-
-    catalogue = {"model": "models", "loss": "losses", "optimizer": "optimizers", "schedule": "schedules",
-                 "task": "tasks"}.get(section, section)  # fmt: skip
-    if catalogue not in CATALOGUES:
-        raise RecipeError(f"{where}: {section}: {name} needs its arguments by name.")
-    try:
-        parameters = list(inspect.signature(resolve(catalogue, name)).parameters)
-    except LookupError as error:
-        raise RecipeError(f"{where}: {error.args[0]}") from error
-    if not parameters:
-        raise RecipeError(f"{where}: {name} takes no argument.")
-    return parameters[0]
 
 
 def _labels(tree: Any, where: Any) -> LabelSet:
@@ -241,6 +223,8 @@ def _override(tree: dict[str, Any], text: str) -> None:
         )
     here: Any = tree
     for depth, key in enumerate(above):
+        if depth == 1 and above[0] in ONE_CALL and isinstance(here, dict) and key not in here:
+            here.clear()  # another optimiser takes the place of the one there
         inner = _step(here, key, text)
         if isinstance(inner, str) or inner is None:  # `loss: focal` and loss.focal.gamma=3
             inner = {inner: {}} if isinstance(inner, str) else {}

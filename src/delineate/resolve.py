@@ -33,6 +33,10 @@ CATALOGUES = {
 """Each kind of thing that a recipe can name, and where it lives: a folder, or one file of small functions."""
 
 
+FIRST = ""
+"""Stands for a function's first argument where a recipe gives it without a name: `{standardize: imagenet}`."""
+
+
 class RecipeError(ValueError):
     """A recipe that cannot be run as it is written; the message says where, and what to write instead."""
 
@@ -122,6 +126,10 @@ def bind(function: Callable[..., Any], call: Call, given: Iterable[str] = ()) ->
         hints = {}
     bound = {}
     for name, value in call.args.items():
+        if name == FIRST:
+            if not known:
+                raise call.fail(f"{call.name} takes no argument, but {value!r} is given.")
+            name = known[0]
         if name not in known and not (open_ended and name not in given):
             raise call.fail(
                 f"{call.name} takes no argument {name!r}{nearest(name, known)}. "

@@ -1,0 +1,181 @@
+"""The verbs on the command line. Heavy imports stay inside the verbs: --help must not wait for torch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from delineate import __version__
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; what a caller did wrong becomes one line and exit status 2."""
+    options = _parser().parse_args(words)
+    try:
+        return int(options.verb(options) or 0)
+    except KeyboardInterrupt:
+        print("delineate: broken off.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of `delineate list | head` has gone
+        sys.stderr.close()
+        return 1
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        if options.debug:
+            raise
+        print(f"delineate: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}."
+    return str(error) or type(error).__name__
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="delineate",
+        description="Delineates organs, lesions and polyps in medical images. Not a medical device.",
+    )
+    parser.add_argument("--version", action="version", version=f"delineate {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    verb = _verb(verbs, "demo", _demo, "train, evaluate, report and predict on made-up polyps")
+    verb.add_argument("-o", "--out", default="outputs/demo", help="folder to write to")
+
+    verb = _verb(verbs, "check", _check, "look at a recipe and its data before anything is trained")
+    _recipe(verb)
+
+    verb = _verb(verbs, "train", _train, "train a recipe, then judge and report the result")
+    _recipe(verb, optional=True)
+    verb.add_argument("-o", "--run", help="folder of the run; outputs/RECIPE/TIME if left out")
+    verb.add_argument("--resume", metavar="RUN", help="go on with a run that was broken off")
+
+    verb = _verb(verbs, "evaluate", _evaluate, "judge a run on its test cases, with a report")
+    verb.add_argument("run", help="folder that train left behind")
+    verb.add_argument("--split", help="cases to judge on: test, val or train")
+    _device(verb)
+
+    verb = _verb(verbs, "predict", _predict, "write a mask for every image")
+    verb.add_argument("bundle", help="folder of a run or a bundle")
+    verb.add_argument("inputs", nargs="+", help="images, folders or globs")
+    verb.add_argument("-o", "--out", required=True, help="folder to write to")
+    verb.add_argument("--probabilities", action="store_true", help="also write probabilities")
+    verb.add_argument("--no-overlays", action="store_true", help="write no overlays")
+    verb.add_argument("--window", metavar="N,N", type=_numbers, help="sliding windows of this size")
+    verb.add_argument("--flips", metavar="A,B", type=_numbers, help="average flips of these axes")
+    _device(verb)
+
+    verb = _verb(verbs, "list", _list, "names a recipe can use, with their arguments")
+    verb.add_argument("what", nargs="?", help="models, losses, metrics, ..., recipes")
+    verb.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: object,
+          summary: str) -> argparse.ArgumentParser:  # fmt: skip
+    verb = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    verb.set_defaults(verb=run)
+    return verb
+
+
+def _recipe(verb: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    verb.add_argument("recipe", nargs="?" if optional else None, help="a YAML file")
+    verb.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME.ARGUMENT=VALUE",
+        help="change the recipe, as in optimizer.adamw.lr=3e-4; may be given again",
+    )
+
+
+def _device(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 256,256") from None
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from delineate.verbs.demo import demo
+
+    demo(options.out)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from delineate.verbs.check import check
+
+    findings = check(options.recipe, overrides=options.overrides)
+    print("\n".join(findings.lines))
+    for problem in findings.problems:
+        print(f"problem  {problem}", file=sys.stderr)
+    return 2 if findings.problems else 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    from delineate.verbs.train import train
+
+    run = train(options.recipe, overrides=options.overrides, run=options.run, resume=options.resume)
+    _say_scores(str(run))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from delineate.verbs.evaluate import evaluate
+
+    evaluate(options.run, split=options.split, device=options.device)
+    _say_scores(options.run)
+
+
+def _say_scores(run: str) -> None:
+    from delineate.verbs.evaluate import summary
+
+    print(summary(run))
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from delineate.verbs.predict import predict
+
+    failures = predict(
+        options.bundle,
+        options.inputs,
+        options.out,
+        device=options.device,
+        probabilities=options.probabilities,
+        overlays=not options.no_overlays,
+        window=options.window,
+        flips=options.flips,
+    )
+    if failures:
+        print(f"delineate: {len(failures)} of the images could not be predicted.", file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _list(options: argparse.Namespace) -> None:
+    import json
+
+    from delineate.resolve import CATALOGUES
+    from delineate.verbs.list_names import as_mapping, list_names
+
+    if options.what is None:
+        print("\n".join([*CATALOGUES, "recipes"]))
+        return
+    entries = list_names(options.what)
+    if options.json:
+        print(json.dumps(as_mapping(entries), indent=2))
+        return
+    for entry in entries:
+        print(f"{entry.name}({entry.arguments})" if entry.arguments else entry.name)
+        print(f"    {entry.summary}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

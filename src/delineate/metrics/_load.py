@@ -1,0 +1,33 @@
+"""The metrics a recipe names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from delineate.core import Segmentation
+from delineate.resolve import Call, check, resolve
+
+Metric = Callable[[Segmentation, Segmentation], dict[str, float]]
+"""found, truth -> a number per label, or one for the image under "all"."""
+
+
+def load_metrics(calls: Iterable[Call]) -> dict[str, Metric]:
+    """The metrics of these calls by name, in order; one named twice carries its arguments in its name.
+
+    Raises:
+        RecipeError: as `resolve.check`; or the same metric with the same arguments twice.
+    """
+    calls = list(calls)
+    times = Counter(call.name for call in calls)
+    metrics: dict[str, Metric] = {}
+    for call in calls:
+        args = check("metrics", call, given={"found", "truth"})
+        name = call.name.partition(":")[2] or call.name
+        if times[call.name] > 1 and args:
+            name += "(" + ", ".join(f"{k}={v}" for k, v in args.items()) + ")"
+        if name in metrics:
+            raise call.fail(f"the metric {name} is named twice; once is enough.")
+        metrics[name] = partial(resolve("metrics", call.name), **args)
+    return metrics

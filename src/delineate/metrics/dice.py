@@ -1,0 +1,10 @@
+"""Dice similarity coefficient."""
+
+from delineate.core import Segmentation
+from delineate.metrics._counts import counts
+
+
+def dice(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Dice of hard labels: 2 TP / (2 TP + FP + FN), per label (Dice, Ecology 1945)."""
+    n = counts(found, truth)
+    return n.ratio(2 * n.tp, 2 * n.tp + n.fp + n.fn)

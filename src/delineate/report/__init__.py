@@ -1,0 +1,7 @@
+"""A table and its cases -> one HTML file that needs nothing else, and the pictures in it."""
+
+from delineate.report.overlay import overlay
+from delineate.report.pick_gallery import pick_gallery
+from delineate.report.write_report import write_report
+
+__all__ = ["overlay", "pick_gallery", "write_report"]

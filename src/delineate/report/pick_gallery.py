@@ -1,0 +1,33 @@
+"""Which cases to look at."""
+
+from __future__ import annotations
+
+import math
+
+from delineate.table import Table
+
+
+def pick_gallery(
+    table: Table, metric: str, label: str | None = None, count: int = 6
+) -> dict[str, list[str]]:
+    """Ids of the worst, median and best cases, each case once, from low to high score.
+
+    A case with several labels is placed by the mean over those that have a score in it, or by `label` alone.
+    Cases without any score are not shown; of few cases, each kind gets a third.
+    """
+    places: dict[str, list[float]] = {}
+    for row in table.rows:
+        score = row.scores.get(metric, math.nan)
+        if label in (None, row.label) and score == score:
+            places.setdefault(row.case, []).append(score)
+    ranked = sorted(places, key=lambda case: math.fsum(places[case]) / len(places[case]))
+    n = len(ranked)
+    worst = min(count, math.ceil(n / 3))
+    best = min(count, (n + 1) // 3)
+    median = min(count, n - worst - best)
+    middle = min(max((n - median) // 2, worst), n - best - median)
+    return {
+        "worst": ranked[:worst],
+        "median": ranked[middle : middle + median],
+        "best": ranked[n - best :],
+    }

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
+from delineate.evaluate import evaluate
+from delineate.metrics import load_metrics
+from delineate.resolve import Call
+
+LABELS = LabelSet((Label("polyp", 1), Label("instrument", 2)))
+METRICS = load_metrics([Call("dice"), Call("pixel_accuracy")])
+
+
+def segmentation(classes, geometry=None):
+    classes = np.array(classes, np.uint8)
+    return Segmentation(classes, LABELS, geometry or Geometry.in_pixels(classes.shape))
+
+
+def case(name, truth, group="p"):
+    shape = (2, 3) if truth is None else truth.classes.shape
+    image = Image(np.zeros((3, *shape), np.uint8), Geometry.in_pixels(shape))
+    return Case(name, group, lambda: image, None if truth is None else lambda: truth)
+
+
+def test_one_row_per_case_and_label_and_one_for_the_image():
+    truths = [segmentation([[1, 1, 0], [0, 0, 0]]), segmentation([[0, 0, 0], [0, 2, 2]])]
+    found = segmentation([[1, 0, 0], [1, 0, 0]])
+    table = evaluate(
+        lambda _: found,
+        [case("a", truths[0], "p"), case("b", truths[1], "q")],
+        METRICS,
+        split="val",
+        progress=False,
+    )
+    assert (table.split, table.metrics) == ("val", ("dice", "pixel_accuracy"))
+    assert (table.cases, table.groups) == (("a", "b"), ("p", "q"))
+    assert [(row.case, row.label) for row in table.rows] == [
+        (name, label) for name in "ab" for label in ("polyp", "instrument", "all")
+    ]
+    first, _, whole = table.rows[:3]
+    assert (first.tp, first.fp, first.fn, first.tn) == (1, 1, 1, 3)
+    assert (first.found_samples, first.truth_samples, first.unit) == (2, 2, "px²")
+    assert first.scores == {"dice": 0.5}
+    assert whole.scores == {"pixel_accuracy": pytest.approx(4 / 6)}
+    assert whole.tp is None
+    means = table.means()
+    assert means["polyp"] == {"dice": 0.25}  # found where it is not: 0, not left out
+    assert means["instrument"] == {"dice": 0.0}  # neither there nor found in a: left out
+
+
+def test_sizes_are_in_the_unit_of_the_geometry():
+    geometry = Geometry((1, 2, 2), (5.0, 0.5, 0.5), "mm")
+    truth = segmentation([[[1, 1], [1, 0]]], geometry)
+    row = evaluate(lambda _: truth, [case("ct", truth)], METRICS, progress=False).rows[0]
+    assert (row.truth_samples, row.truth_size, row.unit) == (3, 3.75, "mm³")
+
+
+def test_on_case_sees_each_case_once():
+    truth = segmentation([[1, 0, 0], [0, 0, 0]])
+    seen = []
+    cases = [case("a", truth), case("b", truth)]
+    evaluate(
+        lambda _: truth, cases, METRICS, progress=False, on_case=lambda *what: seen.append(what)
+    )
+    assert seen == [(one, truth, truth) for one in cases]
+
+
+def test_progress_is_shown_unless_it_is_not_wanted(capsys):
+    truth = segmentation([[1, 0, 0]])
+    evaluate(lambda _: truth, [case("a", truth)], METRICS, progress=False)
+    assert capsys.readouterr().err == ""
+    evaluate(lambda _: truth, [case("a", truth)], METRICS)
+    assert "evaluate test" in capsys.readouterr().err
+
+
+def test_refuses_before_anything_is_predicted():
+    truth = segmentation([[1, 0, 0]])
+
+    def predictor(_):
+        raise AssertionError("predicted")
+
+    with pytest.raises(ValueError, match="b: has no truth"):
+        evaluate(predictor, [case("a", truth), case("b", None)], METRICS)
+    with pytest.raises(ValueError, match="2 cases have the id 'a'"):
+        evaluate(predictor, [case("a", truth), case("a", truth)], METRICS)
+    with pytest.raises(ValueError, match="'test' has no case"):
+        evaluate(predictor, [], METRICS)
+    with pytest.raises(ValueError, match="no metric"):
+        evaluate(predictor, [case("a", truth)], {})
+
+
+def test_names_the_case_whose_grids_differ():
+    truth = segmentation([[1, 0, 0]])
+    with pytest.raises(ValueError, match=r"^a: found and truth lie on different grids"):
+        evaluate(lambda _: segmentation([[1, 0]]), [case("a", truth)], METRICS, progress=False)
