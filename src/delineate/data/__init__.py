@@ -1,0 +1,23 @@
+"""A folder -> cases, with truth and splits; one layout per file."""
+
+from __future__ import annotations
+
+from delineate.core import Splits
+from delineate.data._files_as_cases import cases_of
+from delineate.data._split_csv import write_split
+from delineate.recipe import Recipe
+from delineate.resolve import build
+
+__all__ = ["cases_of", "load_cases", "write_split"]
+
+
+def load_cases(recipe: Recipe) -> Splits:
+    """The cases of a recipe by the name of their split.
+
+    Raises:
+        RecipeError: data that are not there, do not fit together or cannot be split; with the place.
+    """
+    splits: Splits = build(
+        "data", recipe.data, labels=recipe.labels, folder=recipe.folder, seed=recipe.seed
+    )
+    return splits

@@ -1,0 +1,87 @@
+"""Files, folders and globs -> cases without truth."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from delineate.core import Case
+from delineate.data._stems import is_readable, split_ending
+from delineate.data._words import some
+from delineate.files import image_suffixes, read_image
+
+
+def cases_of(paths: Sequence[str | Path]) -> list[Case]:
+    """A case without truth for each image: files as they are, folders with all below them, and globs.
+
+    The id is the path without ending, below the folder that was given, or the name of a single file; where
+    two would be equal, both keep their ending, and if that does not tell them apart they are numbered.
+    Hidden files are left out, and each file is taken once.
+
+    Raises:
+        ValueError: nothing is there, or nothing that can be read.
+    """
+    found: dict[str, tuple[Path, str]] = {}
+    for path in map(Path, paths):
+        for file, name in _files(path):
+            found.setdefault(os.path.abspath(file), (file, name))
+    if not found:
+        raise ValueError(
+            f"no image in {some(paths)}. Endings that can be read: {' '.join(sorted(image_suffixes()))}."
+        )
+    ids = _unique([name for _, name in found.values()])
+    return [
+        Case(id, id, partial(read_image, file), files=(file,))
+        for id, (file, _) in zip(ids, found.values(), strict=True)
+    ]
+
+
+def _files(path: Path) -> Iterator[tuple[Path, str]]:
+    """Each file that a path stands for, with its name below what was given."""
+    if path.is_file():
+        yield path, path.name
+    elif path.is_dir():
+        yield from _below(path, path.rglob("*"))
+    elif glob.has_magic(str(path)):
+        fixed = Path(*(part for part in _until_magic(path)))
+        for match in sorted(glob.glob(str(path), recursive=True)):
+            if Path(match).is_dir():
+                yield from _below(fixed, Path(match).rglob("*"))
+            else:
+                yield from _below(fixed, [Path(match)])
+    else:
+        raise ValueError(f"{path}: no such file or folder.")
+
+
+def _until_magic(path: Path) -> Iterator[str]:
+    for part in path.parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _below(folder: Path, files: Iterator[Path] | Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    for file in sorted(files):
+        name = file.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts)
+        if not hidden and is_readable(file) and file.is_file():
+            yield file, name.as_posix()
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    short = [split_ending(name)[0] for name in names]
+    counts = Counter(short)
+    wanted = [name if counts[s] > 1 else s for name, s in zip(names, short, strict=True)]
+    taken: set[str] = set()
+    ids = []
+    for name in wanted:
+        id, number = name, 2
+        while id in taken or (id != name and id in wanted):
+            id, number = f"{name}-{number}", number + 1
+        taken.add(id)
+        ids.append(id)
+    return ids

@@ -1,0 +1,92 @@
+"""Files by the stem of their names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from delineate.data._words import some
+from delineate.files import image_suffixes
+
+STEM = "{stem}"
+
+
+def by_stem(root: Path, pattern: str, what: str) -> dict[str, Path]:
+    """The files below `root` that fit a glob, by their stem and sorted by it.
+
+    The stem is the name without its ending (".nii.gz" is one), or what stands at {stem} in the pattern.
+    Letters of the ending fit in either case; hidden files and endings that cannot be read are left out.
+
+    Raises:
+        ValueError: nothing that can be read fits, or two files have one stem.
+    """
+    pattern = PurePosixPath(pattern).as_posix()  # without "./", which paths found do not have
+    try:
+        fitting = sorted(path for path in root.glob(_glob(pattern)) if path.is_file())
+    except (ValueError, NotImplementedError) as error:
+        raise ValueError(f"{what} is {pattern!r}; expected a glob below {root}.") from error
+    written = PurePosixPath(pattern).parts
+    files = [
+        path
+        for path in fitting
+        if is_readable(path)
+        and not any(p.startswith(".") and p not in written for p in path.relative_to(root).parts)
+    ]
+    if not files:
+        but = f", only {some(path.name for path in fitting)}" if fitting else ""
+        raise ValueError(
+            f"{what}: no file that can be read fits {pattern} below {root}{but}. "
+            f"Endings that can be read: {' '.join(sorted(image_suffixes()))}."
+        )
+    found: dict[str, Path] = {}
+    for path in files:
+        stem = _stem(path.relative_to(root).as_posix(), pattern)
+        if found.setdefault(stem, path) is not path:
+            raise ValueError(
+                f"{what}: {found[stem]} and {path} have one stem, {stem!r}. Narrow the pattern, "
+                "write {stem} in it where the names differ, rename one, or list the cases in a table."
+            )
+    return dict(sorted(found.items()))
+
+
+def is_readable(path: Path) -> bool:
+    """Whether the ending is one that can be read."""
+    return path.name.lower().endswith(tuple(image_suffixes()))
+
+
+def split_ending(name: str) -> tuple[str, str]:
+    """A file's name up to its ending, and the ending; '.nii.gz' counts as one.
+
+    >>> split_ending("scan.1.nii.gz"), split_ending("photo.JPG"), split_ending("folder.2/photo")
+    (('scan.1', '.nii.gz'), ('photo', '.JPG'), ('folder.2/photo', ''))
+    """
+    known = [suffix for suffix in image_suffixes() if name.lower().endswith(suffix)]
+    ending = max(known, key=len, default=PurePosixPath(name).suffix)
+    return name[: len(name) - len(ending)], name[len(name) - len(ending) :]
+
+
+def _glob(pattern: str) -> str:
+    """The glob that a pattern stands for; its ending also finds .JPG where .jpg is written."""
+    before, ending = split_ending(pattern.replace(STEM, "*"))
+    if "[" not in ending:
+        ending = re.sub("[a-zA-Z]", lambda m: f"[{m[0].lower()}{m[0].upper()}]", ending)
+    return before + ending
+
+
+def _stem(name: str, pattern: str) -> str:
+    """The stem of a file that fits the pattern; both are read up to their endings."""
+    name = split_ending(name)[0]
+    if STEM not in pattern:
+        return PurePosixPath(name).name
+    meaning = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]", STEM: "(?P<stem>[^/]+)"}
+    expression = ""
+    for part in re.split(r"(\{stem\}|\*\*/|\*|\?|\[[^]]*\])", split_ending(pattern)[0]):
+        expression += meaning.get(part, "[^/]" if part.startswith("[") else re.escape(part))
+        if part == STEM:
+            meaning[STEM] = "(?P=stem)"  # written twice, it stands for the same
+    match = re.fullmatch(expression, name, re.DOTALL)
+    if match is None:
+        raise ValueError(
+            f"{name} does not show its stem in {pattern!r}; write {{stem}} once more plainly."
+        )
+    return match["stem"]

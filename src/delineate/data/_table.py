@@ -1,0 +1,61 @@
+"""A CSV -> its rows."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path, PurePosixPath
+
+from delineate.data._stems import split_ending
+from delineate.data._words import some
+
+Row = dict[str, str]
+
+
+def read_table(path: Path) -> list[Row]:
+    """The rows of a CSV with a header; separated by commas, semicolons or tabs, with or without a BOM.
+
+    Raises:
+        ValueError: no text, no rows, a column named twice, or a row of another length than the header.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text; save the table as CSV (UTF-8).") from error
+    header = lines[0] if lines else ""
+    records = [row for row in csv.reader(lines, delimiter=max(",;\t", key=header.count)) if row]
+    if len(records) < 2:
+        raise ValueError(f"{path}: the table has no rows; expected a header and one row per case.")
+    columns, *rows = ([field.strip() for field in record] for record in records)
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise ValueError(f"{path}: two columns are named {twice[0]!r}.")
+    for row in rows:
+        if len(row) != len(columns):
+            raise ValueError(
+                f"{path}: the row {','.join(row)!r} has {len(row)} fields; the header has {len(columns)}."
+            )
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def rows_by_id(path: Path) -> dict[str, Row]:
+    """The rows of a CSV by the case they are about: the column id or stem, or else the stem of image.
+
+    Raises:
+        ValueError: as `read_table`; none of these columns; or two rows about one case.
+    """
+    rows = read_table(path)
+    key = next((name for name in ("id", "stem", "image") if name in rows[0]), None)
+    if key is None:
+        raise ValueError(
+            f"{path} has the columns {some(rows[0], 12)}; expected one named id, stem or image. "
+            "Is the first line the header?"
+        )
+    found: dict[str, Row] = {}
+    for row in rows:
+        id = split_ending(PurePosixPath(row[key]).name)[0] if key == "image" else row[key]
+        if not id:
+            raise ValueError(f"{path}: a row has no {key}: {','.join(row.values())}.")
+        if found.setdefault(id, row) is not row:
+            advice = "; give each its own in a column id" if key == "image" else ""
+            raise ValueError(f"{path}: two rows are about {id!r}, by their {key}{advice}.")
+    return found

@@ -1,0 +1,39 @@
+import pytest
+
+from delineate.data._table import read_table, rows_by_id
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_of_every_office_program(tmp_path, separator):
+    text = '\ufeffid,site \r\n a ,"Oslo"\r\n\r\nb,\r\n'.replace(",", separator)
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8", newline="")
+    assert read_table(tmp_path / "t.csv") == [{"id": "a", "site": "Oslo"}, {"id": "b", "site": ""}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no rows"),
+        ("id,site\n", "no rows"),
+        ("id,id\na,b\n", "two columns are named 'id'"),
+        ("id,site\na\n", "the row 'a' has 1 fields; the header has 2"),
+        ("a001,2\na002,1\n", "has the columns a001, 2; expected one named id, stem or image"),
+        ("id\na\na\n", "two rows are about 'a', by their id"),
+        ("id,site\n,x\n", "a row has no id: ,x"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        rows_by_id(tmp_path / "t.csv")
+
+
+def test_a_table_that_is_no_text(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(ValueError, match="not UTF-8 text"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_rows_by_the_stem_of_their_image(tmp_path):
+    (tmp_path / "t.csv").write_text("image,site\nscans/a.1.nii.gz,Oslo\n")
+    assert list(rows_by_id(tmp_path / "t.csv")) == ["a.1"]
