@@ -96,8 +96,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for key in tree:
         if key not in SECTIONS:
             raise RecipeError(
-                f"{where(key)}: unknown section {key!r}{nearest(str(key), SECTIONS)}. "
-                f"A recipe has: {', '.join(SECTIONS)}."
+                f"{where(key)}: unknown section {key!r}{nearest(str(key), SECTIONS)} "
+                f"A recipe has: {', '.join(SECTIONS)}"
             )
     for key in ("data", "labels", "model", "loss"):
         if tree.get(key) is None:
@@ -219,7 +219,7 @@ def _override(tree: dict[str, Any], text: str) -> None:
     *above, last = path.split(".")
     if (above or [last])[0] not in SECTIONS:
         raise RecipeError(
-            f"--set {text}: no section {path.split('.')[0]!r}{nearest(path.split('.')[0], SECTIONS)}."
+            f"--set {text}: no section {path.split('.')[0]!r}{nearest(path.split('.')[0], SECTIONS)}"
         )
     here: Any = tree
     for depth, key in enumerate(above):
@@ -293,18 +293,18 @@ def _variable(match: re.Match[str]) -> str:
     return found
 
 
-def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call, set[str]]]:
-    """Every call of a recipe with its catalogue and the arguments that the program gives."""
-    yield "data", recipe.data, {"labels", "folder", "seed"}
-    yield "tasks", recipe.task, {"labels"}
-    yield from (("prepare", call, set()) for call in recipe.prepare)
-    yield from (("augment", call, set()) for call in recipe.augment)
-    yield "models", recipe.model, {"channels", "classes", "ndim"}
-    yield from (("losses", _weightless(call), set()) for call in recipe.loss)
-    yield "optimizers", recipe.optimizer, {"params"}
-    yield "schedules", recipe.schedule, {"progress"}
-    yield from (("refine", call, set()) for call in recipe.refine)
-    yield from (("metrics", call, {"found", "truth"}) for call in recipe.metrics)
+def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call]]:
+    """Every call of a recipe, with the catalogue its name is looked up in."""
+    yield "data", recipe.data
+    yield "tasks", recipe.task
+    yield from (("prepare", call) for call in recipe.prepare)
+    yield from (("augment", call) for call in recipe.augment)
+    yield "models", recipe.model
+    yield from (("losses", _weightless(call)) for call in recipe.loss)
+    yield "optimizers", recipe.optimizer
+    yield "schedules", recipe.schedule
+    yield from (("refine", call) for call in recipe.refine)
+    yield from (("metrics", call) for call in recipe.metrics)
 
 
 def _weightless(call: Call) -> Call:

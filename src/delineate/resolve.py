@@ -32,6 +32,19 @@ CATALOGUES = {
 }
 """Each kind of thing that a recipe can name, and where it lives: a folder, or one file of small functions."""
 
+GIVEN = {
+    "data": {"labels", "folder", "seed"},
+    "augment": {"labels"},
+    "models": {"channels", "classes", "ndim"},
+    "losses": {"output", "target"},
+    "optimizers": {"params"},
+    "schedules": {"progress"},
+    "loggers": {"run"},
+    "tasks": {"labels"},
+    "metrics": {"found", "truth"},
+}
+"""Arguments that the program itself gives, and a recipe may not."""
+
 
 FIRST = ""
 """Stands for a function's first argument where a recipe gives it without a name: `{standardize: imagenet}`."""
@@ -80,7 +93,7 @@ def resolve(catalogue: str, name: str) -> Callable[..., Any]:
     if name not in names(catalogue):
         known = names(catalogue)
         raise LookupError(
-            f"no {name!r} in {catalogue}{nearest(name, known)}. There are: {', '.join(known)}. "
+            f"no {name!r} in {catalogue}{nearest(name, known)} There are: {', '.join(known)}. "
             f"One of your own is written package.module:function."
         )
     home = importlib.import_module(CATALOGUES[catalogue])
@@ -90,13 +103,12 @@ def resolve(catalogue: str, name: str) -> Callable[..., Any]:
     return function
 
 
-def check(catalogue: str, call: Call, given: Iterable[str] = ()) -> dict[str, Any]:
+def check(catalogue: str, call: Call) -> dict[str, Any]:
     """The arguments of a call, checked against the function's signature and converted to its types.
 
     Args:
         catalogue: where the name is looked up.
         call: what the recipe says.
-        given: arguments the program itself gives, which a recipe may not.
 
     Raises:
         RecipeError: unknown name or argument, missing argument, or a value of another type.
@@ -105,11 +117,11 @@ def check(catalogue: str, call: Call, given: Iterable[str] = ()) -> dict[str, An
         function = resolve(catalogue, call.name)
     except (LookupError, ImportError, AttributeError) as error:
         raise call.fail(str(error.args[0] if error.args else error)) from error
-    return bind(function, call, given)
+    return bind(function, call, GIVEN.get(catalogue, ()))
 
 
 def bind(function: Callable[..., Any], call: Call, given: Iterable[str] = ()) -> dict[str, Any]:
-    """`check` for a function in hand."""
+    """`check` for a function in hand; `given` are arguments that a recipe may not write."""
     from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
     given = set(given)
@@ -132,7 +144,7 @@ def bind(function: Callable[..., Any], call: Call, given: Iterable[str] = ()) ->
             name = known[0]
         if name not in known and not (open_ended and name not in given):
             raise call.fail(
-                f"{call.name} takes no argument {name!r}{nearest(name, known)}. "
+                f"{call.name} takes no argument {name!r}{nearest(name, known)} "
                 f"It takes: {', '.join(known) or 'none'}."
             )
         bound[name] = value
@@ -169,7 +181,7 @@ def build(catalogue: str, call: Call, **given: Any) -> Any:
     Raises:
         RecipeError: as `check`; and a ValueError of the function itself, with the place it was written.
     """
-    args = check(catalogue, call, given)
+    args = check(catalogue, call)
     function = resolve(catalogue, call.name)
     asked = inspect.signature(function).parameters
     try:
@@ -181,9 +193,9 @@ def build(catalogue: str, call: Call, **given: Any) -> Any:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """'; did you mean X?' if something of the kind is near, else nothing."""
+    """'; did you mean X?' if something of the kind is near, else a full stop."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def _foreign(name: str) -> Callable[..., Any]:

@@ -23,7 +23,7 @@ def load_metrics(calls: Iterable[Call]) -> dict[str, Metric]:
     times = Counter(call.name for call in calls)
     metrics: dict[str, Metric] = {}
     for call in calls:
-        args = check("metrics", call, given={"found", "truth"})
+        args = check("metrics", call)
         name = call.name.partition(":")[2] or call.name
         if times[call.name] > 1 and args:
             name += "(" + ", ".join(f"{k}={v}" for k, v in args.items()) + ")"

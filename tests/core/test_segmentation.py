@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from delineate.core import Geometry, Image, Instance, Label, LabelSet, Segmentation
+
+LABELS = LabelSet((Label("polyp", 2), Label("unsure", 9, "ignore")))
+GRID = Geometry.in_pixels((2, 3))
+
+
+def test_masks_by_name_and_what_is_valid():
+    classes = np.array([[0, 2, 2], [9, 0, 2]], dtype=np.uint8)
+    found = Segmentation(classes, LABELS, GRID)
+    assert found.mask("polyp").tolist() == [[False, True, True], [False, False, True]]
+    assert found.valid.tolist() == [[True, True, True], [False, True, True]]
+    assert Segmentation(classes * (classes != 9), LABELS, GRID).valid is None
+
+
+def test_shapes_and_types_are_held():
+    with pytest.raises(ValueError, match="geometry"):
+        Segmentation(np.zeros((3, 2), np.uint8), LABELS, GRID)
+    with pytest.raises(ValueError, match="unsigned"):
+        Segmentation(np.zeros((2, 3)), LABELS, GRID)
+    with pytest.raises(ValueError, match=r"expected \(2, 2, 3\)"):
+        Segmentation(
+            np.zeros((2, 3), np.uint8), LABELS, GRID, probabilities=np.zeros((3, 2, 3), np.float32)
+        )
+    with pytest.raises(ValueError, match="channel"):
+        Image(np.zeros((2, 3)), GRID)
+
+
+def test_an_instance_knows_its_box():
+    one = Instance("polyp", 0.9, np.ones((2, 5), bool), (10, 20))
+    assert one.box == (slice(10, 12), slice(20, 25))

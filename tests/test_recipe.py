@@ -1,0 +1,120 @@
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from delineate.recipe import load_recipe
+from delineate.resolve import FIRST, RecipeError
+
+RECIPE = """\
+    # a comment
+    data: {phantom: {scene: endoscopy}}
+    labels: {polyp: {value: 1, kind: thing}}
+    prepare: [{resize: {shape: [64, 64]}}, {standardize: imagenet}]
+    model: {unet: {features: [8, 16]}}
+    loss: [{dice: {weight: 0.5}}, focal]
+    trainer: {epochs: 3}
+    refine:
+      - drop_small: {min_size: 50}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(text: str = RECIPE) -> Path:
+        path = tmp_path / "r.yaml"
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return written
+
+
+def test_sections_are_taken_apart_and_defaults_filled_in(write):
+    recipe = load_recipe(write())
+    assert recipe.name == "r"
+    assert recipe.labels["polyp"].kind == "thing"
+    assert [call.name for call in recipe.prepare] == ["resize", "standardize"]
+    assert recipe.prepare[1].args == {FIRST: "imagenet"}
+    assert recipe.loss[1].args == {}
+    assert (recipe.task.name, recipe.optimizer.name, recipe.seed) == ("semantic", "adamw", 0)
+    assert recipe.refine[0].where.endswith("r.yaml:9")
+
+
+def test_a_saved_recipe_loads_the_same(write, tmp_path):
+    recipe = load_recipe(write(), ["trainer.epochs=7", "seed=5"])
+    recipe.save(tmp_path / "again.yaml")
+    again = load_recipe(tmp_path / "again.yaml")
+    assert again.tree == recipe.tree
+    assert (again.seed, again.trainer.args["epochs"]) == (5, 7)
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "args"),
+    [
+        ("optimizer.adamw.lr=3e-4", "optimizer", {"lr": "3e-4"}),
+        ("optimizer.sgd.lr=0.1", "optimizer", {"lr": 0.1}),
+        ("model.unet.features=[4, 8]", "model", {"features": [4, 8]}),
+        ("task=semantic", "task", {}),
+    ],
+)
+def test_overrides(write, override, section, args):
+    assert getattr(load_recipe(write(), [override]), section).args == args
+
+
+def test_overrides_reach_into_lists_by_name_and_number(write):
+    overrides = ["prepare.resize.shape=[32, 32]", "loss.focal.gamma=3", "loss.0.dice.weight=2"]
+    recipe = load_recipe(write(), overrides)
+    assert recipe.prepare[0].args["shape"] == [32, 32]
+    assert recipe.loss[0].args["weight"] == 2
+    assert recipe.loss[1].args["gamma"] == 3
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ("trainer:", "trainr:", r"r.yaml:7: unknown section 'trainr'; did you mean 'trainer'"),
+        ("    model: {unet: {features: [8, 16]}}\n", "", "section 'model' is missing"),
+        ("value: 1,", "value: one,", "r.yaml:3: .*value is 'one'; expected int"),
+        ("kind: thing", "knd: thing", "r.yaml:3: .*did you mean 'kind'"),
+        ("kind: thing", "kind: blob", "r.yaml:3: .*expected one of 'stuff', 'thing', 'ignore'"),
+        ("refine:", "loss: focal\n    refine:", "r.yaml:8: 'loss' is written twice"),
+        ("{epochs: 3}", "{epochs: 3", "not valid YAML"),
+        ("{epochs: 3}", "[3]", r"r.yaml:7: trainer is \[3\]"),
+        ("loss: [", "loss: [[1], ", "r.yaml:6: loss is"),
+        ("labels: {", "labels: {0: {value: 1}, ", "share the value 1"),
+    ],
+)
+def test_what_cannot_be_read_says_where_and_what_was_expected(write, was, now, said):
+    assert was in RECIPE
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(write(RECIPE.replace(was, now)))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trainer.epochs", "expected section.name.argument=value"),
+        ("trainr.epochs=3", "did you mean 'trainer'"),
+        ("prepare.resise.shape=3", "'resise' fits 0 of the steps resize, standardize"),
+        ("trainer.epochs.x=3", "trainer.epochs is 3, which has no parts"),
+    ],
+)
+def test_overrides_that_fit_nothing(write, override, said):
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(write(), [override])
+
+
+def test_variables_of_the_environment(write, monkeypatch):
+    path = write(RECIPE.replace("endoscopy", '"${SCENE:-chest}"'))
+    assert load_recipe(path).data.args["scene"] == "chest"
+    monkeypatch.setenv("SCENE", "abdomen")
+    recipe = load_recipe(path)
+    assert recipe.data.args["scene"] == "abdomen"
+    assert recipe.tree["data"]["phantom"]["scene"] == "${SCENE:-chest}"
+    with pytest.raises(RecipeError, match="NOWHERE is not set"):
+        load_recipe(write(RECIPE.replace("endoscopy", '"${NOWHERE}"')))
+
+
+def test_no_such_file():
+    with pytest.raises(RecipeError, match="no such recipe"):
+        load_recipe("nowhere.yaml")
