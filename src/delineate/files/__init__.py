@@ -1,0 +1,22 @@
+"""Files: a path <-> an Image, a Segmentation. One format per file.
+
+What a file is, its content says, not its name; a file is written in the format its name asks for.
+"""
+
+from delineate.files._format import UnreadableFile
+from delineate.files._formats import image_suffixes, mask_suffix
+from delineate.files._read import read_geometry, read_image, read_mask
+from delineate.files._whole_file import whole_file
+from delineate.files._write import write_image, write_mask
+
+__all__ = [
+    "UnreadableFile",
+    "image_suffixes",
+    "mask_suffix",
+    "read_geometry",
+    "read_image",
+    "read_mask",
+    "whole_file",
+    "write_image",
+    "write_mask",
+]

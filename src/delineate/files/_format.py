@@ -1,0 +1,68 @@
+"""What a file format is to the rest of the program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from delineate.core import Geometry, Image, Segmentation
+
+MOST_SAMPLES = 1_000_000_000
+"""Larger grids are refused before they are decoded; a photograph of 20000 x 20000 has 0.4 of these."""
+
+
+class UnreadableFile(ValueError):  # noqa: N818 (it says what the file is)
+    """A file that cannot be read as an image; the message names it, says what was found and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Format:
+    """One way to keep pixels in a file.
+
+    about: the format in one line; also the docstring of the object.
+    suffixes: endings in lower case, the usual one first.
+    begins: whether the first bytes of a file, with gzip undone, are those of this format.
+    read_geometry: where the image lies, from the header alone.
+    read: pixels as a person sees them: palettes as RGB.
+    read_mask: pixels as they are stored: palettes as indices.
+    write, write_mask: None where the format cannot, or, for masks, where it would damage them.
+        Both write through `whole_file`.
+
+    The readers may raise whatever their library raises; `read_image` and its kin make one error of it.
+    """
+
+    about: str
+    suffixes: tuple[str, ...]
+    begins: Callable[[bytes], bool]
+    read_geometry: Callable[[Path], Geometry]
+    read: Callable[[Path], Image]
+    read_mask: Callable[[Path], Image]
+    write: Callable[[Image, Path], None] | None = None
+    write_mask: Callable[[Segmentation, Path], None] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self.about)
+
+
+def as_image(write: Callable[[Image, Path], None]) -> Callable[[Segmentation, Path], None]:
+    """The mask writer of a format that keeps a label map like any image of one channel."""
+
+    def write_mask(segmentation: Segmentation, path: Path) -> None:
+        write(Image(segmentation.classes[None], segmentation.geometry), path)
+
+    return write_mask
+
+
+def check_size(shape: Sequence[int]) -> None:
+    """Refuse a grid too large to decode safely, given its spatial shape.
+
+    Raises:
+        UnreadableFile: more than `MOST_SAMPLES`.
+    """
+    if math.prod(shape) > MOST_SAMPLES:
+        raise UnreadableFile(
+            f"has {' x '.join(str(n) for n in shape)} samples; at most {MOST_SAMPLES:.0e} are read. "
+            "Crop it, or make it smaller, first."
+        )

@@ -1,0 +1,50 @@
+"""Pixels as libraries of pictures have them, (row, column) or (row, column, channel) <-> an Image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from delineate.core import Geometry, Image
+from delineate.files._orient import upright
+
+
+def photo(pixels: np.ndarray, orientation: int = 1) -> Image:
+    """An image in pixels, upright; colour stays interleaved in memory."""
+    pixels = upright(pixels, orientation)
+    planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return Image(planes, Geometry.in_pixels(planes.shape[1:]))
+
+
+def rows_and_columns(image: Image, what: str) -> np.ndarray:
+    """The pixels of a 2D image, (row, column) or (row, column, 3), for a format that knows no more.
+
+    Raises:
+        ValueError: a volume, or neither 1 nor 3 channels; the message says what to write instead.
+    """
+    if image.geometry.ndim != 2 or image.channels not in (1, 3):
+        raise ValueError(
+            f"{what} holds 2D images of 1 or 3 channels, and this has shape {image.pixels.shape}. "
+            "Write .tif or .nii.gz."
+        )
+    if image.channels == 1:
+        return np.ascontiguousarray(image.pixels[0])
+    return np.ascontiguousarray(np.moveaxis(image.pixels, 0, -1))
+
+
+NUMBERS = (
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
+)  # fmt: skip
+"""What the formats of scans hold."""
+
+
+def only(pixels: np.ndarray, types: tuple[str, ...], what: str) -> np.ndarray:
+    """The same pixels.
+
+    Raises:
+        ValueError: their type is not one of those the format holds.
+    """
+    if pixels.dtype.name not in types:
+        raise ValueError(
+            f"{what} holds {' or '.join(types)}, and these pixels are {pixels.dtype}. Convert them, or write .tif."
+        )
+    return pixels

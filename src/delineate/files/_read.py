@@ -1,0 +1,123 @@
+"""A path -> an Image, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from delineate.core import Geometry, Image
+from delineate.files._format import Format, UnreadableFile
+from delineate.files._formats import by_content
+
+Found = TypeVar("Found")
+
+NEARLY_WHOLE = 1e-3
+"""Labels kept as scaled integers or in low precision come back this near to whole numbers."""
+
+
+def read_image(path: str | Path) -> Image:
+    """Read an image in the depth of its file, upright as EXIF says, alpha dropped, palettes as RGB.
+
+    A scan keeps its spacing and its place in the patient. NaN and infinity, which nothing after this can
+    work with, become the smallest finite value of the image.
+
+    Raises:
+        UnreadableFile: missing, empty, cut short, of no known format, or too large.
+    """
+    image = _decode(Path(path), lambda form: form.read)
+    pixels = _plain(image.pixels, Path(path))
+    if pixels.dtype.kind == "f":
+        pixels = _finite(pixels, Path(path))
+    return replace(image, pixels=pixels)
+
+
+def read_mask(path: str | Path) -> Image:
+    """Read a mask as it is stored, unsigned: one channel of values or palette indices, or three of colours.
+
+    Upright as EXIF says, like its image. Whole numbers stored signed or as floats become the smallest
+    unsigned type that holds them.
+
+    Raises:
+        UnreadableFile: as `read_image`; or negative values, or values that are not whole.
+    """
+    image = _decode(Path(path), lambda form: form.read_mask)
+    return replace(image, pixels=_unsigned(_plain(image.pixels, Path(path)), Path(path)))
+
+
+def read_geometry(path: str | Path) -> Geometry:
+    """Where the image in a file lies, as `read_image` has it, from the header alone.
+
+    Raises:
+        UnreadableFile: as `read_image`, as far as the header shows it.
+    """
+    return _decode(Path(path), lambda form: form.read_geometry)
+
+
+def _decode(path: Path, reader: Callable[[Format], Callable[[Path], Found]]) -> Found:
+    form = by_content(path)
+    try:
+        return reader(form)(path)
+    except UnreadableFile as error:
+        raise UnreadableFile(f"{path}: {error}") from error.__cause__
+    except MemoryError as error:
+        raise UnreadableFile(
+            f"{path}: too large for the memory of this machine. Crop it, or make it smaller, first."
+        ) from error
+    except Exception as error:  # ten decoders, each with errors of its own
+        raise UnreadableFile(
+            f"{path}: begins like {form.about.split(':')[0]} but cannot be decoded "
+            f"({_reason(error)}). Was it cut short? Copy, download or export it again."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The last line of what a library says; those before it are its own places."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else type(error).__name__
+
+
+def _plain(pixels: np.ndarray, path: Path) -> np.ndarray:
+    """Numbers in this machine's byte order."""
+    if pixels.dtype.kind == "b":
+        return pixels.astype(np.uint8)
+    if pixels.dtype.kind not in "uif":
+        raise UnreadableFile(
+            f"{path}: holds {pixels.dtype} samples; expected whole or real numbers. "
+            "Export its magnitude, or one component."
+        )
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _finite(pixels: np.ndarray, path: Path) -> np.ndarray:
+    finite = np.isfinite(pixels)
+    if finite.all():
+        return pixels
+    if not finite.any():
+        raise UnreadableFile(
+            f"{path}: holds no finite value, only NaN or infinity. Export it again."
+        )
+    return np.where(finite, pixels, pixels[finite].min())
+
+
+def _unsigned(pixels: np.ndarray, path: Path) -> np.ndarray:
+    if pixels.dtype.kind == "u":
+        return pixels
+    if pixels.dtype.kind == "f":
+        whole = np.rint(pixels)
+        odd = ~(np.abs(pixels - whole) <= NEARLY_WHOLE)  # NaN is odd too
+        if odd.any():
+            raise UnreadableFile(
+                f"{path}: is no label map, it holds {pixels[odd][0]:g}; expected whole numbers. "
+                "Was it resampled without nearest neighbour, or is it a map of probabilities?"
+            )
+        pixels = whole
+    if pixels.min() < 0:
+        raise UnreadableFile(
+            f"{path}: is no label map, it holds {pixels.min():g}; expected 0 or more. "
+            "Give such pixels a value of their own, with a label of kind ignore."
+        )
+    return pixels.astype(np.min_scalar_type(int(pixels.max())))

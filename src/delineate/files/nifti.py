@@ -1,0 +1,146 @@
+"""NIfTI-1 and -2, plain or gzipped, by nibabel."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delineate.core import Geometry, Image
+from delineate.files._format import Format, UnreadableFile, as_image, check_size
+from delineate.files._pixels import NUMBERS, only
+from delineate.files._whole_file import whole_file
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
+HEADER_BYTES = 540
+SCANNER = 1  # the code of a sform or qform that leads to scanner coordinates
+
+
+def _begins(head: bytes) -> bool:
+    return head[344:348] == b"n+1\0" or head[4:12] == b"n+2\0\r\n\x1a\n"
+
+
+def _read_geometry(path: Path) -> Geometry:
+    with path.open("rb") as file:
+        head = file.read(2 * HEADER_BYTES)
+    if head.startswith(b"\x1f\x8b"):
+        head = zlib.decompressobj(wbits=31).decompress(head, HEADER_BYTES)
+    return _geometry(_header(head))
+
+
+def _read(path: Path) -> Image:
+    data = path.read_bytes()
+    _read_geometry(path)  # refuses what is too large before it is unpacked
+    if data.startswith(b"\x1f\x8b"):
+        data = gzip.decompress(data)
+    image = _kind(data).from_bytes(data)
+    geometry = _geometry(image.header)
+    stored = np.asanyarray(image.dataobj.get_unscaled())
+    if stored.dtype.fields:  # RGB24: three bytes to a sample
+        stored = np.stack([stored[name] for name in ("R", "G", "B")], axis=-1)
+    pixels = np.moveaxis(stored.reshape(*geometry.shape, -1), -1, 0)
+    slope, intercept = image.dataobj.slope, image.dataobj.inter  # nibabel wipes those of the header
+    if (slope, intercept) == (1, 0):
+        return Image(pixels, geometry)
+    scaled = np.multiply(pixels, slope, dtype=np.float32, casting="unsafe")
+    return Image(scaled + np.float32(intercept), geometry)
+
+
+def _kind(data: bytes) -> Any:
+    return _nibabel().Nifti2Image if data[4:8] == b"n+2\0" else _nibabel().Nifti1Image
+
+
+def _nibabel() -> Any:
+    import nibabel
+
+    return nibabel
+
+
+def _header(data: bytes) -> Any:
+    return _kind(data).header_class.from_fileobj(io.BytesIO(data))
+
+
+def _geometry(header: Any) -> Geometry:
+    shape = tuple(int(n) for n in header.get_data_shape())
+    if len(shape) < 2 or sum(n > 1 for n in shape[3:]) > 1:
+        raise UnreadableFile(
+            f"is NIfTI of shape {shape}; expected (i, j), (i, j, k) or (i, j, k, channel). Split it first."
+        )
+    spatial = shape[:3]
+    check_size(spatial)
+    unit = header.get_xyzt_units()[0]
+    scale = MILLIMETRES[unit]
+    affine = _affine(header)
+    if affine is not None:
+        affine = RAS_TO_LPS @ affine
+        affine[:3] *= scale
+        columns = [*range(len(spatial)), 3]
+        return Geometry.in_patient(spatial, affine[:, columns])
+    zooms = tuple(float(z) for z in header.get_zooms()[: len(spatial)])
+    if unit == "unknown" and set(zooms) == {1.0}:
+        return Geometry.in_pixels(spatial)
+    return Geometry(spatial, tuple(z * scale for z in zooms), "mm")
+
+
+def _affine(header: Any) -> np.ndarray | None:
+    """Index to RAS by the sform, else by the qform, as far as one is declared and can be inverted."""
+    for get in (header.get_sform, header.get_qform):
+        try:
+            affine, code = get(coded=True)
+        except ValueError:  # a quaternion longer than 1
+            continue
+        if code and np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0:
+            return np.array(affine, dtype=np.float64)
+    return None
+
+
+def _write(image: Image, path: Path) -> None:
+    geometry = image.geometry
+    if geometry.ndim not in (2, 3) or (geometry.ndim == 2 and image.channels > 1):
+        raise ValueError(
+            f"NIfTI holds 2D images of one channel and volumes, and this has shape {image.pixels.shape}. "
+            "Write .png or .tif."
+        )
+    pixels = image.pixels[0] if image.channels == 1 else np.moveaxis(image.pixels, 0, -1)
+    only(pixels, NUMBERS, "NIfTI")
+    found = _nibabel().Nifti1Image(pixels, None, dtype=pixels.dtype)
+    if geometry.to_patient is not None:
+        affine = RAS_TO_LPS @ _square(geometry.to_patient)
+        found.set_sform(affine, SCANNER)
+        found.set_qform(affine, SCANNER)
+    else:
+        found.header.set_zooms((*geometry.spacing, *(1.0,) * (pixels.ndim - geometry.ndim)))
+    found.header.set_xyzt_units("mm" if geometry.unit == "mm" else "unknown")
+    data = found.to_bytes()
+    if path.name.lower().endswith(".gz"):
+        data = gzip.compress(
+            data, compresslevel=1, mtime=0
+        )  # without the hour, equal masks are equal
+    with whole_file(path) as part:
+        part.write_bytes(data)
+
+
+def _square(to_patient: np.ndarray) -> np.ndarray:
+    """(4, 4), with the third axis of a 2D image one millimetre along its normal."""
+    if to_patient.shape[1] == 4:
+        return to_patient
+    normal = np.cross(to_patient[:3, 0], to_patient[:3, 1])
+    third = np.append(normal / np.linalg.norm(normal), 0.0)
+    return np.column_stack([to_patient[:, :2], third, to_patient[:, 2]])
+
+
+nifti = Format(
+    about="NIfTI: volumes of any depth with their place in the patient.",
+    suffixes=(".nii.gz", ".nii"),
+    begins=_begins,
+    read_geometry=_read_geometry,
+    read=_read,
+    read_mask=_read,
+    write=_write,
+    write_mask=as_image(_write),
+)

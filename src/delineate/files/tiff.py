@@ -1,0 +1,194 @@
+"""TIFF, by tifffile, and by libtiff (Pillow, OpenCV) where tifffile has no decoder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delineate.core import Geometry, Image
+from delineate.files import _opencv, _pillow
+from delineate.files._format import Format, UnreadableFile, as_image, check_size
+from delineate.files._orient import upright
+from delineate.files._whole_file import whole_file
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SINGLE_SHEETS = "ZIQ"  # pages of a stack: depth, a plain sequence, and "other"
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE = 0, 1, 2, 3
+ALPHA = (1, 2)  # of the tag ExtraSamples: associated or not; 0 is data of any kind
+ORIENTATION = 274
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Pixels as they lie in the file, one letter of `axes` to each axis as tifffile has them."""
+
+    pixels: np.ndarray
+    axes: str
+
+    def upright(self, orientation: int) -> _Stored:
+        rows, columns = self.axes.index("Y"), self.axes.index("X")
+        return _Stored(upright(self.pixels, orientation, (rows, columns)), self.axes)
+
+    def image(self) -> Image:
+        channel = [i for i, axis in enumerate(self.axes) if axis in "SC"]
+        pixels = np.moveaxis(self.pixels, channel[0], 0) if channel else self.pixels[None]
+        return Image(pixels, Geometry.in_pixels(pixels.shape[1:]))
+
+
+def _read_geometry(path: Path) -> Geometry:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        shape, axes = _layout(tiff)
+        page = tiff.pages[0]
+        if _orientation(page) in (5, 6, 7, 8):
+            i, j = axes.index("Y"), axes.index("X")
+            shape = tuple(shape[{i: j, j: i}.get(k, k)] for k in range(len(shape)))
+    return Geometry.in_pixels([n for n, axis in zip(shape, axes, strict=True) if axis not in "SC"])
+
+
+def _read(path: Path) -> Image:
+    return _decode(path, _as_colours, _pillow.colours)
+
+
+def _read_mask(path: Path) -> Image:
+    return _decode(path, lambda stored, page: stored, _pillow.values)
+
+
+def _decode(
+    path: Path,
+    see: Callable[[_Stored, Any], _Stored],
+    see_with_pillow: Callable[[Any], np.ndarray],
+) -> Image:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        shape, axes = _layout(tiff)
+        page: Any = tiff.pages[0]
+        if _by_tifffile(page):
+            pixels = tiff.series[0].asarray().reshape(shape)
+            stored = see(_black_is_zero(_Stored(pixels, axes), page), page)
+            return _without_alpha(stored, page).upright(_orientation(page)).image()
+        deep = page.samplesperpixel > 1 and page.bitspersample > 8
+    sheets = _by_opencv(path) if deep else _by_pillow(path, see_with_pillow)
+    lead = [(axis, n) for axis, n in zip(axes, shape, strict=True) if axis not in "YXS"]
+    pixels = np.stack(sheets)
+    pixels = pixels.reshape(*(n for _, n in lead), *pixels.shape[1:])
+    letters = "".join(axis for axis, _ in lead) + "YXS"[: sheets[0].ndim]
+    return _Stored(pixels, letters).image()
+
+
+def _layout(tiff: Any) -> tuple[tuple[int, ...], str]:
+    """Shape and axes of the one picture or volume in a file; axes of length 1 only where they are spatial."""
+    if not tiff.series:
+        raise UnreadableFile("is TIFF without a whole image; it was cut short. Copy it again.")
+    if len(tiff.series) > 1:
+        raise UnreadableFile(
+            f"is TIFF of {len(tiff.series)} images of unlike sizes; expected one. Save the one that is meant."
+        )
+    series = tiff.series[0]
+    kept = [(n, a) for n, a in zip(series.shape, series.axes, strict=True) if n > 1 or a in "ZYX"]
+    axes = "".join(a for _, a in kept)
+    lead = [a for a in axes if a not in "YXSC"]
+    if not {"Y", "X"} <= set(axes) or len(lead) > 1 or {"S", "C"} <= set(axes):
+        lead = ["?"]
+    if any(a not in SINGLE_SHEETS for a in lead):
+        raise UnreadableFile(
+            f"is TIFF of shape {series.shape} with axes {series.axes}; expected an image or one stack of "
+            "them, without time. Split it first."
+        )
+    check_size([n for n, a in kept if a not in "SC"])
+    return tuple(int(n) for n, _ in kept), axes
+
+
+def _by_tifffile(page: Any) -> bool:
+    """Whether tifffile can decode it and its numbers are colours already."""
+    import tifffile
+
+    return (
+        page.photometric in (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE)
+        and page.compression in tifffile.TIFF.DECOMPRESSORS
+        and page.predictor in tifffile.TIFF.UNPREDICTORS
+    )
+
+
+def _orientation(page: Any) -> int:
+    tag = page.tags.get(ORIENTATION)
+    return 1 if tag is None else int(tag.value)
+
+
+def _black_is_zero(stored: _Stored, page: Any) -> _Stored:
+    if page.photometric != MIN_IS_WHITE or stored.pixels.dtype.kind not in "ub":
+        return stored
+    if stored.pixels.dtype.kind == "b":
+        return _Stored(~stored.pixels, stored.axes)
+    white = stored.pixels.dtype.type(2**page.bitspersample - 1)
+    return _Stored(white - stored.pixels, stored.axes)
+
+
+def _as_colours(stored: _Stored, page: Any) -> _Stored:
+    if page.photometric != PALETTE:
+        return stored
+    colours = (page.colormap.T >> 8).astype(np.uint8)  # 16 bits to a colour, by the specification
+    return _Stored(colours[stored.pixels], stored.axes + "S")
+
+
+def _without_alpha(stored: _Stored, page: Any) -> _Stored:
+    if "S" not in stored.axes or page.photometric == PALETTE:
+        return stored
+    alpha = sum(extra in ALPHA for extra in page.extrasamples)
+    kept = 3 if page.photometric == RGB else page.samplesperpixel - alpha
+    axis = stored.axes.index("S")
+    if kept == 1:
+        return _Stored(stored.pixels.take(0, axis), stored.axes.replace("S", ""))
+    part = (slice(None),) * axis + (slice(kept),)
+    return _Stored(stored.pixels[part], stored.axes)
+
+
+def _by_opencv(path: Path) -> list[np.ndarray]:
+    return _opencv.decode_all(path.read_bytes())
+
+
+def _by_pillow(path: Path, see: Callable[[Any], np.ndarray]) -> list[np.ndarray]:
+    from PIL import ImageSequence
+
+    with _pillow.opened("Tiff", path) as picture:  # which turns them upright itself
+        return [see(sheet) for sheet in ImageSequence.Iterator(picture)]
+
+
+def _write(image: Image, path: Path) -> None:
+    import tifffile
+
+    pixels = image.pixels
+    spatial = "ZYX"[-image.geometry.ndim :]
+    colour = image.channels == 3 and pixels.dtype.name in ("uint8", "uint16")
+    if image.channels == 1:
+        pixels, axes = pixels[0], spatial
+    elif colour:
+        pixels, axes = np.moveaxis(pixels, 0, -1), spatial + "S"
+    else:
+        axes = "C" + spatial
+    with whole_file(path) as part:
+        tifffile.imwrite(
+            part,
+            np.ascontiguousarray(pixels),
+            photometric="rgb" if colour else "minisblack",
+            compression="zlib",
+            metadata={"axes": axes},
+        )
+
+
+tiff = Format(
+    about="TIFF: images and stacks of any depth, in any of the usual compressions.",
+    suffixes=(".tif", ".tiff"),
+    begins=lambda head: head.startswith(MAGIC) and head[128:132] != b"DICM",
+    read_geometry=_read_geometry,
+    read=_read,
+    read_mask=_read_mask,
+    write=_write,
+    write_mask=as_image(_write),
+)

@@ -1,0 +1,218 @@
+"""The contract of every format; they are found by name, so a new file is tested by being there."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
+from delineate.files import (
+    UnreadableFile,
+    image_suffixes,
+    mask_suffix,
+    read_geometry,
+    read_image,
+    read_mask,
+    write_image,
+    write_mask,
+)
+from delineate.files._formats import by_content, by_ending, formats
+from delineate.resolve import names, resolve
+
+NAMES = names("formats")
+WRITTEN = [n for n in NAMES if resolve("formats", n).write]
+MASKS = [
+    s for n in NAMES if resolve("formats", n).write_mask for s in resolve("formats", n).suffixes
+]
+SCANS = [".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"]
+LABELS = LabelSet((Label("polyp", 1, "thing", "#e4572e"), Label("tool", 200, colour="#2e86e4")))
+
+
+def quick(test):
+    return settings(max_examples=15, deadline=None)(test)
+
+
+def segmentation(shape, geometry=None, top=200, seed=0):
+    classes = np.random.default_rng(seed).choice(np.array([0, 1, top], np.uint16), shape)
+    labels = LabelSet((LABELS["polyp"], Label("tool", top, colour="#2e86e4")))
+    return Segmentation(classes, labels, geometry or Geometry.in_pixels(shape))
+
+
+def example(name):
+    """A small image in the first of its dtypes that a format holds."""
+    pixels = np.random.default_rng(0).integers(0, 255, (1, 40, 30), dtype=np.uint8)
+    return Image(pixels, Geometry.in_pixels((40, 30))), resolve("formats", name).suffixes[0]
+
+
+def test_formats_are_found():
+    assert {"png", "jpeg", "bmp", "tiff", "gif", "webp", "jpeg2000"} <= set(NAMES)
+    assert {"nifti", "nrrd", "metaimage"} <= set(NAMES)
+    assert len(formats()) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_format_says_what_it_is(name):
+    form = resolve("formats", name)
+    assert form.__doc__ == form.about
+    assert form.about.endswith(".")
+    assert "\n" not in form.about
+    for suffix in form.suffixes:
+        assert suffix == suffix.lower()
+        assert suffix in image_suffixes()
+        assert by_ending("some.Case" + suffix.upper()) == (form, suffix)
+        assert mask_suffix("a" + suffix) in (suffix, ".png")
+    assert not any(form.begins(head) for head in (b"", b"\0" * 1024, b"BMW is a car.", b"<html>"))
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_content_decides_not_the_name(name, tmp_path):
+    image, suffix = example(name)
+    write_image(image, tmp_path / f"a{suffix}")
+    other = tmp_path / ("a.bmp" if suffix != ".bmp" else "a.jpg")
+    (tmp_path / f"a{suffix}").rename(other)
+    assert by_content(other) is resolve("formats", name)
+    assert read_image(other).geometry == read_geometry(other) == image.geometry
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.97])
+def test_a_file_cut_short_is_refused(name, share, tmp_path):
+    image, suffix = example(name)
+    path = tmp_path / f"a{suffix}"
+    write_image(image, path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(UnreadableFile, match="again|Endings") as raised:
+        read_image(path)
+    assert str(path) in str(raised.value)
+    with pytest.raises(UnreadableFile):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("suffix", MASKS)
+@quick
+@given(
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    top=st.sampled_from([2, 255]),
+    seed=st.integers(0, 99),
+)
+def test_mask_comes_back(suffix, shape, top, seed, tmp_path_factory):
+    path = tmp_path_factory.mktemp("mask") / f"m{suffix}"
+    found = segmentation(shape, top=top, seed=seed)
+    write_mask(found, path)
+    back = read_mask(path)
+    assert back.pixels.dtype == np.uint8
+    np.testing.assert_array_equal(back.pixels[0], found.classes)
+    assert back.geometry == found.geometry
+
+
+@pytest.mark.parametrize("suffix", [s for s in MASKS if s != ".bmp"])
+def test_values_above_255_take_16_bits(suffix, tmp_path):
+    found = segmentation((5, 6), top=4000)
+    write_mask(found, tmp_path / f"m{suffix}")
+    back = read_mask(tmp_path / f"m{suffix}")
+    assert back.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(back.pixels[0], found.classes)
+
+
+def turned(angles, spacing, origin):
+    """An affine in LPS: rotated about each axis, then scaled and moved."""
+    matrix = np.eye(3)
+    for axis, angle in enumerate(angles):
+        c, s = np.cos(angle), np.sin(angle)
+        i, j = [(1, 2), (0, 2), (0, 1)][axis]
+        turn = np.eye(3)
+        turn[i, i], turn[i, j], turn[j, i], turn[j, j] = c, -s, s, c
+        matrix = matrix @ turn
+    affine = np.eye(4)
+    affine[:3, :3] = matrix * spacing
+    affine[:3, 3] = origin
+    return affine
+
+
+ANGLES = st.tuples(*[st.floats(-3.1, 3.1)] * 3)
+SPACING = st.tuples(*[st.floats(0.2, 6)] * 3)
+ORIGIN = st.tuples(*[st.floats(-300, 300)] * 3)
+SHAPE = st.tuples(*[st.integers(1, 6)] * 3)
+
+
+@pytest.mark.parametrize("suffix", SCANS)
+@quick
+@given(shape=SHAPE, angles=ANGLES, spacing=SPACING, origin=ORIGIN, seed=st.integers(0, 99))
+def test_mask_of_a_scan_lies_where_it_lay(
+    suffix, shape, angles, spacing, origin, seed, tmp_path_factory
+):
+    path = tmp_path_factory.mktemp("scan") / f"m{suffix}"
+    geometry = Geometry.in_patient(shape, turned(angles, spacing, origin))
+    found = segmentation(shape, geometry, seed=seed)
+    write_mask(found, path)
+    back = read_mask(path)
+    np.testing.assert_array_equal(back.pixels[0], found.classes)
+    assert back.geometry == geometry == read_geometry(path)
+    np.testing.assert_allclose(back.geometry.to_patient, geometry.to_patient, atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [*SCANS, ".tif"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_volume_keeps_its_depth(suffix, dtype, channels, tmp_path):
+    rng = np.random.default_rng(1)
+    pixels = (rng.normal(0, 50, (channels, 4, 5, 6)) ** 2).astype(dtype)
+    if np.issubdtype(dtype, np.signedinteger) or "float" in dtype:
+        pixels = -pixels
+    affine = np.diag([-1.0, 2.0, 3.0, 1.0])
+    geometry = Geometry.in_pixels((4, 5, 6))
+    geometry = geometry if suffix == ".tif" else Geometry.in_patient((4, 5, 6), affine)
+    write_image(Image(pixels, geometry), tmp_path / f"v{suffix}")
+    back = read_image(tmp_path / f"v{suffix}")
+    assert back.pixels.dtype == dtype
+    np.testing.assert_array_equal(back.pixels, pixels)
+    assert back.geometry == geometry
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_photograph_keeps_its_depth(suffix, dtype, channels, tmp_path):
+    if suffix == ".bmp" and dtype == "uint16":
+        pytest.skip("BMP holds 8 bits")
+    top = np.iinfo(dtype).max
+    hwc = np.random.default_rng(0).integers(0, top, (7, 9, channels), dtype=dtype)
+    image = Image(np.moveaxis(hwc, -1, 0), Geometry.in_pixels((7, 9)))
+    write_image(image, tmp_path / f"p{suffix}")
+    back = read_image(tmp_path / f"p{suffix}")
+    assert back.pixels.dtype == dtype
+    np.testing.assert_array_equal(back.pixels, image.pixels)
+    assert np.moveaxis(back.pixels, 0, -1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_patientless_2d_scan_keeps_millimetres(suffix, tmp_path):
+    geometry = Geometry((4, 5), (0.5, 0.25), "mm")
+    write_mask(segmentation((4, 5), geometry), tmp_path / f"m{suffix}")
+    back = read_geometry(tmp_path / f"m{suffix}")
+    assert back.spacing == (0.5, 0.25)
+    assert back.unit == "mm"
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_full_disk_leaves_nothing_behind(name, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    image, suffix = example(name)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"what was there before")
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_image(image, path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"what was there before"
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_writing_changes_no_input(name, tmp_path):
+    image, suffix = example(name)
+    before = image.pixels.copy()
+    image.pixels.flags.writeable = False
+    write_image(image, tmp_path / f"new/folder/a{suffix}")
+    np.testing.assert_array_equal(image.pixels, before)

@@ -1,0 +1,183 @@
+import gzip
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+
+from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
+from delineate.files import (
+    UnreadableFile,
+    read_geometry,
+    read_image,
+    read_mask,
+    write_image,
+    write_mask,
+)
+
+OBLIQUE = np.array([[-0.9, 0.2, 0, 10], [0.2, 0.9, 0.3, -20], [0, -0.2, 2.5, 30], [0, 0, 0, 1]])
+
+
+def save(path, array, affine=OBLIQUE, **header):
+    image = nibabel.Nifti1Image(array, affine)
+    for key, value in header.items():
+        image.header[key] = value
+    nibabel.save(image, path)
+    return path
+
+
+def test_array_order_is_kept_and_axes_are_lps(tmp_path):
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    found = read_image(save(tmp_path / "a.nii.gz", array))
+    np.testing.assert_array_equal(found.pixels[0], array)
+    assert found.pixels.dtype == np.int16
+    index = np.array([1, 2, 3, 1])
+    ras = OBLIQUE @ index
+    np.testing.assert_allclose(found.geometry.to_patient @ index, ras * [-1, -1, 1, 1], atol=1e-5)
+    np.testing.assert_allclose(found.geometry.spacing, np.linalg.norm(OBLIQUE[:3, :3], axis=0))
+
+
+def test_gzip_is_seen_by_content(tmp_path):
+    save(tmp_path / "a.nii", np.ones((2, 3, 4), np.uint8))
+    (tmp_path / "b.nii").write_bytes(gzip.compress((tmp_path / "a.nii").read_bytes()))
+    (tmp_path / "a.nii").rename(tmp_path / "c.nii.gz")
+    assert read_image(tmp_path / "b.nii").geometry == read_image(tmp_path / "c.nii.gz").geometry
+
+
+def test_slope_and_intercept(tmp_path):
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    image = nibabel.Nifti1Image(array, OBLIQUE)
+    image.header.set_slope_inter(0.5, -100)
+    nibabel.save(image, tmp_path / "a.nii")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[-48:] = array.tobytes(order="F")  # nibabel divided by the slope on writing
+    (tmp_path / "a.nii").write_bytes(bytes(data))
+    found = read_image(tmp_path / "a.nii").pixels
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[0], array * 0.5 - 100)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((2, 3), (1, 2, 3)),
+        ((2, 3, 1), (1, 2, 3, 1)),
+        ((2, 3, 4, 1), (1, 2, 3, 4)),
+        ((2, 3, 4, 5), (5, 2, 3, 4)),
+        ((2, 3, 4, 1, 3), (3, 2, 3, 4)),
+    ],
+)
+def test_axes_beyond_the_third_are_channels(shape, expected, tmp_path):
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    found = read_image(save(tmp_path / "a.nii.gz", array))
+    assert found.pixels.shape == expected
+    last = found.pixels[-1].ravel()[-1]
+    assert last == array.max()
+    assert read_geometry(tmp_path / "a.nii.gz") == found.geometry
+
+
+def test_two_such_axes_are_refused(tmp_path):
+    with pytest.raises(UnreadableFile, match="Split it first"):
+        read_image(save(tmp_path / "a.nii", np.zeros((2, 2, 2, 2, 3), np.uint8)))
+
+
+def test_rgb_voxels_are_three_channels(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 255, (2, 3, 4, 3), dtype=np.uint8)
+    stored = rgb.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    found = read_image(save(tmp_path / "a.nii", stored)).pixels
+    np.testing.assert_array_equal(found, np.moveaxis(rgb, -1, 0))
+
+
+def test_sform_before_qform_before_pixdim(tmp_path):
+    other = np.diag([2.0, 3.0, 4.0, 1.0])
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), OBLIQUE)
+    image.header.set_xyzt_units("mm")
+    expected = {}
+    for name, sform, qform in (("both", 1, 1), ("qform", 0, 1), ("none", 0, 0)):
+        image.header.set_sform(OBLIQUE, sform)
+        image.header.set_qform(other, qform)
+        (tmp_path / f"{name}.nii").write_bytes(
+            nibabel.Nifti1Image(image.dataobj, None, image.header).to_bytes()
+        )
+        expected[name] = read_geometry(tmp_path / f"{name}.nii")
+    assert expected["both"].to_patient[0, 0] == pytest.approx(0.9)
+    assert expected["qform"].to_patient[0, 0] == pytest.approx(-2)
+    assert expected["none"] == Geometry((2, 3, 4), (2.0, 3.0, 4.0), "mm")
+
+
+def test_a_flat_sform_is_none(tmp_path):
+    flat = OBLIQUE.copy()
+    flat[:, 2] = 0
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.diag([2.0, 2, 2, 1]))
+    image.header["srow_x"], image.header["srow_y"], image.header["srow_z"] = flat[:3]
+    image.header["sform_code"], image.header["qform_code"] = 1, 0
+    (tmp_path / "a.nii").write_bytes(
+        nibabel.Nifti1Image(image.dataobj, None, image.header).to_bytes()
+    )
+    found = read_geometry(tmp_path / "a.nii")
+    assert found.to_patient is None
+    assert found.spacing == (2.0, 2.0, 2.0)
+
+
+def test_units_other_than_millimetres(tmp_path):
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.diag([500.0, 500, 2000, 1]))
+    image.header.set_xyzt_units("micron")
+    nibabel.save(image, tmp_path / "a.nii")
+    assert read_geometry(tmp_path / "a.nii").spacing == pytest.approx((0.5, 0.5, 2.0))
+
+
+def test_written_header(tmp_path):
+    labels = LabelSet((Label("liver", 1),))
+    geometry = Geometry.in_patient((2, 3, 4), np.diag([-1.0, -1, 1, 1]) @ OBLIQUE)
+    found = Segmentation(np.ones((2, 3, 4), np.uint16), labels, geometry)
+    write_mask(found, tmp_path / "m.nii.gz")
+    image = nibabel.load(tmp_path / "m.nii.gz")
+    np.testing.assert_allclose(image.affine, OBLIQUE, atol=1e-6)
+    assert image.get_data_dtype() == np.uint8
+    assert int(image.header["sform_code"]) == int(image.header["qform_code"]) == 1
+    assert image.header.get_xyzt_units()[0] == "mm"
+    first = (tmp_path / "m.nii.gz").read_bytes()
+    write_mask(found, tmp_path / "m.nii.gz")
+    assert (tmp_path / "m.nii.gz").read_bytes() == first
+
+
+def test_a_slice_of_a_patient_comes_back(tmp_path):
+    affine = np.array([[0.5, 0, 3], [0, 0, 4], [0, -0.7, 5], [0, 0, 1]])
+    geometry = Geometry.in_patient((4, 5), affine)
+    image = Image(np.ones((1, 4, 5), np.int16), geometry)
+    write_image(image, tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(read_geometry(tmp_path / "a.nii.gz").to_patient, affine, atol=1e-6)
+    with pytest.raises(ValueError, match="across the patient"):
+        write_image(image, tmp_path / "a.mha")
+
+
+def test_2d_colours_are_refused(tmp_path):
+    image = Image(np.ones((3, 4, 5), np.uint8), Geometry.in_pixels((4, 5)))
+    with pytest.raises(ValueError, match="2D images of one channel"):
+        write_image(image, tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii.gz"])
+def test_simpleitk_and_nibabel_agree(suffix, tmp_path):
+    """The array is NIfTI's in every format, and an index leads to where SimpleITK says it lies."""
+    turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1.0]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn * [0.7, 0.8, 2.5]
+    affine[:3, 3] = [-120, 40, -300.5]
+    array = np.random.default_rng(0).integers(-1000, 2000, (4, 5, 6)).astype(np.int16)
+    image = Image(array[None], Geometry.in_patient(array.shape, affine))
+    write_image(image, tmp_path / "a.nii.gz")
+    itk = SimpleITK.ReadImage(str(tmp_path / "a.nii.gz"))
+    SimpleITK.WriteImage(itk, str(tmp_path / f"b{suffix}"))
+    found = read_image(tmp_path / f"b{suffix}")
+    np.testing.assert_array_equal(found.pixels, image.pixels)
+    np.testing.assert_array_equal(found.pixels, read_image(tmp_path / "a.nii.gz").pixels)
+    for index in ((0, 0, 0), (3, 4, 5), (1, 0, 2)):
+        point = (found.geometry.to_patient @ [*index, 1])[:3]
+        np.testing.assert_allclose(itk.TransformIndexToPhysicalPoint(index), point, atol=1e-4)
+        assert itk[index] == found.pixels[0][index]
+
+
+def test_a_float_mask_of_nibabel_becomes_labels(tmp_path):
+    path = save(tmp_path / "m.nii.gz", np.array([[[0, 1, 2.0]]]))
+    assert read_mask(path).pixels.dtype == np.uint8

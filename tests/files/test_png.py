@@ -1,0 +1,98 @@
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from delineate.core import Geometry, Label, LabelSet, Segmentation
+from delineate.files import UnreadableFile, read_geometry, read_image, read_mask, write_mask
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def grey_png(bits, rows):
+    """A grey PNG of few bits, written by hand; `rows` are bytes already packed."""
+    width = 8 // bits * len(rows[0])
+    header = struct.pack(">IIBBBBB", width, len(rows), bits, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask])
+@pytest.mark.parametrize(
+    ("bits", "expected"),
+    [(1, [0, 0, 0, 1, 1, 0, 1, 1]), (2, [0, 1, 2, 3]), (4, [1, 11])],
+)
+def test_few_bits_keep_their_values(read, bits, expected, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(grey_png(bits, [[0b00011011]]))
+    assert read(path).pixels.tolist() == [[expected]]
+
+
+def test_palette_is_colour_to_the_eye_and_index_as_mask(tmp_path):
+    picture = PIL.Image.fromarray(np.array([[5, 9], [2, 5]], np.uint8))
+    colours = np.zeros((256, 3), np.uint8)
+    colours[[9, 2]] = (255, 0, 0), (0, 255, 0)
+    picture.putpalette(colours.tobytes())
+    picture.save(tmp_path / "m.png", transparency=5)
+    assert read_mask(tmp_path / "m.png").pixels.tolist() == [[[5, 9], [2, 5]]]
+    red, green, blue = read_image(tmp_path / "m.png").pixels
+    assert red.tolist() == [[0, 255], [0, 0]]
+    assert green.tolist() == [[0, 0], [255, 0]]
+    assert not blue.any()
+
+
+def test_mask_is_a_palette_of_the_labels_colours(tmp_path):
+    labels = LabelSet((Label("polyp", 1, colour="#ff8000"), Label("void", 3, "ignore", "#0000ff")))
+    classes = np.array([[0, 1], [3, 0]], np.uint8)
+    write_mask(Segmentation(classes, labels, Geometry.in_pixels((2, 2))), tmp_path / "m.png")
+    with PIL.Image.open(tmp_path / "m.png") as picture:
+        assert picture.mode == "P"
+        assert np.asarray(picture).tolist() == classes.tolist()
+        seen = np.asarray(picture.convert("RGB"))
+    assert seen[0, 1].tolist() == [255, 128, 0]
+    assert seen[1, 0].tolist() == [0, 0, 255]
+    assert (tmp_path / "m.png").read_bytes()[24] == 8
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("mode", ["grey", "rgb", "rgba"])
+def test_alpha_is_dropped_and_depth_kept(dtype, mode, tmp_path):
+    top = np.iinfo(dtype).max
+    rgba = np.random.default_rng(0).integers(0, top, (6, 5, 4), dtype=dtype)
+    stored = {"grey": rgba[..., 0], "rgb": rgba[..., 2::-1], "rgba": rgba[..., [2, 1, 0, 3]]}[mode]
+    cv2.imwrite(str(tmp_path / "a.png"), stored)
+    expected = rgba[..., :1] if mode == "grey" else rgba[..., :3]
+    found = read_image(tmp_path / "a.png").pixels
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(np.moveaxis(found, 0, -1), expected)
+
+
+def test_grey_with_alpha_is_grey(tmp_path):
+    stored = np.random.default_rng(0).integers(0, 255, (6, 5, 2), dtype=np.uint8)
+    PIL.Image.fromarray(stored, "LA").save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png").pixels, stored[None, ..., 0])
+
+
+def test_a_transparent_colour_changes_nothing(tmp_path):
+    stored = np.random.default_rng(0).integers(0, 9, (6, 5), dtype=np.uint8)
+    PIL.Image.fromarray(stored).save(tmp_path / "a.png", transparency=3)
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png").pixels, stored[None])
+
+
+def test_20000_squared_passes_and_100000_squared_does_not(tmp_path):
+    path = tmp_path / "a.png"
+    for side, fits in ((20_000, True), (100_000, False)):
+        header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b""))
+        if fits:
+            assert read_geometry(path).shape == (side, side)
+        else:
+            with pytest.raises(UnreadableFile, match="100000 x 100000 samples"):
+                read_image(path)

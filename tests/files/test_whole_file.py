@@ -1,0 +1,57 @@
+import os
+
+import pytest
+
+from delineate.files import whole_file
+
+
+def test_appears_under_its_name_with_its_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "scores.csv"
+    with whole_file(path) as part:
+        part.write_text("half", encoding="utf-8")
+        assert not path.exists()
+        assert part.parent == path.parent
+        assert part.suffix == ".csv"
+        assert part.name.startswith(".")
+    assert path.read_text(encoding="utf-8") == "half"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(28, "No space left"), KeyboardInterrupt(), ValueError()]
+)
+def test_leaves_nothing_behind(failure, tmp_path):
+    path = tmp_path / "m.png"
+    path.write_bytes(b"old")
+
+    def write():
+        with whole_file(path) as part:
+            part.write_bytes(b"ha")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        write()
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"old"
+
+
+def test_nothing_written_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "m.png"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_long_names_and_permissions(tmp_path):
+    path = tmp_path / ("é" * 120 + ".png")
+    with whole_file(path) as part:
+        part.write_bytes(b"x")
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"x")
+    assert os.stat(path).st_mode == os.stat(plain).st_mode
+
+
+def test_another_suffix_for_the_library(tmp_path):
+    with whole_file(tmp_path / "m.mhd", suffix=".mha") as part:
+        assert part.suffix == ".mha"
+        part.write_bytes(b"x")
+    assert (tmp_path / "m.mhd").exists()
