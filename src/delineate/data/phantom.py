@@ -1,0 +1,126 @@
+"""Drawn images with their truth: no download, the same everywhere, hard enough to need learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from itertools import count
+from typing import Literal
+
+import numpy as np
+from scipy import ndimage
+
+from delineate.core import Case, Image, Instance, LabelSet, Segmentation, Splits
+from delineate.data._scenes import Drawing, Scene
+from delineate.data._scenes.abdomen import slice_scene, volume_scene
+from delineate.data._scenes.chest import chest_scene
+from delineate.data._scenes.endoscopy import endoscopy_scene
+from delineate.data._splits import split_cases
+
+SCENES: dict[str, Scene] = {
+    "endoscopy": endoscopy_scene,
+    "chest": chest_scene,
+    "abdomen": slice_scene,
+    "abdomen_3d": volume_scene,
+}
+THREE_WAYS = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+
+def phantom(
+    *,
+    labels: LabelSet,
+    seed: int,
+    scene: Literal["endoscopy", "chest", "abdomen", "abdomen_3d"] = "endoscopy",
+    cases: int = 120,
+    shape: tuple[int, ...] | None = None,
+    split: dict[str, float] = THREE_WAYS,
+) -> Splits:
+    """Drawn images of patients that never were, with their truth; split by patient.
+
+    A case is decided by the seed and its number, and drawn when it is asked for. Which labels there are:
+
+    - endoscopy: "polyp", or by kind "neoplastic" and "non_neoplastic"; RGB, 8 bits, some frames without.
+    - chest: "lung", "heart", "pneumothorax" (about one film in four); 12 bits. The lung field is its whole
+      side of the chest, and where pneumothorax is asked for, what of it is left.
+    - abdomen, abdomen_3d: "liver", "spleen", "left_kidney", "right_kidney", "bowel", and "lesion", which
+      is part of the liver where it is not asked for; Hounsfield units on a grid in the patient. Left is
+      the patient's: `to_patient` tells. A slice has rows to the back and columns to the left, a volume
+      its indices to the right, the front and the head (RAS).
+
+    Args:
+        labels: any of these names. Objects of kind "thing" are given one by one as well.
+        seed: decides what is drawn, and the split.
+        scene: what is drawn.
+        cases: how many.
+        shape: 256 x 256 if none is given, 96 x 96 x 48 (3.5 x 3.5 x 5 mm) for abdomen_3d.
+        split: fractions by name, which add up to 1, or folds: {folds: 5, fold: 0, test: 0.1}.
+
+    Raises:
+        ValueError: a label the scene does not hold, a shape it cannot be drawn in, or too few cases to split.
+    """
+    drawn = SCENES[scene]
+    for label in labels.labels:
+        if label.name not in drawn.names:
+            raise ValueError(
+                f"the scene {scene!r} has no {label.name!r}; its labels are {', '.join(drawn.names)}."
+            )
+    shape = drawn.shape if shape is None else shape
+    if len(shape) != len(drawn.shape) or min(shape) < 16:
+        raise ValueError(
+            f"shape is {shape}; the scene {scene!r} has {len(drawn.shape)} axes of 16 samples or more."
+        )
+    if seed < 0 or cases < 1:
+        raise ValueError(f"seed is {seed}, cases {cases}; expected 0 or more, and 1 or more.")
+    made = []
+    for number, patient in zip(range(cases), _patients(drawn.per_patient), strict=False):
+        place = (scene, shape, seed, patient, number)
+        made.append(
+            Case(
+                id=f"{scene}-{number:04d}",
+                group=f"patient-{patient:04d}",
+                load_image=partial(_image, *place),
+                load_truth=partial(_truth, labels, *place),
+            )
+        )
+    return split_cases(made, split, seed=seed)
+
+
+def _patients(per_patient: tuple[int, ...]) -> Iterator[int]:
+    """The patient of every case, in turn."""
+    for patient in count():
+        yield from (patient,) * per_patient[patient % len(per_patient)]
+
+
+def _image(scene: str, shape: tuple[int, ...], seed: int, patient: int, number: int) -> Image:
+    drawing = _drawing(scene, shape, seed, patient, number)
+    return Image(drawing.pixels.copy(order="K"), drawing.geometry)
+
+
+def _truth(
+    labels: LabelSet, scene: str, shape: tuple[int, ...], seed: int, patient: int, number: int
+) -> Segmentation:
+    drawing = _drawing(scene, shape, seed, patient, number)
+    known = {label.name: label for label in labels.labels}
+    largest = max(label.value for label in labels.labels)
+    classes = np.zeros(drawing.geometry.shape, np.min_scalar_type(largest))
+    seen: list[tuple[str, np.ndarray]] = []
+    for name, mask in drawing.objects:
+        if name in known:
+            classes[mask] = known[name].value
+            seen = [(other, before & ~mask) for other, before in seen] + [(name, mask)]
+    instances = tuple(
+        _instance(name, mask) for name, mask in seen if known[name].kind == "thing" and mask.any()
+    )
+    return Segmentation(classes, labels, drawing.geometry, instances)
+
+
+def _instance(name: str, mask: np.ndarray) -> Instance:
+    (box,) = ndimage.find_objects(mask.astype(np.uint8))
+    return Instance(name, 1.0, mask[box].copy(), tuple(side.start for side in box))
+
+
+@lru_cache(maxsize=2)  # image and truth of a case are mostly asked for one after the other
+def _drawing(scene: str, shape: tuple[int, ...], seed: int, patient: int, number: int) -> Drawing:
+    build = np.random.default_rng(np.random.SeedSequence([seed, patient], spawn_key=(1,)))
+    view = np.random.default_rng(np.random.SeedSequence([seed, number]))
+    return SCENES[scene].draw(build, view, shape)
