@@ -1,0 +1,42 @@
+"""An array on a larger or smaller grid of the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from delineate.prepare._layout import channel_first, is_interleaved
+
+
+def place(
+    array: np.ndarray, start: Sequence[int], shape: Sequence[int], outside: float | Sequence[float]
+) -> np.ndarray:
+    """The part of `array` (channel, *spatial) that begins at `start` and is `shape` long; `outside` around it.
+
+    Start may be negative. A part that lies wholly inside is a view.
+    """
+    low = [max(s, 0) for s in start]
+    high = [min(s + n, old) for s, n, old in zip(start, shape, array.shape[1:], strict=True)]
+    inside = array[(slice(None), *map(slice, low, map(max, low, high)))]
+    if inside.shape[1:] == tuple(shape):
+        return inside
+    if is_interleaved(array):
+        found = channel_first(np.empty((*shape, array.shape[0]), array.dtype))
+    else:
+        found = np.empty((array.shape[0], *shape), array.dtype)
+    filling = np.broadcast_to(np.asarray(outside, array.dtype), array.shape[:1])
+    found[:] = filling.reshape(-1, *[1] * len(shape))
+    target = [
+        slice(lo - s, lo - s + n) for lo, s, n in zip(low, start, inside.shape[1:], strict=True)
+    ]
+    found[(slice(None), *target)] = inside
+    return found
+
+
+def same_length(name: str, given: Sequence[object], ndim: int) -> None:
+    """Refuse an argument that does not have one entry per axis."""
+    if len(given) != ndim:
+        raise ValueError(
+            f"{name} is {list(given)}, of {len(given)} axes, but the image has {ndim}. Give one number per axis."
+        )

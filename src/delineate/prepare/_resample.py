@@ -1,0 +1,145 @@
+"""Resampling to another shape of the same extent, for n axes; samples are centres (half-pixel convention).
+
+Each takes and gives (channel, *spatial) and keeps the dtype.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image as PillowImage
+
+from delineate.prepare._layout import channel_first, is_interleaved
+
+try:
+    import cykooz_resizer
+except ImportError:  # no wheel for this Python; the float way gives the same within one of 255
+    cykooz_resizer = None
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+def linear(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Linear interpolation where an axis grows; where it shrinks, a triangle as wide as two new samples (antialias).
+
+    On 8 bits the same as Pillow's BILINEAR, within one of 255.
+    """
+    if pixels.shape[1:] == shape:
+        return pixels
+    if len(shape) == 2 and pixels.dtype == np.float32 and _grows(pixels.shape[1:], shape):
+        return _enlarged(pixels, shape)
+    if is_interleaved(pixels):
+        return channel_first(_each_axis(np.moveaxis(pixels, 0, -1), shape, first=0))
+    return _each_axis(np.ascontiguousarray(pixels), shape, first=1)
+
+
+def nearest(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The value of the nearest old sample."""
+    for axis, (old, new) in enumerate(zip(labels.shape[1:], shape, strict=True), start=1):
+        if old != new:
+            labels = labels.take(((np.arange(new) + 0.5) * (old / new)).astype(np.intp), axis)
+    return labels
+
+
+def majority(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The value with the largest share of each new sample; small structures shrink smoothly, not by chance."""
+    if labels.shape[1:] == shape:
+        return labels
+    first, *others = np.unique(labels)
+    found = np.full((labels.shape[0], *shape), first, labels.dtype)
+    if others:
+        most = _share(labels, first, shape)
+    for value in others:
+        share = _share(labels, value, shape)
+        more = share > most
+        found[more] = value
+        np.maximum(most, share, out=most)
+    return found
+
+
+def _share(labels: np.ndarray, value: int, shape: tuple[int, ...]) -> np.ndarray:
+    mask = np.equal(labels, value).view(np.uint8) * np.uint8(255)
+    return np.array(linear(mask, shape))
+
+
+def _grows(old: tuple[int, ...], new: tuple[int, ...]) -> bool:
+    return all(n >= o for o, n in zip(old, new, strict=True))
+
+
+def _enlarged(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    found = np.empty((pixels.shape[0], *shape), np.float32)
+    for plane, target in zip(pixels, found, strict=True):
+        cv2.resize(np.ascontiguousarray(plane), shape[::-1], target, interpolation=cv2.INTER_LINEAR)
+    return found
+
+
+def _each_axis(array: np.ndarray, shape: tuple[int, ...], first: int) -> np.ndarray:
+    """One axis after the other, from `first` on; shrinking first, so the rest have less to do."""
+    changes = [(a, n) for a, n in enumerate(shape, start=first) if array.shape[a] != n]
+    for axis, n in sorted(changes, key=lambda change: change[1] > array.shape[change[0]]):
+        before, after = (
+            np.prod(array.shape[:axis], dtype=int),
+            np.prod(array.shape[axis + 1 :], dtype=int),
+        )
+        moved = _transposed(array.reshape(before, -1, after))
+        found = _rows(moved.reshape(array.shape[axis], -1), n).reshape(n, before, after)
+        array = _transposed(found).reshape(*array.shape[:axis], n, *array.shape[axis + 1 :])
+    return array
+
+
+def _transposed(array: np.ndarray) -> np.ndarray:
+    """(a, b, item) -> (b, a, item), contiguous."""
+    if 1 in array.shape[:2]:
+        return array.reshape(array.shape[1], array.shape[0], array.shape[2])
+    if array.shape[2] <= 4 and array.dtype in (np.uint8, np.uint16, np.int16, np.float32):
+        return cv2.transpose(array).reshape(array.shape[1], array.shape[0], array.shape[2])
+    return np.ascontiguousarray(array.swapaxes(0, 1))
+
+
+def _rows(rows: np.ndarray, n: int) -> np.ndarray:
+    """(old, anything) -> (n, anything)."""
+    if rows.dtype == np.uint8 and cykooz_resizer is not None:
+        return _rows_of_bytes(rows, n)
+    found: np.ndarray = _weights(rows.shape[0], n) @ rows.astype(np.float32, copy=False)
+    return (np.rint(found) if rows.dtype.kind in "iu" else found).astype(rows.dtype, copy=False)
+
+
+def _rows_of_bytes(rows: np.ndarray, n: int) -> np.ndarray:
+    # A resize along the rows alone is the same for one channel or many, so all of them pass as one wide
+    # grey image. Pillow's images here are windows on our arrays: nothing is copied in or out.
+    found = np.empty((n, rows.shape[1]), np.uint8)
+    resizer, options = _resizer()
+    resizer.resize_pil(_window(rows), _window(found), options)
+    return found
+
+
+def _window(rows: np.ndarray) -> PillowImage.Image:
+    height, width = rows.shape
+    return PillowImage.frombuffer("L", (width, height), rows, "raw", "L", 0, 1)
+
+
+@lru_cache(maxsize=1)
+def _resizer() -> tuple[Any, Any]:
+    triangle = cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType.bilinear)
+    return cykooz_resizer.Resizer(), cykooz_resizer.ResizeOptions(resize_alg=triangle)
+
+
+@lru_cache(maxsize=32)
+def _weights(old: int, new: int) -> csr_array:
+    """(new, old): how much each old sample counts in each new one."""
+    from scipy.sparse import csr_array
+
+    step = old / new
+    reach = max(step, 1.0)
+    centre = (np.arange(new) + 0.5) * step
+    taps = np.floor(centre - reach).astype(int)[:, None] + np.arange(int(np.ceil(2 * reach)) + 2)
+    weight = np.maximum(0, 1 - np.abs(taps + 0.5 - centre[:, None]) / reach)
+    weight[(taps < 0) | (taps >= old)] = 0
+    weight /= weight.sum(axis=1, keepdims=True)
+    rows, columns = np.nonzero(weight)
+    values = weight[rows, columns].astype(np.float32)
+    return csr_array((values, (rows, taps[rows, columns])), shape=(new, old))

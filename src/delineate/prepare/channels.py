@@ -1,0 +1,51 @@
+"""Channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import cv2
+import numpy as np
+
+from delineate.prepare._layout import channel_first, interleaved
+from delineate.prepare._step import ValueStep
+
+
+def channels(count: Literal[1, 3]) -> ValueStep:
+    """Make every image grey (1) or colour (3).
+
+    Colour becomes grey by luma (ITU-R BT.601), grey becomes colour by repetition; transparency is left out.
+
+    Args:
+        count: how many channels the network is to see.
+    """
+    return _Channels(count)
+
+
+@dataclass(frozen=True)
+class _Channels:
+    count: Literal[1, 3]
+    after_augment: ClassVar[bool] = False
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        given = pixels.shape[0]
+        if given not in (1, 2, 3, 4):
+            raise ValueError(
+                f"channels: the image has {given} channels; only grey and colour can be told apart."
+            )
+        opaque = pixels[: given - 1] if given in (2, 4) else pixels
+        if opaque.shape[0] == self.count:
+            return opaque
+        if self.count == 3:
+            return channel_first(np.repeat(interleaved(opaque), 3, axis=-1))
+        return _luma(opaque)
+
+
+def _luma(pixels: np.ndarray) -> np.ndarray:
+    exact = (
+        pixels if pixels.dtype in (np.uint8, np.uint16, np.float32) else pixels.astype(np.float32)
+    )
+    colours = interleaved(exact).reshape(pixels.shape[1], -1, 3)
+    grey = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY).reshape(1, *pixels.shape[1:])
+    return (np.rint(grey) if pixels.dtype.kind in "iu" else grey).astype(pixels.dtype, copy=False)

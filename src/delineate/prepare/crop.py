@@ -1,0 +1,46 @@
+"""Crop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from delineate.core import Geometry
+from delineate.prepare._place import place, same_length
+from delineate.prepare._step import Carry, GridStep
+
+
+def crop(shape: tuple[int, ...], value: float = 0) -> GridStep:
+    """Cut the middle out, `shape` long; axes that are shorter are padded.
+
+    What is cut away comes back as background.
+
+    Args:
+        shape: samples along each axis of the array.
+        value: what is padded.
+    """
+    if any(n < 1 for n in shape):
+        raise ValueError(f"crop: shape is {shape}; every axis needs at least one sample.")
+    return _Crop(tuple(shape), value)
+
+
+@dataclass(frozen=True)
+class _Crop:
+    shape: tuple[int, ...]
+    value: float
+
+    def grid(self, before: Geometry) -> Geometry:
+        return before.cropped(self._start(before), self.shape)
+
+    def forward(self, array: np.ndarray, before: Geometry, carry: Carry) -> np.ndarray:
+        return place(array, self._start(before), self.shape, carry.beyond(self.value))
+
+    def backward(self, array: np.ndarray, before: Geometry, carry: Carry) -> np.ndarray:
+        return place(
+            array, [-s for s in self._start(before)], before.shape, carry.beyond(self.value)
+        )
+
+    def _start(self, before: Geometry) -> list[int]:
+        same_length("crop: shape", self.shape, before.ndim)
+        return [(old - n) // 2 for old, n in zip(before.shape, self.shape, strict=True)]

@@ -1,0 +1,123 @@
+"""Standardize."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import cv2
+import numpy as np
+
+from delineate.prepare._layout import is_interleaved
+from delineate.prepare._step import ValueStep
+
+# Mean and standard deviation of ImageNet's training images, 0 to 1, as torchvision and timm use them; of the
+# three as one grey channel, as timm has it for networks with one.
+_IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
+
+
+def standardize(
+    by: Literal["imagenet", "image", "values"] = "imagenet",
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    per: Literal["image", "channel"] = "channel",
+    nonzero: bool = False,
+) -> ValueStep:
+    """Subtract a mean and divide by a standard deviation; this and what follows runs after augmentation.
+
+    Args:
+        by: imagenet: what pretrained encoders expect, of 1 or 3 channels that are whole numbers on the range of their
+            dtype or floats from 0 to 1. image: the image's own (z-score). values: `mean` and `std`.
+        mean: for by: values, one for all channels or one for each, in the units of the pixels.
+        std: likewise.
+        per: for by: image, one mean for the image or one for each channel.
+        nonzero: for by: image, count only samples that are not 0, and leave the others 0.
+    """
+    if (by == "values") != (mean is not None and std is not None):
+        raise ValueError(
+            "standardize: mean and std are needed for by: values, and for nothing else."
+        )
+    if any(not s > 0 for s in std or ()):
+        raise ValueError(f"standardize: std is {std}; expected more than 0.")
+    if by != "image" and (nonzero or per != "channel"):
+        raise ValueError("standardize: nonzero and per are for by: image only.")
+    return _Standardize(by, mean, std, per, nonzero)
+
+
+@dataclass(frozen=True)
+class _Standardize:
+    by: Literal["imagenet", "image", "values"]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    per: Literal["image", "channel"]
+    nonzero: bool
+    after_augment: ClassVar[bool] = True
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        if self.by == "image":
+            return self._by_image(pixels)
+        if self.by == "imagenet":
+            mean, std = _imagenet(pixels)
+        else:
+            mean = _one_each("mean", self.mean or (), pixels.shape[0])
+            std = _one_each("std", self.std or (), pixels.shape[0])
+        return _standardized(pixels, mean, std)
+
+    def _by_image(self, pixels: np.ndarray) -> np.ndarray:
+        axes = tuple(range(0 if self.per == "image" else 1, pixels.ndim))
+        counted = pixels != 0 if self.nonzero else np.True_
+        if self.nonzero and not counted.any():
+            return np.zeros(pixels.shape, np.float32)
+        size = (
+            counted.sum(axes, keepdims=True)
+            if self.nonzero
+            else np.prod([pixels.shape[a] for a in axes])
+        )
+        size = np.maximum(size, 1)
+        mean = (
+            pixels.sum(axes, np.float64, keepdims=True) / size
+        )  # what is not counted is 0, and adds nothing
+        found: np.ndarray = np.subtract(pixels, mean.astype(np.float32), dtype=np.float32)
+        found *= counted
+        std = np.sqrt(np.square(found).sum(axes, np.float64, keepdims=True) / size)
+        found /= np.where(std > 0, std, 1).astype(np.float32)
+        return found
+
+
+def _imagenet(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if pixels.shape[0] not in _IMAGENET:
+        raise ValueError(
+            f"standardize: the image has {pixels.shape[0]} channels and imagenet 1 or 3. "
+            "Use by: image or by: values, or {channels: 3} before it."
+        )
+    if pixels.dtype.kind not in "uf":
+        raise ValueError(
+            f"standardize: imagenet is for pictures, and pixels are {pixels.dtype}. Use window or scale before it."
+        )
+    full = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    mean, std = (np.array(value) * full for value in _IMAGENET[pixels.shape[0]])
+    return mean, std
+
+
+def _one_each(name: str, values: tuple[float, ...], channels: int) -> np.ndarray:
+    if len(values) not in (1, channels):
+        raise ValueError(
+            f"standardize: {name} has {len(values)} values and the image {channels} channels; give one or {channels}."
+        )
+    return np.broadcast_to(np.array(values), channels)
+
+
+def _standardized(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    found = np.empty(pixels.shape, np.float32)
+    if is_interleaved(pixels) and pixels.dtype in (np.uint8, np.uint16, np.float32):
+        memory = np.moveaxis(pixels, 0, -1)
+        planes: Sequence[np.ndarray] = cv2.split(
+            memory.reshape(memory.shape[0], -1, memory.shape[-1])
+        )
+    else:
+        planes = list(pixels)
+    for plane, target, m, s in zip(planes, found, mean, std, strict=True):
+        np.multiply(plane.reshape(target.shape), 1 / s, out=target, dtype=np.float32)
+        target -= m / s
+    return found
