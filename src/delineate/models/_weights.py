@@ -1,0 +1,170 @@
+"""Weights from a file into a model, or into its encoder; whatever does not fit is refused by name."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+State = Mapping[str, Tensor]
+
+ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
+_WRAPPERS = ("model.", "module.", "network.", "encoder.")  # Lightning, DDP, ours, smp
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Fill a whole model from a file that holds exactly its weights.
+
+    Args:
+        model: filled in place. Its keys may lack or carry the prefix of a wrapper (Lightning, DDP, smp).
+        path: .safetensors, or a PyTorch file, of which weights are read and code is refused.
+
+    Raises:
+        ValueError: no such file, or weights of another model; of one with other classes, with both numbers.
+    """
+    wanted = model.state_dict()
+    state = _renamed(_read(Path(path)), wanted)[0]
+    sizes = _sizes(state, wanted)
+    if sizes and state.keys() == wanted.keys():
+        _refuse_channels(Path(path), sizes)
+    _refuse(Path(path), wanted.keys() - state.keys(), state.keys() - wanted.keys(), sizes)
+    model.load_state_dict(dict(state))
+
+
+def load_encoder(encoder: nn.Module, path: str | Path, channels: int, *, whole: bool) -> None:
+    """Fill an encoder from a file of its weights, or of a network that contains it.
+
+    Layers behind the encoder, such as a classifier, are left out. Where the file is for colour images and
+    `channels` is not 3, the first convolution is adapted as timm does: summed for one channel, else repeated.
+
+    Args:
+        encoder: filled in place.
+        path: as for `load_weights`.
+        channels: channels of the images.
+        whole: the encoder has all stages of its kind; else deeper ones in the file are left out too.
+    """
+    wanted = encoder.state_dict()
+    state, added = _renamed(_read(Path(path)), wanted)
+    known = {_layer(key, added) for key in wanted}
+    unexpected = {key for key in state.keys() - wanted.keys() if _layer(key, added) in known}
+    fitted = {key: _adapted(state[key], wanted[key], channels) for key in wanted if key in state}
+    missing, sizes = wanted.keys() - fitted.keys(), _sizes(fitted, wanted)
+    _refuse(Path(path), missing, unexpected if whole else (), sizes)
+    encoder.load_state_dict(fitted)
+
+
+def _read(path: Path) -> State:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected weights as {', '.join(ENDINGS)}.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path}: holds more than weights, or is damaged; code in a file is never run. "
+            "Save the model's state_dict() alone, best as .safetensors."
+        ) from error
+    except Exception as error:  # safetensors and torch raise a dozen types for a damaged file
+        raise ValueError(f"{path}: cannot be read as weights: {error}") from error
+    for inside in ("state_dict", "model_state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(inside), dict):
+            content = content[inside]
+    named = content.items() if isinstance(content, dict) else ()
+    state = {key: value for key, value in named if isinstance(value, Tensor)}
+    if not state:
+        raise ValueError(f"{path}: holds no weights by name; expected a state_dict().")
+    return state
+
+
+def _renamed(state: State, wanted: Iterable[str]) -> tuple[State, str]:
+    """The weights under the names wanted, as far as they go, and the prefix that had to be added.
+
+    timm writes stages.0 in a network and stages_0 in its feature extractor: both marks count as one.
+    """
+    names = {key.replace("_", "."): key for key in wanted}
+    best: tuple[int, State, str] = (-1, state, "")
+    for inner in _unwrapped(state):
+        for added in ("", *_WRAPPERS, "model.model."):
+            keys = {key: f"{added}{key}" for key in inner}
+            found = {key: names.get(long.replace("_", ".")) for key, long in keys.items()}
+            hits = sum(name is not None for name in found.values())
+            if hits > best[0]:
+                best = (hits, {found[k] or keys[k]: value for k, value in inner.items()}, added)
+    return best[1], best[2]
+
+
+def _unwrapped(state: State) -> Iterator[State]:
+    yield state
+    for prefix in _WRAPPERS:
+        inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if inner:
+            yield from _unwrapped(inner)
+
+
+def _layer(key: str, added: str) -> str:
+    """The outermost layer of a key: model.stages_0.blocks.1.weight -> stages."""
+    return re.split(r"_\d|\.", key.removeprefix(added))[0]
+
+
+def _adapted(weight: Tensor, like: Tensor, channels: int) -> Tensor:
+    """`weight` with as many input channels as `like`, if all that differs is colour or not."""
+    colour = weight.ndim == 4 and weight.shape[1] == 3 and like.shape[1:2] == (channels,)
+    if not colour or weight.shape == like.shape:
+        return weight
+    from timm.models import adapt_input_conv
+
+    adapted: Tensor = adapt_input_conv(channels, weight)
+    return adapted
+
+
+Sizes = Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+def _sizes(state: State, wanted: State) -> Sizes:
+    """Shapes in the file and in the model, where the two differ."""
+    return {
+        key: (tuple(value.shape), tuple(wanted[key].shape))
+        for key, value in state.items()
+        if key in wanted and value.shape != wanted[key].shape
+    }
+
+
+def _refuse_channels(path: Path, sizes: Sizes) -> None:
+    """Say so if all that differs is the number of channels that go in or come out."""
+    coming = {(f[0], m[0]) for f, m in sizes.values() if f[1:] == m[1:]}
+    going = {(f[1], m[1]) for f, m in sizes.values() if f[:1] + f[2:] == m[:1] + m[2:]}
+    both = sum(f[1:] == m[1:] or f[:1] + f[2:] == m[:1] + m[2:] for f, m in sizes.values())
+    if both < len(sizes) or len(coming) > 1 or len(going) > 1:
+        return
+    parts = [
+        f"the checkpoint has {theirs} output channels, the recipe's labels need {ours}"
+        for theirs, ours in coming
+    ] + [
+        f"the checkpoint takes {theirs} input channels, the recipe's images have {ours}"
+        for theirs, ours in going
+    ]
+    raise ValueError(
+        f"{path}: {', and '.join(parts)}. Use the recipe it was trained with, or train anew."
+    )
+
+
+def _refuse(path: Path, missing: Iterable[str], unexpected: Iterable[str], sizes: Sizes) -> None:
+    shown = [f"{key} is {theirs}, expected {ours}" for key, (theirs, ours) in sizes.items()]
+    parts = [
+        f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for what, keys in (
+            ("missing", sorted(missing)),
+            ("unexpected", sorted(unexpected)),
+            ("of another size", shown),
+        )
+        if keys
+    ]
+    if parts:
+        raise ValueError(f"{path}: these are weights of another network: {'; '.join(parts)}.")

@@ -1,0 +1,208 @@
+"""Every architecture of segmentation-models-pytorch, on every encoder of smp and timm."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from delineate.core.output import Output
+from delineate.models._pretrained import fetching
+from delineate.models._weights import ENDINGS, load_encoder
+from delineate.resolve import Call, RecipeError, bind, nearest
+
+# What the program decides, and what would make a model return more than logits.
+_OURS = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
+
+
+def smp(
+    *,
+    channels: int,
+    classes: int,
+    ndim: int,
+    arch: str,
+    encoder: str = "resnet34",
+    pretrained: str | None = None,
+    encoder_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> nn.Module:
+    """An smp architecture (unet, unetplusplus, deeplabv3plus, fpn, segformer, dpt ...) on any smp or timm encoder; 2D.
+
+    Args:
+        channels: channels of the images.
+        classes: channels of the logits.
+        ndim: spatial axes; 2.
+        arch: a name of smp, in any spelling.
+        encoder: a name of smp (resnet34, efficientnet-b2, mit_b2), else of timm (convnext_tiny,
+            tu-efficientnet_b2), there with or without a tag of its weights (convnext_tiny.in12k_ft_in1k).
+            Two that are easily taken for each other: mobilenetv3_large_100 and tf_mobilenetv3_large_100 share
+            every key and size but differ in padding and in the batch norm's epsilon, so weights of the one
+            load in the other and are wrong there. What smp calls timm-mobilenetv3_* is the tf_ kind.
+        pretrained: imagenet, or another set that smp names for the encoder, fetched once and kept in the
+            cache of timm and smp; or a file of weights; or null for random weights.
+        encoder_options: further arguments of a timm encoder: img_size for those of fixed size, drop_path_rate.
+        options: further arguments of the architecture: encoder_depth, decoder_channels ...
+
+    Raises:
+        ValueError: an unknown name, with the nearest; arch and encoder that do not go together; weights that
+            cannot be had or do not fit.
+    """
+    if ndim != 2:
+        raise ValueError(f"smp has models for 2 spatial axes, the data have {ndim}; unet takes 3.")
+    build = _architecture(arch)
+    arguments = _arguments(build, options)
+    name = _encoder(encoder)
+    extra = dict(encoder_options or {})
+    if extra and not name.startswith("tu-"):
+        raise ValueError(f"encoder_options are for encoders of timm; {name} is one of smp.")
+    if build.__name__ == "DPT":
+        extra.setdefault("dynamic_img_size", True)  # else it takes images of 224 x 224 only
+    file = pretrained if pretrained and pretrained.lower().endswith(ENDINGS) else None
+    weights = None if file or pretrained is None else _weights(name, pretrained)
+
+    with fetching(f"{pretrained} weights of {encoder}") if weights else nullcontext():
+        try:
+            network = _quietly(
+                build,
+                encoder_name=name,
+                encoder_weights=weights,
+                in_channels=channels,
+                classes=classes,
+                **arguments,
+                **extra,
+            )
+        except OSError:  # `fetching` knows what to say
+            raise
+        except Exception as error:  # a pair that does not go together fails in many ways
+            raise ValueError(
+                f"smp cannot build {build.__name__} on {encoder}: {error or type(error).__name__}"
+            ) from error
+    if file:
+        load_encoder(network.encoder, file, channels, whole=arguments["encoder_depth"] == 5)
+    multiple = network.encoder.output_stride if network.requires_divisible_input_shape else 1
+    return _Smp(network, f"{build.__name__} on {encoder}", multiple)
+
+
+class _Smp(nn.Module):
+    """An smp model that returns an Output, and says how large an image should be."""
+
+    def __init__(self, network: nn.Module, title: str, multiple: int) -> None:
+        super().__init__()
+        self.network = network
+        self._title = title
+        self._multiple = multiple
+
+    def forward(self, pixels: Tensor) -> Output[Tensor]:
+        size = tuple(pixels.shape[2:])
+        if not torch.compiler.is_compiling() and any(n % self._multiple for n in size):
+            raise ValueError(
+                f"{self._title} takes sizes that are multiples of {self._multiple}, not {size}. "
+                f"Add the step {{pad: {{multiple: {self._multiple}}}}} to prepare."
+            )
+        try:
+            return Output(self.network(pixels))
+        except AssertionError as error:  # how timm says that an encoder is of fixed size
+            raise ValueError(
+                f"{self._title} does not take images of {size}: {error} If the encoder is of fixed "
+                f"size, give it yours: encoder_options: {{img_size: {list(size)}}}."
+            ) from error
+
+
+def _architecture(arch: str) -> Callable[..., Any]:
+    import segmentation_models_pytorch as library
+
+    known = library.MODEL_ARCHITECTURES_MAPPING
+    plain = re.sub(r"[^a-z0-9]", "", arch.lower())
+    if plain not in known:
+        raise ValueError(
+            f"smp has no arch {arch!r}{nearest(plain, known)} There are: {', '.join(known)}."
+        )
+    build: Callable[..., Any] = known[plain]
+    return build
+
+
+def _arguments(build: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments of an architecture that are the recipe's, checked; its defaults where it is silent."""
+    signature = inspect.signature(build.__init__)
+    ours = {"self", *_OURS}
+    known = {
+        p.name: p.default
+        for p in signature.parameters.values()
+        if p.name not in ours and p.kind is not p.VAR_KEYWORD
+    }
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"smp's {build.__name__} takes no argument {option!r}{nearest(option, known)} "
+                f"It takes: {', '.join(known)}."
+            )
+    try:
+        checked = bind(build.__init__, Call(build.__name__, options), ours)
+    except RecipeError as error:  # it has no place yet; as a ValueError it gets one
+        raise ValueError(str(error)) from error
+    return {**known, **checked}
+
+
+def _encoder(name: str) -> str:
+    """The name by which smp knows an encoder: its own, or "tu-" and timm's."""
+    import timm
+    from segmentation_models_pytorch.encoders import encoders as native
+
+    if name in native:
+        return name
+    of_timm = name.removeprefix("tu-")
+    if name.startswith("timm-"):  # smp's names of old
+        of_timm = name.removeprefix("timm-").replace("mobilenetv3", "tf_mobilenetv3")
+    if not timm.is_model(of_timm):
+        known = [*native, *timm.list_models()]
+        near = difflib.get_close_matches(of_timm, known, n=3, cutoff=0.5)
+        raise ValueError(
+            f"neither smp nor timm has an encoder {name!r}"
+            f"{'; near it are ' + ', '.join(near) if near else ''}."
+        )
+    base, _, tag = of_timm.partition(".")
+    if tag and not timm.models.is_model_pretrained(of_timm):
+        known = timm.list_pretrained(f"{base}.*")
+        raise ValueError(
+            f"timm has no weights {tag!r} for {base}{nearest(of_timm, known)} "
+            f"There are: {', '.join(known) or 'none'}."
+        )
+    return f"tu-{of_timm}"
+
+
+def _weights(name: str, pretrained: str) -> str | bool:
+    """What smp takes as `encoder_weights`: a set it names, or True for timm's."""
+    import timm
+    from segmentation_models_pytorch.encoders import encoders as native
+
+    if name in native:
+        known = list(native[name]["pretrained_settings"])
+        if pretrained not in known:
+            raise ValueError(
+                f"smp has no weights {pretrained!r} for {name}{nearest(pretrained, known)} "
+                f"There are: {', '.join(known)}; or give a file that ends in {', '.join(ENDINGS)}."
+            )
+        return pretrained
+    of_timm = name.removeprefix("tu-")
+    if pretrained != "imagenet":
+        raise ValueError(
+            f"pretrained is {pretrained!r}; for an encoder of timm expected imagenet (another set is "
+            f"named with the encoder, {of_timm.partition('.')[0]}.tag) or a file that ends in "
+            f"{', '.join(ENDINGS)}."
+        )
+    if not timm.models.is_model_pretrained(of_timm):
+        raise ValueError(f"timm has no pretrained weights for {of_timm}; write pretrained: null.")
+    return True
+
+
+def _quietly(build: Callable[..., Any], **arguments: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`timm-` encoders are deprecated")
+        return build(**arguments)
