@@ -1,0 +1,65 @@
+"""The loss of a recipe: a weighted sum, at every level a network answers on."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from delineate.core.output import Output, Target
+from delineate.resolve import Call, check, resolve
+
+Loss = Callable[[Output[Tensor], Target[Tensor]], Tensor]
+
+
+def load_loss(calls: Sequence[Call]) -> Loss:
+    """The weighted sum of the losses a recipe names.
+
+    Each call may carry an argument `weight` (default 1). Where an output has maps from deeper levels, the
+    loss is the mean over the levels with weights 1, 1/2, 1/4 ... for the logits and each deeper map (deep
+    supervision as in nnU-Net, Isensee et al., Nature Methods 2021); the truth is brought to each level's
+    size by nearest neighbour.
+
+    Raises:
+        RecipeError: no call, an unknown loss or argument, or a weight that is no number above zero.
+    """
+    if not calls:
+        raise ValueError("the list of losses is empty; expected at least one, for instance dice.")
+    terms = [_term(call) for call in calls]
+
+    def loss(output: Output[Tensor], target: Target[Tensor]) -> Tensor:
+        maps = (output.logits, *output.sides)
+        shares = [0.5**level for level in range(len(maps))]
+        total = output.logits.new_zeros((), dtype=torch.float32)
+        for logits, share in zip(maps, shares, strict=True):
+            there = _resized(target, logits.shape[2:])
+            for weight, term in terms:
+                total = total + share / sum(shares) * weight * term(Output(logits), there)
+        return total
+
+    return loss
+
+
+def _term(call: Call) -> tuple[float, Loss]:
+    args = {name: value for name, value in call.args.items() if name != "weight"}
+    weight = call.args.get("weight", 1)
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if not number or not 0 < weight < math.inf:
+        raise call.fail(f"{call.name}: weight is {weight!r}; expected a number above zero.")
+    bound = check("losses", Call(call.name, args, call.where))
+    return float(weight), functools.partial(resolve("losses", call.name), **bound)
+
+
+def _resized(target: Target[Tensor], shape: Sequence[int]) -> Target[Tensor]:
+    if target.classes.shape[1:] == tuple(shape):
+        return target
+
+    def nearest(values: Tensor) -> Tensor:  # float32 is exact for every class index there is
+        resized = F.interpolate(values[:, None].float(), tuple(shape), mode="nearest-exact")
+        return resized[:, 0].to(values.dtype)
+
+    return Target(nearest(target.classes), None if target.valid is None else nearest(target.valid))

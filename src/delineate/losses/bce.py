@@ -1,0 +1,23 @@
+"""Binary cross-entropy."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from delineate.core.output import Output, Target
+from delineate.losses._terms import at_truth, mean, one_vs_rest, read
+
+
+def bce(output: Output[Tensor], target: Target[Tensor], *, pos_weight: float = 1.0) -> Tensor:
+    """Binary cross-entropy of each channel against the rest, averaged over pixels and channels.
+
+    Args:
+        output: logits; sigmoid of each channel, background too where it has one.
+        target: the truth.
+        pos_weight: weight of pixels that are the channel's own; above 1 finds more and errs more.
+    """
+    logits, classes, valid = read(output, target)
+    each = F.softplus(one_vs_rest(logits, classes))
+    true = mean(at_truth(each, classes), valid) / logits.shape[1]
+    return mean(each, valid) + (pos_weight - 1) * true

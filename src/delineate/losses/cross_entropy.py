@@ -1,0 +1,45 @@
+"""Cross-entropy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from delineate.core.output import Output, Target
+from delineate.losses._terms import mean, read, with_background
+
+
+def cross_entropy(
+    output: Output[Tensor],
+    target: Target[Tensor],
+    *,
+    class_weights: tuple[float, ...] | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Softmax cross-entropy, averaged over pixels.
+
+    Args:
+        output: logits; one channel is read as that label against background.
+        target: the truth.
+        class_weights: one for background, then one per label in order; the mean is weighted by them.
+        label_smoothing: share of the truth that is spread evenly over the classes, in [0, 1].
+    """
+    logits, classes, valid = read(output, target)
+    logits = with_background(logits)
+    weights = None
+    if class_weights is not None:
+        if len(class_weights) != logits.shape[1]:
+            raise ValueError(
+                f"cross_entropy: {len(class_weights)} class_weights for {logits.shape[1]} classes; "
+                "expected one for background, then one per label."
+            )
+        weights = logits.new_tensor(class_weights)
+    loss = F.cross_entropy(
+        logits, classes, weights, reduction="none", label_smoothing=label_smoothing
+    )
+    if weights is None:
+        return mean(loss, valid)
+    total = weights[classes] if valid is None else weights[classes] * valid
+    masked = loss if valid is None else loss * valid
+    return masked.sum() / total.sum().clamp_min(torch.finfo(total.dtype).tiny)

@@ -1,0 +1,48 @@
+"""Focal loss."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from delineate.core.output import Output, Target
+from delineate.losses._terms import at_truth, mean, one_vs_rest, read, with_background
+
+
+def focal(
+    output: Output[Tensor],
+    target: Target[Tensor],
+    *,
+    form: Literal["softmax", "sigmoid"] = "softmax",
+    gamma: float = 2.0,
+    alpha: float | None = None,
+) -> Tensor:
+    """Cross-entropy that looks away from what is right already (Lin et al., ICCV 2017, eq. 5).
+
+    Args:
+        output: logits.
+        target: the truth.
+        form: one softmax over the channels, averaged over pixels; or each channel against the rest by
+            sigmoid, background too, averaged over pixels and channels, as smp has it. One channel is the
+            same in both.
+        gamma: how far it looks away; 0 is cross-entropy.
+        alpha: weight of what is a label (sigmoid: of the true channel), 1 - alpha of what is not; 0.75
+            favours the labels; none weighs all as 1.
+    """
+    logits, classes, valid = read(output, target)
+    if form == "softmax":
+        log_p = at_truth(F.log_softmax(with_background(logits), 1), classes)
+        doubt = (-torch.expm1(log_p)).clamp_min(1e-12)  # a power below one has no slope at 0
+        loss = -log_p * doubt**gamma
+        if alpha is not None:
+            loss = loss * torch.where(classes > 0, alpha, 1 - alpha)
+        return mean(loss, valid)
+    wrong = one_vs_rest(logits, classes)
+    each = F.softplus(wrong) * wrong.sigmoid() ** gamma
+    if alpha is None:
+        return mean(each, valid)
+    true = mean(at_truth(each, classes), valid) / logits.shape[1]
+    return (1 - alpha) * mean(each, valid) + (2 * alpha - 1) * true

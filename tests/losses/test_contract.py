@@ -1,0 +1,118 @@
+"""What every loss of the folder keeps."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from delineate.core import Output, Target
+from delineate.losses import Loss, load_loss
+from delineate.resolve import Call, names, resolve
+
+CHANNELS = (1, 4)
+SHAPES = ((6, 7), (3, 4, 5))
+
+
+def of(name: str) -> Loss:
+    return load_loss([Call(name)])
+
+
+def example(channels: int, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(channels)
+    logits = 2 * torch.randn(2, channels, *shape)
+    return logits, torch.randint(max(channels, 2), (2, *shape))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("name", names("losses"))
+def test_is_a_finite_number_with_finite_slopes(name, channels, shape):
+    logits, classes = example(channels, shape)
+    logits = (30 * logits).requires_grad_()  # far into saturation
+    loss = of(name)(Output(logits), Target(classes))
+    loss.backward()
+    assert loss.shape == ()
+    assert loss.dtype == torch.float32
+    assert math.isfinite(loss.item())
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("name", names("losses"))
+def test_is_small_where_all_is_right_and_large_where_all_is_wrong(name, channels):
+    _, classes = example(channels, (8, 8))
+    if channels == 1:
+        right = 20.0 * (2 * classes[:, None] - 1)
+    else:
+        right = 20.0 * torch.nn.functional.one_hot(classes, channels).movedim(-1, 1) - 10
+    loss = of(name)
+    assert loss(Output(right), Target(classes)) < 0.02
+    assert loss(Output(-right), Target(classes)) > 0.5
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("name", names("losses"))
+def test_pixels_that_are_not_valid_take_no_part(name, channels):
+    logits, classes = example(channels, (6, 7))
+    valid = torch.rand(classes.shape) < 0.6
+    other_logits = torch.where(
+        valid[:, None], logits, 7 * torch.randn_like(logits)
+    ).requires_grad_()
+    other_classes = torch.where(valid, classes, 0)
+    loss = of(name)(Output(logits), Target(classes, valid))
+    other = of(name)(Output(other_logits), Target(other_classes, valid))
+    torch.testing.assert_close(loss, other)
+    other.backward()
+    assert (other_logits.grad.movedim(1, -1)[~valid] == 0).all()
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("name", names("losses"))
+def test_all_valid_is_the_same_as_no_mask_and_none_valid_has_no_slope(name, channels):
+    logits, classes = example(channels, (6, 7))
+    loss = of(name)
+    whole = loss(Output(logits), Target(classes))
+    masked = loss(Output(logits), Target(classes, torch.ones_like(classes, dtype=torch.bool)))
+    torch.testing.assert_close(whole, masked)
+    logits.requires_grad_()
+    loss(Output(logits), Target(classes, torch.zeros_like(classes, dtype=torch.bool))).backward()
+    assert (logits.grad == 0).all()
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("name", names("losses"))
+def test_a_slice_is_a_volume_of_depth_one(name, channels):
+    logits, classes = example(channels, (6, 7))
+    flat = of(name)(Output(logits), Target(classes))
+    deep = of(name)(Output(logits[:, :, None]), Target(classes[:, None]))
+    torch.testing.assert_close(flat, deep)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("name", names("losses"))
+def test_mixed_precision_sums_in_float32(name, channels):
+    logits, classes = example(channels, (6, 7))
+    rounded = logits.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = of(name)(Output(rounded), Target(classes))
+    torch.testing.assert_close(mixed, of(name)(Output(rounded.float()), Target(classes)))
+
+
+@pytest.mark.parametrize("name", names("losses"))
+def test_takes_bytes_as_classes_and_changes_nothing(name):
+    logits, classes = example(4, (6, 7))
+    before = logits.clone(), classes.byte()
+    loss = of(name)(Output(logits), Target(before[1]))
+    torch.testing.assert_close(loss, of(name)(Output(logits), Target(classes)))
+    assert torch.equal(logits, before[0])
+    assert torch.equal(classes.byte(), before[1])
+
+
+@pytest.mark.parametrize("name", names("losses"))
+def test_sizes_that_differ_are_refused(name):
+    logits, classes = example(4, (6, 7))
+    with pytest.raises(ValueError, match=r"\(2, 4, 6, 7\), the classes \(2, 6, 6\)"):
+        resolve("losses", name)(Output(logits), Target(classes[:, :, :-1]))
