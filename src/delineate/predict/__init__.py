@@ -1,0 +1,8 @@
+"""Case -> Segmentation. Every wrapper of a network is a network, every wrapper of a predictor a predictor."""
+
+from delineate.predict.ensemble import Ensemble
+from delineate.predict.flipped import Flipped
+from delineate.predict.predictor import CasePredictor
+from delineate.predict.windowed import Windowed
+
+__all__ = ["CasePredictor", "Ensemble", "Flipped", "Windowed"]

@@ -1,0 +1,94 @@
+"""A torch module as a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from delineate.core import Network, Output
+from delineate.models import fast_memory_format, load_model, load_weights
+from delineate.recipe import Recipe
+from delineate.tasks import load_task
+
+
+def load_network(folder: Path, recipe: Recipe, card: Mapping[str, Any], device: str) -> Network:
+    """The network of a bundle: the recipe's model with the weights in `folder`.
+
+    Raises:
+        ValueError: the weights do not fit the model, or the device is not there.
+    """
+    # the weights replace whatever the model would start from, so nothing need be fetched
+    model = load_model(
+        recipe.model,
+        channels=card["channels"],
+        classes=load_task(recipe.task, recipe.labels).channels,
+        ndim=card["ndim"],
+        pretrained=False,
+    )
+    load_weights(model, folder / "weights.safetensors")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return run_torch(model, device)
+
+
+def run_torch(
+    model: nn.Module, device: str | torch.device = "cpu", *, bf16: bool = False
+) -> Network:
+    """A network that runs `model`, which returns an Output of tensors, in evaluation mode.
+
+    Args:
+        model: moved to `device`, convolutions laid out channels last; its training mode
+            is given back after each call.
+        device: "cpu", "cuda", "cuda:1", "mps".
+        bf16: autocast to bfloat16: faster where the processor has it, within rounding of float32.
+
+    Raises:
+        ValueError: the device is not there.
+    """
+    device = _present(torch.device(device))
+    model = model.to(device)
+    layout = fast_memory_format(model)
+
+    def network(pixels: np.ndarray) -> Output[np.ndarray]:
+        batch = torch.from_numpy(pixels).to(device).contiguous(memory_format=layout)
+        with (
+            _evaluating(model),
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+        ):
+            output = model(batch)
+        logits = output.logits.float().cpu().contiguous().numpy()
+        return Output(logits, tuple(side.float().cpu().numpy() for side in output.sides))
+
+    return network
+
+
+def _present(device: torch.device) -> torch.device:
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        found = [name for name, is_there in there.items() if is_there]
+        raise ValueError(
+            f"device {str(device)!r} was asked for, but this machine has: {', '.join(found)}. "
+            "Use --device cpu, or leave it out."
+        )
+    return device
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -1,0 +1,17 @@
+"""Segmentation -> better Segmentation: one post-processing step per file.
+
+Steps run on the grid of the file, in the order of the recipe, and change the label map only;
+probabilities stay what the network said.
+"""
+
+from collections.abc import Sequence
+
+from delineate.core import Refinement
+from delineate.resolve import Call, build
+
+__all__ = ["load_refine"]
+
+
+def load_refine(calls: Sequence[Call]) -> tuple[Refinement, ...]:
+    """The steps a recipe names, in order."""
+    return tuple(build("refine", call) for call in calls)

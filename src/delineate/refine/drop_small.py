@@ -1,0 +1,33 @@
+"""Drop objects too small to be believed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from delineate.core import Image, Refinement, Segmentation
+from delineate.refine._components import components
+
+
+def drop_small(min_size: float, labels: list[str] | None = None) -> Refinement:
+    """Connected objects smaller than `min_size` become background.
+
+    Args:
+        min_size: in the geometry's unit: px² for a photograph, mm² or mm³ for a scan.
+        labels: names of the labels concerned; all of them if left out.
+    """
+
+    def step(found: Segmentation, image: Image) -> Segmentation:
+        classes = found.classes.copy()
+        least = min_size / found.geometry.sample_size
+        for label in found.labels:
+            if labels is not None and label.name not in labels:
+                continue
+            numbers, sizes = components(found.mask(label.name))
+            small = sizes < least
+            small[0] = False
+            classes[small[numbers]] = 0
+        return replace(found, classes=np.asarray(classes))
+
+    return step

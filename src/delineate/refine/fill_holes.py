@@ -1,0 +1,41 @@
+"""Fill holes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from delineate.core import Image, Refinement, Segmentation
+from delineate.refine._components import components
+
+
+def fill_holes(max_size: float | None = None, labels: list[str] | None = None) -> Refinement:
+    """Background wholly enclosed by one label becomes that label.
+
+    A hole touches neither the border nor another label. Background is connected over faces, so that a
+    one-sample diagonal wall closes it.
+
+    Args:
+        max_size: larger holes stay, in px², mm² or mm³; without it all are filled.
+        labels: names of the labels concerned; all of them if left out.
+    """
+
+    def step(found: Segmentation, image: Image) -> Segmentation:
+        classes = found.classes.copy()
+        most = np.inf if max_size is None else max_size / found.geometry.sample_size
+        for label in found.labels:
+            if labels is not None and label.name not in labels:
+                continue
+            outside = ~found.mask(label.name)
+            numbers, sizes = components(outside, faces=True)
+            hole = sizes <= most
+            hole[0] = False
+            for axis in range(outside.ndim):
+                for end in (0, -1):
+                    hole[np.take(numbers, end, axis=axis)] = False
+            hole[numbers[outside & (found.classes != 0)]] = False
+            classes[hole[numbers]] = label.value
+        return replace(found, classes=classes)
+
+    return step

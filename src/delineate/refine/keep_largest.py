@@ -1,0 +1,35 @@
+"""Keep the largest objects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from delineate.core import Image, Refinement, Segmentation
+from delineate.refine._components import components
+
+
+def keep_largest(count: int = 1, labels: list[str] | None = None) -> Refinement:
+    """Of each label only the `count` largest connected objects stay; the rest becomes background.
+
+    Args:
+        count: how many objects stay; 2 for the kidneys when both are one label.
+        labels: names of the labels concerned; all of them if left out.
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}; at least one object must stay.")
+
+    def step(found: Segmentation, image: Image) -> Segmentation:
+        classes = found.classes.copy()
+        for label in found.labels:
+            if labels is not None and label.name not in labels:
+                continue
+            numbers, sizes = components(found.mask(label.name))
+            drop = np.ones(len(sizes), dtype=bool)
+            drop[0] = False
+            drop[1 + np.argsort(-sizes[1:], kind="stable")[:count]] = False
+            classes[drop[numbers]] = 0
+        return replace(found, classes=classes)
+
+    return step

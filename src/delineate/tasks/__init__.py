@@ -1,0 +1,12 @@
+"""Segmentation <-> Output, Target: what the channels of a network mean."""
+
+from delineate.core import LabelSet, Task
+from delineate.resolve import Call, build
+
+__all__ = ["load_task"]
+
+
+def load_task(call: Call, labels: LabelSet) -> Task:
+    """The task a recipe names."""
+    task: Task = build("tasks", call, labels=labels)
+    return task

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
+from delineate.refine.drop_small import drop_small
+from delineate.refine.fill_holes import fill_holes
+from delineate.refine.keep_largest import keep_largest
+from delineate.refine.threshold import threshold
+from delineate.resolve import Call, build, names
+
+LABELS = LabelSet((Label("liver", 1), Label("tumour", 2)))
+ARGUMENTS = {"drop_small": {"min_size": 3}}
+
+
+def segmentation(rows, spacing=None, probabilities=None):
+    classes = np.array(rows, dtype=np.uint8)
+    spacing = spacing or (1.0,) * classes.ndim
+    geometry = Geometry(classes.shape, spacing, "mm")
+    return Segmentation(classes, LABELS, geometry, probabilities=probabilities)
+
+
+def refined(step, found):
+    image = Image(np.zeros((1, *found.classes.shape), np.uint8), found.geometry)
+    return step(found, image).classes.tolist()
+
+
+ROWS = [
+    [1, 1, 0, 2, 0],
+    [1, 0, 0, 0, 1],
+    [0, 0, 2, 2, 0],
+]
+
+
+def test_drop_small_drops_what_is_smaller_and_joins_corners():
+    assert refined(drop_small(2), segmentation(ROWS)) == [
+        [1, 1, 0, 0, 0],
+        [1, 0, 0, 0, 0],
+        [0, 0, 2, 2, 0],
+    ]
+    assert refined(drop_small(2, ["tumour"]), segmentation(ROWS))[1][4] == 1
+
+
+def test_drop_small_counts_in_the_units_of_the_geometry():
+    assert refined(drop_small(2.0), segmentation(ROWS, (2.0, 1.0))) == ROWS
+
+
+def test_keep_largest():
+    assert refined(keep_largest(), segmentation(ROWS)) == [
+        [1, 1, 0, 0, 0],
+        [1, 0, 0, 0, 0],
+        [0, 0, 2, 2, 0],
+    ]
+    assert refined(keep_largest(2), segmentation(ROWS)) == ROWS
+    with pytest.raises(ValueError, match="at least one"):
+        keep_largest(0)
+
+
+def test_fill_holes_fills_what_is_enclosed_by_one_label_only():
+    ring = [
+        [1, 1, 1, 1, 1, 0],
+        [1, 0, 1, 2, 1, 0],
+        [1, 1, 1, 0, 1, 0],
+        [0, 0, 1, 1, 1, 0],
+    ]
+    filled = [row[:] for row in ring]
+    filled[1][1] = 1
+    assert refined(fill_holes(), segmentation(ring)) == filled
+    assert refined(fill_holes(max_size=0.5), segmentation(ring)) == ring
+
+
+def test_fill_holes_in_three_axes():
+    shell = np.ones((3, 3, 3), np.uint8)
+    shell[1, 1, 1] = 0
+    assert np.all(refined(fill_holes(), segmentation(shell)))
+
+
+def test_threshold_decides_anew():
+    probabilities = np.array([[[0.7, 0.4]], [[0.2, 0.1]], [[0.1, 0.5]]], np.float32)
+    found = segmentation([[0, 2]], probabilities=probabilities)
+    assert refined(threshold(0.25), found) == [[1, 2]]
+    assert refined(threshold(0.65), found) == [[0, 0]]
+    with pytest.raises(ValueError, match="needs the probabilities"):
+        refined(threshold(), segmentation([[0, 2]]))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        threshold(1.0)
+
+
+@pytest.mark.parametrize("name", names("refine"))
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_every_step_keeps_its_input_and_invents_no_value(name, data):
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=3, max_side=6))
+    classes = data.draw(hnp.arrays(np.uint8, shape, elements=st.integers(0, 2)))
+    probabilities = np.full((3, *shape), 1 / 3, np.float32)
+    found = segmentation(classes, probabilities=probabilities)
+    before = found.classes.copy()
+    step = build("refine", Call(name, ARGUMENTS.get(name, {})))
+    result = np.array(refined(step, found))
+    assert (found.classes == before).all()
+    assert set(np.unique(result)) <= {0, 1, 2}
