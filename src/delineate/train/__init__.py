@@ -1,0 +1,1 @@
+"""Recipe -> bundle. Lightning, devices and loggers live here and nowhere else."""

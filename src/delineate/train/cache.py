@@ -1,0 +1,94 @@
+"""Cases prepared once and mapped into memory ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from delineate import __version__
+from delineate.core import Case, LabelSet
+from delineate.files import whole_file
+from delineate.prepare import Prepare
+from delineate.resolve import Call
+
+
+def cache_folder() -> Path:
+    """Where prepared cases are kept: $DELINEATE_CACHE, else `delineate` in the user's cache folder."""
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return Path(os.environ.get("DELINEATE_CACHE", home / "delineate"))
+
+
+@dataclass(frozen=True)
+class PreparedCases:
+    """Pixels and truth of cases on the network's grid, before augmentation.
+
+    An entry's key is made of the files' names, sizes and times, how they are read, and the prepare steps:
+    whatever changes makes another entry, and nothing old is ever served.
+
+    folder: where entries are kept; None keeps them in memory.
+    """
+
+    cases: Sequence[Case]
+    labels: LabelSet
+    prepare: Prepare
+    calls: Sequence[Call]
+    folder: Path | None
+    memory: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """(channel, *spatial) pixels as `prepare.fixed` gives them, (*spatial) label values; not to be written to."""
+        if self.folder is None:
+            if index not in self.memory:
+                self.memory[index] = self._prepared(index)
+            return self.memory[index]
+        entry = self.folder / self._key(self.cases[index])
+        pixels_file, classes_file = entry / "pixels.npy", entry / "classes.npy"
+        if not pixels_file.exists() or not classes_file.exists():
+            pixels, classes = self._prepared(index)
+            _store(np.moveaxis(pixels, 0, -1), pixels_file)
+            _store(classes, classes_file)
+        pixels = np.load(pixels_file, mmap_mode="r")
+        return np.moveaxis(pixels, -1, 0), np.load(classes_file, mmap_mode="r")
+
+    def fill(self) -> np.ndarray:
+        """Prepare every case now; true where a case shows any label."""
+        shows = np.zeros(len(self), dtype=bool)
+        for i in tqdm(range(len(self)), desc="preparing", unit="case", leave=False):
+            shows[i] = np.isin(self[i][1], self.labels.values).any()
+        return shows
+
+    def _prepared(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        case = self.cases[index]
+        truth = case.truth
+        if truth is None:
+            raise ValueError(f"{case.id}: no truth to learn from.")
+        return self.prepare.fixed(case.image).pixels, self.prepare.truth(truth).classes
+
+    def _key(self, case: Case) -> str:
+        stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in case.files]
+        read = pickle.dumps((case.load_image, case.load_truth))
+        steps = [(call.name, dict(call.args)) for call in self.calls]
+        text = repr((__version__, case.id, stats, steps)).encode() + read
+        return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _store(array: np.ndarray, path: Path) -> None:
+    try:
+        with whole_file(path) as part, open(part, "wb") as file:
+            np.save(file, array)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"the cache at {path.parent.parent} could not be written ({error.strerror}). Free some space, "
+            "point DELINEATE_CACHE to another disk, or train with --set trainer.cache=false",
+        ) from error

@@ -1,0 +1,217 @@
+"""Recipe -> bundle."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from safetensors.torch import save_file
+from torch import nn
+
+from delineate.bundle import assemble, predict_options, save_bundle
+from delineate.core import Case, Splits
+from delineate.losses import load_loss
+from delineate.metrics import load_metrics
+from delineate.models import load_model
+from delineate.predict.backends.run_torch import run_torch
+from delineate.prepare import load_prepare
+from delineate.prepare.augment import load_augment
+from delineate.recipe import Recipe
+from delineate.resolve import Call, RecipeError, build
+from delineate.tasks import load_task
+from delineate.train.batches import AugmentedCases, Draws, load_batches
+from delineate.train.cache import PreparedCases, cache_folder
+from delineate.train.callbacks.average import Average
+from delineate.train.callbacks.bar import Bar
+from delineate.train.callbacks.checkpoint import Checkpoint
+from delineate.train.callbacks.clock import Clock
+from delineate.train.callbacks.judge import Judge
+from delineate.train.callbacks.table import Table
+from delineate.train.module import DivergedError, Learner
+from delineate.train.options import Options, load_options
+
+PRECISION: Mapping[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> bool:
+    """Train, and leave `bundle/`, `checkpoints/`, `metrics.csv` and logs in `run`.
+
+    A run whose folder holds a checkpoint goes on from there, to the weights it would have reached uninterrupted.
+
+    Args:
+        recipe: what to do.
+        splits: "train" to learn from, "val" to judge; without "val" the last weights are kept.
+        run: the run's folder.
+        card: what is known of the bundle before training; figures of the training are added.
+
+    Returns:
+        False if the user broke off; the bundle then holds the best weights up to there.
+
+    Raises:
+        RecipeError: the recipe does not fit the data or this machine.
+        DivergedError: the loss is no number any more.
+    """
+    options = load_options(recipe.trainer)
+    if not splits.get("train"):
+        raise RecipeError("there is no case to train on: the data has no split 'train'.")
+    names = ["val/loss", *(f"val/{call.name}" for call in recipe.metrics)]
+    if options.monitor not in names:
+        raise recipe.trainer.fail(
+            f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}."
+        )
+    device = _device(options)
+    _quiet()
+    seed_everything(recipe.seed, verbose=False)
+    task = load_task(recipe.task, recipe.labels)
+    prepare = load_prepare(recipe.prepare)
+    pixels, _ = prepare(splits["train"][0].image)
+    shape = {"channels": int(pixels.shape[0]), "ndim": pixels.ndim - 1}
+    model = load_model(
+        recipe.model, channels=shape["channels"], classes=task.channels, ndim=shape["ndim"]
+    )
+    loss = load_loss(recipe.loss)
+    draws, cases = _cases(recipe, splits["train"], options)
+
+    average = Average(options.average)
+    clock = Clock(recipe.schedule, options.epochs, options.seconds, recipe.seed)
+
+    def keep_best(scores: Mapping[str, float], epoch: int) -> None:
+        training = {"epoch": epoch, "scores": dict(scores), "device": device}
+        save_bundle(run / "bundle", recipe, {**card, **shape, "training": training})
+        save_weights(model, run / "bundle" / "weights.safetensors")
+
+    judge = Judge(
+        splits.get("val", ()),
+        assemble(recipe, run_torch(model, device), predict_options(recipe.predict)),
+        load_metrics(recipe.metrics),
+        loss,
+        average,
+        clock,
+        keep_best,
+        monitor=options.monitor,
+        lower_is_better=options.lower_is_better,
+        every=options.judge_every,
+        patience=options.patience,
+    )
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(
+        default_root_dir=run,
+        accelerator={"cuda": "gpu"}.get(device, device),
+        devices=options.devices,
+        num_nodes=options.nodes,
+        strategy=options.strategy,
+        precision=PRECISION[options.precision],
+        max_epochs=options.epochs,
+        accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=options.clip,
+        deterministic=options.deterministic,
+        logger=[build("loggers", _logger(item), run=run) for item in options.loggers],
+        callbacks=[
+            average,
+            clock,
+            judge,
+            Table(run / "metrics.csv", judge, clock),
+            Bar(judge, clock),
+            Checkpoint(checkpoint),
+        ],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    draws.rank, draws.world = trainer.global_rank, trainer.world_size
+    batches = load_batches(
+        cases, draws, options.batch_size, _workers(options, device), device == "cuda"
+    )
+    learner = Learner(model, loss, recipe.optimizer, fused=options.precision != "fp16")
+    try:
+        trainer.fit(
+            learner,
+            batches,
+            ckpt_path=checkpoint if checkpoint.exists() else None,
+            weights_only=True,
+        )
+        finished = True
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        finished = False
+    if trainer.is_global_zero and not (run / "bundle" / "weights.safetensors").exists():
+        with average.in_place(learner):  # broken off early, or no score was ever a number
+            keep_best({}, trainer.current_epoch)
+    return finished
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a model's weights as safetensors, whole or not at all."""
+    part = path.with_suffix(".part")
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    save_file(state, part)
+    os.replace(part, path)
+
+
+def _cases(recipe: Recipe, train: Sequence[Case], options: Options) -> tuple[Draws, AugmentedCases]:
+    prepared = PreparedCases(
+        train,
+        recipe.labels,
+        load_prepare(recipe.prepare),
+        recipe.prepare,
+        cache_folder() if options.cache else None,
+    )
+    shows = prepared.fill()
+    try:
+        draws = Draws(shows, recipe.seed, options.balance)
+    except ValueError as error:
+        raise recipe.trainer.fail(str(error)) from error
+    augment = load_augment(recipe.augment, recipe.labels)
+    return draws, AugmentedCases(
+        prepared, augment, load_task(recipe.task, recipe.labels), recipe.seed
+    )
+
+
+def _device(options: Options) -> str:
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if options.device == "auto":
+        return next(name for name, is_there in there.items() if is_there)
+    if not there[options.device]:
+        raise RecipeError(
+            f"trainer.device is {options.device!r}, but this machine has: "
+            f"{', '.join(name for name, is_there in there.items() if is_there)}. "
+            "Use trainer.device: auto."
+        )
+    if options.device == "cpu" and options.precision == "fp16":
+        raise RecipeError("trainer.precision fp16 needs a GPU; on a CPU use bf16 or fp32.")
+    return options.device
+
+
+def _workers(options: Options, device: str) -> int:
+    if options.workers != "auto":
+        return options.workers
+    return 0 if device == "cpu" else min(16, os.cpu_count() or 1)
+
+
+def _logger(item: str | Mapping[str, Any]) -> Call:
+    if isinstance(item, str):
+        return Call(item, {}, "trainer.loggers")
+    name, args = next(iter(item.items()))
+    return Call(name, args or {}, "trainer.loggers")
+
+
+def _quiet() -> None:
+    """Lightning's advice is for people who write loops; ours are written."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for about in (".*does not have many workers.*", ".*You defined a `validation_step`.*",
+                  ".*The number of training batches.*", ".*LeafSpec.*", ".*Checkpoint directory.*"):  # fmt: skip
+        warnings.filterwarnings("ignore", about)
+
+
+__all__ = ["DivergedError", "fit", "save_weights"]

@@ -1,0 +1,103 @@
+"""How long, how much at once, on what: the `trainer` section of a recipe."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from delineate.resolve import Call, bind
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of one training run.
+
+    epochs: passes over the training cases; with `max_time` left out, the whole budget.
+    max_time: "45s", "10m", "2h" or "1h30m": training ends then, and the schedule is stretched to it; `epochs`
+        still ends a run that gets there first.
+    batch_size: cases per step and device. The last incomplete batch of an epoch is left out where there is another.
+    accumulate: steps whose gradients are summed before the weights move; the batch grows by that factor, but a
+        per-batch Dice still sees `batch_size` cases.
+    precision: "bf16" and "fp16" are mixed precision; fp16 needs a GPU.
+    clip: largest norm of the gradient.
+    average: decay of an exponential moving average of the weights, which is then judged and saved; 0.999 is common.
+        It starts lower, (1 + n) / (10 + n) after n steps, so that short runs do not average their random start.
+    monitor: the score that picks the best weights: "val/<metric>" or "val/loss".
+    patience: judgements without a new best before training stops; none if left out.
+    judge_every: epochs between two judgements on the validation cases; the last epoch is always judged.
+    balance: share of drawn cases that show any label, between 0 and 1; as they come if left out.
+    workers: processes that load cases; "auto" is none on a CPU, which they would only take from the network.
+    cache: keep prepared cases on disk and map them into memory.
+    loggers: "tensorboard", or {wandb: {offline: true}}; metrics.csv is always written.
+    device: "auto", "cpu", "cuda", "mps".
+    devices, nodes, strategy: as Lightning's Trainer takes them.
+    deterministic: only repeatable GPU kernels, at some cost.
+    """
+
+    epochs: int = 50
+    max_time: str | None = None
+    batch_size: int = 8
+    accumulate: int = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    clip: float | None = None
+    average: float | None = None
+    monitor: str = "val/dice"
+    patience: int | None = None
+    judge_every: int = 1
+    balance: float | None = None
+    workers: int | Literal["auto"] = "auto"
+    cache: bool = True
+    loggers: list[str | dict[str, dict[str, Any] | None]] = field(
+        default_factory=lambda: list[str | dict[str, dict[str, Any] | None]](["tensorboard"])
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "judge_every", "devices", "nodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"trainer.{name} is {getattr(self, name)}; expected 1 or more.")
+        if self.balance is not None and not 0 < self.balance < 1:
+            raise ValueError(f"trainer.balance is {self.balance}; expected between 0 and 1.")
+        if self.average is not None and not 0 < self.average < 1:
+            raise ValueError(f"trainer.average is {self.average}; expected between 0 and 1.")
+        if not self.monitor.startswith("val/"):
+            raise ValueError(
+                f"trainer.monitor is {self.monitor!r}; expected val/<metric> or val/loss."
+            )
+        _ = self.seconds
+
+    @property
+    def seconds(self) -> float | None:
+        """`max_time` in seconds."""
+        if self.max_time is None:
+            return None
+        parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", self.max_time.strip())
+        if not parts or not any(parts.groups()):
+            raise ValueError(
+                f"trainer.max_time is {self.max_time!r}; expected like '45s', '10m' or '1h30m'."
+            )
+        hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+        return float(3600 * hours + 60 * minutes + seconds)
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the monitored score falls as the model gets better."""
+        return self.monitor == "val/loss"
+
+
+def load_options(call: Call) -> Options:
+    """The `trainer` section, checked.
+
+    Raises:
+        RecipeError: an unknown setting, or one of another type or out of its range.
+    """
+    args = bind(Options, call)
+    try:
+        return Options(**args)
+    except ValueError as error:
+        raise call.fail(str(error)) from error

@@ -1,0 +1,83 @@
+"""Factors on the learning rate as training goes on.
+
+Torch's schedules count steps, which a run that ends by the clock does not know; these see how much of the
+budget is spent, whether that is epochs or time, and follow the same curves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["constant", "cosine", "exponential", "plateau", "poly", "step"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    fraction: of the budget, 0 to 1.
+    epoch: epochs done, with the part of the present one.
+    scores: the monitored score of each judgement so far, signed so that higher is better.
+    """
+
+    fraction: float
+    epoch: float
+    scores: tuple[float, ...] = ()
+
+
+def constant(progress: Progress, *, warmup: float = 0.0) -> float:
+    """Always 1, after a linear warm-up over that fraction of the budget."""
+    return _warm(progress, warmup)
+
+
+def cosine(progress: Progress, *, warmup: float = 0.0, final: float = 0.0) -> float:
+    """Half a cosine from 1 to `final` (Loshchilov & Hutter, ICLR 2017, eq. 5), after a linear warm-up."""
+    wave = 0.5 * (1 + math.cos(math.pi * _after(progress, warmup)))
+    return _warm(progress, warmup) * (final + (1 - final) * wave)
+
+
+def poly(progress: Progress, *, power: float = 0.9, warmup: float = 0.0) -> float:
+    """(1 - t) ** power (Chen et al., TPAMI 2018, section 4), after a linear warm-up."""
+    return float(_warm(progress, warmup) * (1 - _after(progress, warmup)) ** power)
+
+
+def step(
+    progress: Progress, *, every: float = 10.0, gamma: float = 0.1, warmup: float = 0.0
+) -> float:
+    """Times `gamma` each time `every` epochs have passed, after a linear warm-up."""
+    return float(_warm(progress, warmup) * gamma ** (progress.epoch // every))
+
+
+def exponential(progress: Progress, *, gamma: float = 0.95, warmup: float = 0.0) -> float:
+    """Times `gamma` each epoch, after a linear warm-up."""
+    return float(_warm(progress, warmup) * gamma ** math.floor(progress.epoch))
+
+
+def plateau(
+    progress: Progress,
+    *,
+    patience: int = 5,
+    factor: float = 0.1,
+    threshold: float = 1e-4,
+    warmup: float = 0.0,
+) -> float:
+    """Times `factor` whenever the monitored score has not risen by `threshold` for more than `patience` judgements."""
+    best, waited, cuts = -math.inf, 0, 0
+    for score in progress.scores:
+        if score > best + threshold:
+            best, waited = score, 0
+        else:
+            waited += 1
+        if waited > patience:
+            cuts, waited = cuts + 1, 0
+    return float(_warm(progress, warmup) * factor**cuts)
+
+
+def _warm(progress: Progress, warmup: float) -> float:
+    # never 0: the first step should move the weights
+    return 1.0 if warmup <= 0 else min(1.0, max(progress.fraction, 0.01 * warmup) / warmup)
+
+
+def _after(progress: Progress, warmup: float) -> float:
+    return min(1.0, max(0.0, (progress.fraction - warmup) / (1 - warmup)))

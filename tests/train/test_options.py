@@ -1,0 +1,38 @@
+import pytest
+
+from delineate.resolve import Call, RecipeError
+from delineate.train.options import Options, load_options
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("45s", 45), ("10m", 600), ("1h30m", 5400), ("2h0m5s", 7205), (None, None)],
+)
+def test_times(text, seconds):
+    assert Options(max_time=text).seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"epochs": 0}, "expected 1 or more"),
+        ({"max_time": "ten"}, "expected like '45s'"),
+        ({"precision": "int8"}, "'fp32', 'bf16', 'fp16'"),
+        ({"balance": 1.0}, "between 0 and 1"),
+        ({"average": 2}, "between 0 and 1"),
+        ({"monitor": "dice"}, "expected val/"),
+        ({"workers": "some"}, "workers is 'some'"),
+    ],
+)
+def test_settings_that_cannot_be_meant(args, said):
+    with pytest.raises(RecipeError, match=f"r.yaml:9: .*{said}"):
+        load_options(Call("trainer", args, "r.yaml:9"))
+
+
+def test_loggers_by_name_or_with_arguments():
+    options = load_options(
+        Call("trainer", {"loggers": ["tensorboard", {"wandb": {"offline": True}}]})
+    )
+    assert options.loggers[1] == {"wandb": {"offline": True}}
+    assert Options().loggers == ["tensorboard"]
