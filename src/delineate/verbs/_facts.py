@@ -1,0 +1,84 @@
+"""What a card and a report must say of how a result came about."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from delineate import __version__
+from delineate.core import Splits
+from delineate.recipe import Recipe
+
+LIBRARIES = ("numpy", "opencv-python-headless", "torch", "timm", "segmentation-models-pytorch")
+INTENDED_USE = "Research only. Not a medical device; not for diagnosis or treatment."
+
+
+def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
+    """All that is known before training begins."""
+    return {
+        "format": 1,
+        "name": recipe.name,
+        "intended_use": INTENDED_USE,
+        "labels": list(recipe.labels.names),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["delineate", *sys.argv[1:]]),
+        "seed": recipe.seed,
+        "commit": _commit(),
+        "versions": _versions(),
+        "data": {
+            "sha256": data_hash(splits),
+            "cases": {name: len(cases) for name, cases in splits.items()},
+            "groups": {name: len({c.group for c in cases}) for name, cases in splits.items()},
+        },
+        "split": {name: [case.id for case in cases] for name, cases in splits.items()},
+    }
+
+
+def data_hash(splits: Splits) -> str:
+    """One hash over the content of every file of every case, whatever the folder is called."""
+    total = hashlib.sha256()
+    cases = sorted((case for part in splits.values() for case in part), key=lambda case: case.id)
+    for case in tqdm(cases, desc="hashing data", unit="case", leave=False):
+        total.update(case.id.encode())
+        for file in case.files:
+            with open(file, "rb") as content:
+                total.update(hashlib.file_digest(content, "sha256").digest())
+        if not case.files:  # made, not read: how it is made stands for what it is
+            total.update(pickle.dumps((case.load_image, case.load_truth)))
+    return total.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "delineate": __version__}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of the source, where it runs from a checkout."""
+    here = Path(__file__).parent
+    try:
+        said = _git(here, ["rev-parse", "HEAD"]), _git(here, ["status", "--porcelain"])
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said[0] + ("+changes" if said[1] else "")
+
+
+def _git(where: Path, words: Iterable[str]) -> str:
+    command = ["git", "-C", str(where), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

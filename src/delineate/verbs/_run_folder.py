@@ -1,0 +1,65 @@
+"""The folder a run leaves behind, and reading it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from delineate.core import Splits
+from delineate.data import load_cases, write_split
+from delineate.recipe import Recipe, load_recipe
+from delineate.resolve import Call, RecipeError, check
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """outputs/<recipe>/<time>/: what was asked (recipe.yaml, split.csv) and all that came of it."""
+
+    path: Path
+
+    @classmethod
+    def begin(cls, recipe: Recipe, splits: Splits, path: Path | None = None) -> RunFolder:
+        """Make the folder, with the recipe and the split in it."""
+        if path is None:
+            path = Path("outputs") / recipe.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        if (path / "recipe.yaml").exists():
+            raise ValueError(
+                f"{path} holds a run already. Give another folder, or go on with it: "
+                f"delineate train --resume {path}"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        recipe.save(path / "recipe.yaml")
+        write_split(splits, path / "split.csv")
+        return cls(path)
+
+    @classmethod
+    def find(cls, path: str | Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            ValueError: there is none at `path`.
+        """
+        folder = Path(path)
+        if not (folder / "recipe.yaml").is_file():
+            raise ValueError(
+                f"{path}: no run there (no recipe.yaml). Expected a folder that delineate train wrote, "
+                "like outputs/<recipe>/<time>."
+            )
+        return cls(folder)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it was run; its name is the folder's above."""
+        return replace(load_recipe(self.path / "recipe.yaml"), name=self.path.parent.name)
+
+    def cases(self) -> Splits:
+        """The cases as the run had them: its own split is kept, whatever joined the data since."""
+        recipe = self.recipe
+        frozen = {**recipe.data.args, "split": str((self.path / "split.csv").resolve())}
+        call = Call(recipe.data.name, frozen, recipe.data.where)
+        try:
+            check("data", call)
+        except RecipeError:  # this layout makes its own split, the same each time
+            return load_cases(recipe)
+        return load_cases(replace(recipe, data=call))

@@ -1,0 +1,119 @@
+"""Files -> masks, overlays, and a table of what was found."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import cc3d
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from delineate.bundle import load_bundle
+from delineate.core import Case, Image, Segmentation
+from delineate.data import cases_of
+from delineate.files import mask_suffix, whole_file, write_mask
+from delineate.report import overlay
+
+
+def predict(
+    bundle: str | Path,
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    device: str = "auto",
+    probabilities: bool = False,
+    overlays: bool = True,
+    window: tuple[int, ...] | None = None,
+    flips: tuple[int, ...] | None = None,
+) -> dict[str, str]:
+    """Write a mask for every image, in its format and size, under `out`; failures are returned by file.
+
+    Besides the masks there are `overlays/` to look at and `found.csv`: for each image and label the size,
+    the number of objects, and the mean probability where it was found. JPEG images get PNG masks, since a
+    mask must not be changed by compression.
+
+    Args:
+        bundle: a bundle's or a run's folder.
+        inputs: files, folders and globs.
+        out: the folder to write to.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        probabilities: also write <image>.probabilities.npz, (1 + label, *spatial) float16, background first.
+        overlays: write overlays.
+        window: size of sliding windows, instead of the recipe's.
+        flips: axes whose flips are averaged, instead of the recipe's.
+
+    Raises:
+        ValueError: no bundle, no input, or a device that is not there.
+    """
+    cases = cases_of(inputs)
+    predictor = load_bundle(
+        bundle, device=device, keep_probabilities=True, window=window, flips=flips
+    )
+    out = Path(out)
+    rows: list[Mapping[str, object]] = []
+    failures: dict[str, str] = {}
+    for case in tqdm(cases, desc="predicting", unit="image"):
+        try:
+            found = predictor(case)
+            write_mask(found, out / (case.id + mask_suffix(case.files[0])))
+            if probabilities:
+                _write_probabilities(found, out / f"{case.id}.probabilities.npz")
+            if overlays:
+                write_overlay(case.image, found, None, out / "overlays" / f"{case.id}.jpg")
+        except (ValueError, MemoryError) as error:
+            failures[str(case.files[0])] = str(error) or type(error).__name__
+            tqdm.write(f"{case.files[0]}: {failures[str(case.files[0])]}", file=sys.stderr)
+        else:
+            rows.extend(_rows(case, found))
+    write_rows(rows, out / "found.csv")
+    return failures
+
+
+def write_overlay(
+    image: Image, found: Segmentation, truth: Segmentation | None, path: Path
+) -> None:
+    """Draw what was found, and the truth where it is known, over the image, and write it as JPEG."""
+    drawn = cv2.cvtColor(overlay(image, found, truth), cv2.COLOR_RGB2BGR)
+    with whole_file(path) as part:
+        part.write_bytes(cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
+
+
+def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> None:
+    """Write a table as CSV."""
+    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+COLUMNS = ("image", "label", "size", "unit", "share", "objects", "confidence")
+
+
+def _rows(case: Case, found: Segmentation) -> Iterable[Mapping[str, object]]:
+    unit = {"px": "px", "mm": "mm"}[found.geometry.unit] + ("²" if found.classes.ndim == 2 else "³")
+    for channel, label in enumerate(found.labels, start=1):
+        mask = found.mask(label.name)
+        count = int(np.count_nonzero(mask))
+        objects = cc3d.connected_components(
+            mask, connectivity=8 if mask.ndim == 2 else 26, return_N=True
+        )[1]
+        sure = ""
+        if count and found.probabilities is not None:
+            sure = f"{float(found.probabilities[channel][mask].mean()):.4f}"
+        values = (case.files[0], label.name, f"{count * found.geometry.sample_size:.6g}", unit,
+                  f"{count / mask.size:.6f}", objects, sure)  # fmt: skip
+        yield dict(zip(COLUMNS, values, strict=True))
+
+
+def _write_probabilities(found: Segmentation, path: Path) -> None:
+    assert found.probabilities is not None
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.savez_compressed(
+            file,
+            probabilities=found.probabilities.astype(np.float16),
+            names=np.array(["background", *found.labels.names]),
+        )

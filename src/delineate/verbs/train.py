@@ -1,0 +1,76 @@
+"""Recipe -> run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from delineate.data import load_cases
+from delineate.recipe import Recipe, all_calls, load_recipe
+from delineate.resolve import check
+from delineate.verbs._facts import make_card
+from delineate.verbs._run_folder import RunFolder
+from delineate.verbs.evaluate import evaluate
+
+
+def train(
+    recipe: str | Path | Recipe | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    run: str | Path | None = None,
+    resume: str | Path | None = None,
+) -> Path:
+    """Train a recipe, then judge the result on its test cases; the run's folder is returned.
+
+    Args:
+        recipe: a recipe, or its file.
+        overrides: "section.name.argument=value" each.
+        run: the folder to make; outputs/<recipe>/<time> if left out.
+        resume: go on with this run instead, where a kill or Ctrl-C left it.
+
+    Raises:
+        RecipeError: the recipe cannot be run as written.
+        KeyboardInterrupt: the user broke off; the bundle in the run's folder is usable.
+    """
+    if (recipe is None) == (resume is None):
+        raise ValueError(
+            "give a recipe to train, or --resume with a run's folder to go on with it."
+        )
+    if resume is not None:
+        folder = RunFolder.find(resume)
+        plan, splits = folder.recipe, folder.cases()
+    else:
+        plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
+        check_calls(plan)
+        splits = load_cases(plan)
+        folder = RunFolder.begin(plan, splits, None if run is None else Path(run))
+    try:
+        from delineate.train.fit import fit
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"training needs {error.name}, which is not installed: pip install 'delineate[train]'"
+        ) from error
+    card = make_card(plan, splits)
+    print(f"run: {folder.path}", file=sys.stderr)
+    finished = fit(plan, splits, folder.path, card)
+    if not finished:
+        print(
+            f"broken off; the best weights so far are in {folder.path / 'bundle'}. "
+            f"Go on with: delineate train --resume {folder.path}",
+            file=sys.stderr,
+        )
+        raise KeyboardInterrupt
+    evaluate(folder.path)
+    return folder.path
+
+
+def check_calls(recipe: Recipe) -> None:
+    """Refuse a recipe that names what does not exist or gives arguments that do not fit, before anything runs."""
+    from delineate.bundle import predict_options
+    from delineate.train.options import load_options
+
+    for catalogue, call in all_calls(recipe):
+        check(catalogue, call)
+    load_options(recipe.trainer)
+    predict_options(recipe.predict)

@@ -1,0 +1,33 @@
+import pytest
+
+from delineate import verbs
+
+RECIPE = """\
+# delineate train tiny.yaml
+# a model that can be trained while a test waits
+data:
+  phantom: {scene: endoscopy, cases: 16, shape: [64, 64], split: {train: 0.5, val: 0.25, test: 0.25}}
+labels: {polyp: {value: 1, kind: thing}}
+prepare: [{resize: {shape: [32, 32]}}, {standardize: imagenet}]
+augment: [flip, {rotate: {degrees: 30}}, {brightness_contrast: {}}]
+model: {unet: {features: [4, 8], dropout: 0.1}}
+loss: [dice, bce]
+optimizer: {adamw: {lr: 1.0e-2}}
+schedule: {cosine: {warmup: 0.1}}
+trainer: {epochs: 3, batch_size: 4, average: 0.9, clip: 1.0, loggers: []}
+metrics: [dice, iou]
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory):
+    """A recipe's file."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_recipe, tmp_path_factory):
+    """The folder of a finished run."""
+    return verbs.train(tiny_recipe, run=tmp_path_factory.mktemp("outputs") / "tiny" / "run")

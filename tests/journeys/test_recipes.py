@@ -1,0 +1,47 @@
+"""Every recipe loads, and trains two steps on phantoms in place of its data."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from delineate import verbs
+
+HOME = Path(__file__).parents[2]
+RECIPES = sorted([*HOME.glob("recipes/**/*.yaml"), *HOME.glob("src/delineate/**/*.yaml")])
+SCENES = {"polyp": "endoscopy", "neoplastic": "endoscopy", "lung": "chest", "liver": "abdomen"}
+
+
+def test_all_recipes_were_found():
+    assert {path.stem for path in RECIPES} >= {"demo", "kvasir-unetplusplus", "polyp-quick"}
+    for path in RECIPES:
+        first, second, *_ = path.read_text().splitlines()
+        assert first.startswith("# delineate "), f"{path} does not open with its command"
+        assert second.startswith("# "), f"{path} does not say what it costs or reaches"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_trains_two_steps(path, tmp_path):
+    tree = yaml.safe_load(path.read_text())
+    scene = SCENES[next(iter(tree["labels"]))]
+    (model,) = tree["model"]
+    overrides = [
+        f"data.phantom.scene={scene}",
+        "data.phantom.cases=12",
+        "data.phantom.shape=[64, 64]",
+        "data.phantom.split={train: 0.5, val: 0.25, test: 0.25}",
+        f"model.{model}.pretrained=null",
+        "prepare.resize.shape=[64, 64]",
+        "trainer.epochs=1",
+        "trainer.max_time=null",
+        "trainer.batch_size=3",
+        "trainer.average=0.9",
+        "trainer.loggers=[]",
+    ]
+    run = verbs.train(path, overrides=overrides, run=tmp_path / path.stem / "run")
+    rows = (run / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 2
+    assert rows[0].startswith("epoch,train/loss,val/")
+    assert json.loads((run / "bundle" / "card.json").read_text())["training"]["epoch"] == 1
+    assert (run / "report.html").stat().st_size > 1000

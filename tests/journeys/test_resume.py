@@ -1,0 +1,87 @@
+"""A run that was killed, broken off or gone wrong."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from delineate import load_bundle, verbs
+
+KILL_AT_EPOCH = """
+import os, signal, sys
+from delineate.train.callbacks.checkpoint import Checkpoint
+from delineate.train.callbacks.clock import Clock
+from delineate.cli import main
+
+def on_train_batch_start(self, trainer, *rest, _plain=Clock.on_train_batch_start):
+    _plain(self, trainer, *rest)
+    if trainer.current_epoch == 1 and trainer.global_step == 3:
+        os.kill(os.getpid(), signal.{signal})
+
+Clock.on_train_batch_start = on_train_batch_start
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def broken_off(recipe, run, how):
+    """Train in a process of its own that signals itself in the middle of the second epoch."""
+    program = KILL_AT_EPOCH.replace("{signal}", how)
+    words = [sys.executable, "-c", program, "train", str(recipe), "--run", str(run)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
+    tiny_recipe, tiny_run, tmp_path
+):
+    run = tmp_path / "tiny" / "killed"
+    died = broken_off(tiny_recipe, run, "SIGKILL")
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert len((run / "metrics.csv").read_text().splitlines()) == 2
+    verbs.train(resume=run)
+    ours = load_file(run / "bundle" / "weights.safetensors")
+    theirs = load_file(tiny_run / "bundle" / "weights.safetensors")
+    assert ours.keys() == theirs.keys()
+    for name, weight in ours.items():
+        assert np.array_equal(weight, theirs[name]), name
+    without_time = [
+        [line.rsplit(",", 1)[0] for line in (r / "metrics.csv").read_text().splitlines()]
+        for r in (run, tiny_run)
+    ]
+    assert without_time[0] == without_time[1]
+
+
+def test_ctrl_c_leaves_a_usable_bundle(tiny_recipe, tmp_path):
+    run = tmp_path / "tiny" / "stopped"
+    stopped = broken_off(tiny_recipe, run, "SIGINT")
+    assert stopped.returncode == 130, stopped.stderr
+    assert "--resume" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    load_bundle(run)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_best_weights(
+    tiny_recipe, tmp_path, monkeypatch
+):
+    (tmp_path / "spoilt.py").write_text(
+        "calls = []\n"
+        "def after_five(output, target):\n"
+        "    calls.append(1)\n"
+        "    return output.logits.square().mean() * (float('nan') if len(calls) > 6 else 1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "tiny" / "spoilt"
+    with pytest.raises(
+        RuntimeError, match=r"became nan at step \d \(epoch \d, cases .*learning rate"
+    ):
+        verbs.train(tiny_recipe, overrides=["loss=[spoilt:after_five]"], run=run)
+    weights = load_file(run / "bundle" / "weights.safetensors")
+    assert all(np.isfinite(weight).all() for weight in weights.values())
+    load_bundle(run)
+
+
+def test_a_run_is_not_written_over(tiny_recipe, tiny_run):
+    with pytest.raises(ValueError, match="holds a run already"):
+        verbs.train(tiny_recipe, run=tiny_run)
