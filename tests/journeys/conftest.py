@@ -8,7 +8,7 @@ RECIPE = """\
 data:
   phantom: {scene: endoscopy, cases: 16, shape: [64, 64], split: {train: 0.5, val: 0.25, test: 0.25}}
 labels: {polyp: {value: 1, kind: thing}}
-prepare: [{resize: {shape: [32, 32]}}, {standardize: imagenet}]
+prepare: [{channels: 3}, {resize: {shape: [32, 32]}}, {standardize: imagenet}]
 augment: [flip, {rotate: {degrees: 30}}, {brightness_contrast: {}}]
 model: {unet: {features: [4, 8], dropout: 0.1}}
 loss: [dice, bce]

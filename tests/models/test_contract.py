@@ -12,8 +12,8 @@ from delineate.core import Output
 from delineate.models import load_model, load_weights
 from delineate.resolve import Call, names
 
-NEEDED: dict[str, dict[str, Any]] = {"smp": {"arch": "unet", "encoder": "resnet18"}}
-DIMENSIONS = {2: (64, 96), 3: (16, 32, 32)}
+NEEDED: dict[str, dict[str, Any]] = {"smp": {"arch": "unet", "encoder": "mobilenetv3_small_050"}}
+DIMENSIONS = {2: (32, 64), 3: (8, 16, 16)}
 MODELS = names("models")
 
 
@@ -23,9 +23,9 @@ def make(name: str, channels: int, classes: int, ndim: int) -> torch.nn.Module:
     try:
         return load_model(call, channels, classes, ndim)
     except ValueError as error:
-        assert str(ndim) in str(error)  # a model may be for 2D alone, if it says so
-        assert ndim == 3
-        pytest.skip(str(error))
+        if ndim == 2 or "2 spatial axes, the data have 3" not in str(error):
+            raise
+        pytest.skip(str(error))  # a model may be for 2D alone, if it says so
 
 
 @pytest.mark.parametrize("ndim", DIMENSIONS)
@@ -49,7 +49,7 @@ def test_weights_come_back_from_a_file(name, tmp_path):
             weight.add_(1)
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     load_weights(other, tmp_path / "weights.safetensors")
-    pixels = torch.randn(1, 1, 64, 64)
+    pixels = torch.randn(1, 1, 32, 32)
     with torch.no_grad():
         assert torch.equal(model.eval()(pixels).logits, other.eval()(pixels).logits)
 
@@ -64,7 +64,7 @@ def test_a_checkpoint_of_other_classes_is_refused_with_both_numbers(name, tmp_pa
 @pytest.mark.parametrize("name", MODELS)
 def test_can_be_exported(name):
     model = make(name, 1, 2, 2).eval()
-    pixels = torch.randn(1, 1, 64, 64)
+    pixels = torch.randn(1, 1, 32, 32)
     exported = torch.export.export(model, (pixels,)).module()
     with torch.no_grad():
         torch.testing.assert_close(exported(pixels).logits, model(pixels).logits)

@@ -38,7 +38,7 @@ def test_the_cache_alone_is_asked_where_there_is_no_connection(connected, monkey
     before = constants.HF_HUB_OFFLINE
     monkeypatch.setattr(_pretrained, "_reachable", lambda *_: connected)
     with fetching("weights"):
-        assert constants.HF_HUB_OFFLINE == (before or not connected)
+        assert (before or not connected) == constants.HF_HUB_OFFLINE
     assert before == constants.HF_HUB_OFFLINE
 
 

@@ -21,7 +21,7 @@ def test_every_architecture(arch):
         classes=2,
         ndim=2,
         arch=arch,
-        encoder=ENCODERS.get(arch, "resnet18"),
+        encoder=ENCODERS.get(arch, "mobilenetv3_small_050"),
         **OPTIONS.get(arch, {}),
     )
     size = SIZES.get(arch, 64)
@@ -104,9 +104,10 @@ def test_a_size_that_does_not_divide_is_refused_with_the_step_to_add():
 
 
 def test_an_encoder_of_fixed_size_says_so_and_can_be_told():
-    given = {"channels": 1, "classes": 1, "ndim": 2, "arch": "fpn"}
-    swin = "swin_tiny_patch4_window7_224"
+    given = {"channels": 1, "classes": 1, "ndim": 2, "arch": "dpt", **OPTIONS["dpt"]}
+    given["encoder"] = ENCODERS["dpt"]
+    fixed = smp(**given, encoder_options={"dynamic_img_size": False})
     with pytest.raises(ValueError, match=r"encoder_options: \{img_size: \[64, 96\]\}"):
-        smp(**given, encoder=swin)(torch.randn(2, 1, 64, 96))
-    told = smp(**given, encoder=swin, encoder_options={"img_size": [64, 96]})
+        fixed(torch.randn(2, 1, 64, 96))
+    told = smp(**given, encoder_options={"dynamic_img_size": False, "img_size": [64, 96]})
     assert told(torch.randn(2, 1, 64, 96)).logits.shape == (2, 1, 64, 96)

@@ -19,20 +19,18 @@ def test_takes_any_size(shape):
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("norm", ["batch", "instance", "group"])
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu", "silu"])
-@pytest.mark.parametrize("residual", [False, True])
-def test_every_option_learns(ndim, norm, activation, residual):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"norm": "batch", "activation": "relu", "residual": True},
+        {"norm": "instance", "activation": "leaky_relu", "dropout": 0.1},
+        {"norm": "group", "activation": "gelu", "convs": 1},
+        {"activation": "silu", "residual": True, "dropout": 0.1, "convs": 3},
+    ],
+)
+def test_every_option_learns(ndim, options):
     torch.manual_seed(0)
-    model = unet(
-        **SMALL,
-        ndim=ndim,
-        norm=norm,
-        activation=activation,
-        residual=residual,
-        dropout=0.1,
-        convs=1,
-    )
+    model = unet(**SMALL, ndim=ndim, **options)
     model(torch.randn(2, 1, *[12] * ndim)).logits.square().mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 

@@ -23,5 +23,9 @@ def whole_file(path: str | Path, *, suffix: str | None = None) -> Iterator[Path]
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say where it is
+            error.filename = str(path)
+        raise
     finally:  # also on KeyboardInterrupt; after success nothing is left to remove
         part.unlink(missing_ok=True)

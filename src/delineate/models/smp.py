@@ -119,7 +119,7 @@ def _architecture(arch: str) -> Callable[..., Any]:
     import segmentation_models_pytorch as library
 
     known = library.MODEL_ARCHITECTURES_MAPPING
-    plain = re.sub(r"[^a-z0-9]", "", arch.lower())
+    plain = re.sub(r"[^a-z0-9]", "", arch.lower().replace("+", "plus"))
     if plain not in known:
         raise ValueError(
             f"smp has no arch {arch!r}{nearest(plain, known)} There are: {', '.join(known)}."

@@ -30,6 +30,9 @@ def linear(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """
     if pixels.shape[1:] == shape:
         return pixels
+    if pixels.dtype != np.float32 and not _as_bytes(pixels):
+        found = linear(pixels.astype(np.float32), shape)  # rounded once, at the end
+        return (np.rint(found) if pixels.dtype.kind in "iu" else found).astype(pixels.dtype)
     if len(shape) == 2 and pixels.dtype == np.float32 and _grows(pixels.shape[1:], shape):
         return _enlarged(pixels, shape)
     if is_interleaved(pixels):
@@ -71,6 +74,10 @@ def _grows(old: tuple[int, ...], new: tuple[int, ...]) -> bool:
 
 
 def _enlarged(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    memory = np.moveaxis(pixels, 0, -1)
+    if memory.flags.c_contiguous and memory.shape[-1] <= 4:
+        found = cv2.resize(memory, shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return channel_first(found.reshape(*shape, -1))
     found = np.empty((pixels.shape[0], *shape), np.float32)
     for plane, target in zip(pixels, found, strict=True):
         cv2.resize(np.ascontiguousarray(plane), shape[::-1], target, interpolation=cv2.INTER_LINEAR)
@@ -95,17 +102,20 @@ def _transposed(array: np.ndarray) -> np.ndarray:
     """(a, b, item) -> (b, a, item), contiguous."""
     if 1 in array.shape[:2]:
         return array.reshape(array.shape[1], array.shape[0], array.shape[2])
-    if array.shape[2] <= 4 and array.dtype in (np.uint8, np.uint16, np.int16, np.float32):
+    if array.shape[2] <= 4:
         return cv2.transpose(array).reshape(array.shape[1], array.shape[0], array.shape[2])
     return np.ascontiguousarray(array.swapaxes(0, 1))
 
 
 def _rows(rows: np.ndarray, n: int) -> np.ndarray:
     """(old, anything) -> (n, anything)."""
-    if rows.dtype == np.uint8 and cykooz_resizer is not None:
+    if _as_bytes(rows):
         return _rows_of_bytes(rows, n)
-    found: np.ndarray = _weights(rows.shape[0], n) @ rows.astype(np.float32, copy=False)
-    return (np.rint(found) if rows.dtype.kind in "iu" else found).astype(rows.dtype, copy=False)
+    return np.asarray(_weights(rows.shape[0], n) @ rows)
+
+
+def _as_bytes(array: np.ndarray) -> bool:
+    return array.dtype == np.uint8 and cykooz_resizer is not None
 
 
 def _rows_of_bytes(rows: np.ndarray, n: int) -> np.ndarray:

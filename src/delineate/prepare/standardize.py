@@ -110,14 +110,13 @@ def _one_each(name: str, values: tuple[float, ...], channels: int) -> np.ndarray
 
 def _standardized(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     found = np.empty(pixels.shape, np.float32)
-    if is_interleaved(pixels) and pixels.dtype in (np.uint8, np.uint16, np.float32):
-        memory = np.moveaxis(pixels, 0, -1)
-        planes: Sequence[np.ndarray] = cv2.split(
-            memory.reshape(memory.shape[0], -1, memory.shape[-1])
-        )
-    else:
-        planes = list(pixels)
+    if pixels.dtype not in (np.uint8, np.uint16, np.int16, np.float32):
+        pixels = pixels.astype(np.float32)
+    planes: Sequence[np.ndarray] = list(pixels)
+    if len(pixels) > 1 and is_interleaved(pixels):
+        planes = cv2.split(np.moveaxis(pixels, 0, -1).reshape(pixels.shape[1], -1, len(pixels)))
     for plane, target, m, s in zip(planes, found, mean, std, strict=True):
-        np.multiply(plane.reshape(target.shape), 1 / s, out=target, dtype=np.float32)
-        target -= m / s
+        rows = np.ascontiguousarray(plane).reshape(len(target), -1)
+        # Scale, shift and convert in one pass over memory; the second image has weight 0.
+        cv2.addWeighted(rows, 1 / s, rows, 0, -m / s, target.reshape(rows.shape), cv2.CV_32F)
     return found

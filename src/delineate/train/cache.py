@@ -32,7 +32,7 @@ class PreparedCases:
     An entry's key is made of the files' names, sizes and times, how they are read, and the prepare steps:
     whatever changes makes another entry, and nothing old is ever served.
 
-    folder: where entries are kept; None keeps them in memory.
+    folder: where entries are kept; None keeps them in memory, as cases always are that were drawn, not read.
     """
 
     cases: Sequence[Case]
@@ -47,7 +47,7 @@ class PreparedCases:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """(channel, *spatial) pixels as `prepare.fixed` gives them, (*spatial) label values; not to be written to."""
-        if self.folder is None:
+        if self.folder is None or not self.cases[index].files:
             if index not in self.memory:
                 self.memory[index] = self._prepared(index)
             return self.memory[index]

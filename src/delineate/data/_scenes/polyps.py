@@ -56,9 +56,11 @@ def draw_polyps(rng: np.random.Generator, colon: Colon, inside: np.ndarray) -> l
 def _draw(rng: np.random.Generator, colon: Colon) -> Polyp:
     shape = colon.depth.shape
     half = min(shape) / 2
-    row, column = (int(rng.integers(round(0.06 * n), round(0.94 * n))) for n in shape)
+    places = rng.uniform(0.06, 0.94, (2, 2)) * shape
+    # the nearer of two: who finds a polyp goes up to it
+    row, column = min(places.astype(int).tolist(), key=lambda place: colon.depth[tuple(place)])
     room = float(colon.from_lumen[row, column])
-    size = min(np.exp(rng.uniform(np.log(0.08), np.log(0.42))), 0.6 * room)  # of the width
+    size = min(np.exp(rng.uniform(np.log(0.09), np.log(0.42))), 0.6 * room)  # of the width
     radius = max(size, 0.04)  # of half the width, which is the unit of x and y
     kind: Kind = "neoplastic" if rng.random() < 0.6 else "non_neoplastic"
     stalked = kind == "neoplastic" and radius < 0.3 and rng.random() < 0.35

@@ -34,7 +34,18 @@ def load_network(folder: Path, recipe: Recipe, card: Mapping[str, Any], device: 
     load_weights(model, folder / "weights.safetensors")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return run_torch(model, device)
+    run = run_torch(model, device)
+
+    def network(pixels: np.ndarray) -> Output[np.ndarray]:
+        if pixels.shape[1] != card["channels"]:
+            raise ValueError(
+                f"the image has {pixels.shape[1]} channel(s) when prepared, the network takes "
+                f"{card['channels']}. A recipe that begins prepare with {{channels: {card['channels']}}} "
+                "converts grey and colour."
+            )
+        return run(pixels)
+
+    return network
 
 
 def run_torch(

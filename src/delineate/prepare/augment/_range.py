@@ -13,7 +13,7 @@ def spread(
     """(low, high) of a range; a number d stands for neutral - d to neutral + d, but not below `least`.
 
     >>> spread("degrees", 45), spread("contrast", 0.25, neutral=1), spread("degrees", (10, 20))
-    ((-45, 45), (0.75, 1.25), (10.0, 20.0))
+    ((-45.0, 45.0), (0.75, 1.25), (10.0, 20.0))
     """
     if isinstance(value, int | float):
         if not value >= 0:

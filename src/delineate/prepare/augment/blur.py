@@ -35,14 +35,14 @@ class _Blur:
 
 
 def _blurred(pixels: np.ndarray, sigma: float) -> np.ndarray:
-    reach = int(np.ceil(3 * sigma))
+    reach = round(3 * sigma)
     if reach == 0:
         return pixels
     if pixels.ndim == 3:
-        size = (2 * reach + 1, 2 * reach + 1)
-        found = cv2.GaussianBlur(
-            interleaved(pixels), size, sigma, borderType=cv2.BORDER_REFLECT_101
-        )
+        kernel = cv2.getGaussianKernel(
+            2 * reach + 1, sigma, cv2.CV_32F
+        )  # faster so than GaussianBlur
+        found = cv2.sepFilter2D(interleaved(pixels), -1, kernel, kernel)
         return channel_first(found.reshape(*pixels.shape[1:], len(pixels)))
     from scipy.ndimage import gaussian_filter
 

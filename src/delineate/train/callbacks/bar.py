@@ -47,7 +47,7 @@ class Bar(Callback):
         self.bar.update(min(self.clock.elapsed, self.bar.total) - self.bar.n if timed else 1)
         if not batch_idx % 10:
             self.bar.set_postfix_str(
-                f"epoch {trainer.current_epoch + 1}, loss {float(outputs['loss']):.3f}, "
+                f"epoch {trainer.current_epoch + 1}, loss {outputs['loss'].item():.3f}, "
                 f"best {self.judge.monitor} {self.judge.sign * self.judge.best:.3f}",
                 refresh=False,
             )

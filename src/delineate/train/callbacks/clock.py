@@ -37,14 +37,12 @@ class Clock(Callback):
         """Start the clock."""
         self.started = time.monotonic()
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Seed what torch draws in this epoch."""
-        torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) % 2**63)
-
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Set the learning rate."""
+        if batch_idx == 0:  # only here: making the batches' iterator has drawn a number, or has not
+            torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) % 2**63)
         epoch = trainer.current_epoch + batch_idx / max(1, trainer.num_training_batches)
         spent = epoch / self.epochs
         if self.seconds is not None:

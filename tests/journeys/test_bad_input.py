@@ -1,0 +1,160 @@
+"""Whatever is wrong gets one clear line and a non-zero exit, and nothing is half-written."""
+
+import errno
+import json
+import re
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from delineate.cli import main
+from delineate.files import whole_file
+from delineate.verbs import predict as predict_verb
+
+
+@pytest.fixture
+def recipe(tiny_recipe, tmp_path):
+    """Write the tiny recipe with some sections changed, on a folder of small photographs."""
+    home = tmp_path / "data"
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        for part, pixels in (
+            ("images", rng.integers(0, 255, (40, 48, 3), np.uint8)),
+            ("masks", np.pad(np.ones((10, 10), np.uint8), ((5, 25), (5, 33)))),
+        ):
+            (home / part).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(home / part / f"{i}.png"), pixels)
+
+    def written(**changes):
+        tree = yaml.safe_load(tiny_recipe.read_text())
+        folder = {"root": str(home), "images": "images/*", "masks": "masks/*"}
+        tree["data"] = {"folder": folder | changes.pop("folder", {})}
+        path = tmp_path / "bad.yaml"
+        path.write_text(yaml.safe_dump(tree | changes, sort_keys=False))
+        return path
+
+    written.home = home
+    return written
+
+
+def refused(capsys, words, said):
+    assert main([str(word) for word in words]) == 2
+    err = capsys.readouterr().err
+    assert re.search(said, err), err
+    assert "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"modle": "unet"}, r"bad.yaml:\d+: unknown section 'modle'; did you mean 'model'\?"),
+        ({"model": "unett"}, r"bad.yaml:\d+: no 'unett' in models; did you mean 'unet'\?"),
+        ({"model": {"unet": {"fetures": [4]}}}, r"bad.yaml:\d+: .*did you mean 'features'"),
+        ({"loss": "dise"}, r"bad.yaml:\d+: no 'dise' in losses; did you mean 'dice'"),
+        ({"prepare": ["resise"]}, "did you mean 'resize'"),
+        ({"augment": [{"flip": {"axs": [0]}}]}, "did you mean 'axes'"),
+        ({"optimizer": {"adamm": {}}}, "did you mean 'adam'"),
+        ({"metrics": ["dicee"]}, "did you mean 'dice'"),
+        ({"trainer": {"epoch": 1}}, "did you mean 'epochs'"),
+        ({"trainer": {"device": "cuda", "loggers": []}}, "this machine has: cpu"),
+        ({"trainer": {"monitor": "val/dise", "loggers": []}}, "the recipe's metrics give val/loss"),
+        ({"predict": {"flip": [0]}}, "did you mean 'flips'"),
+        ({"folder": {"root": "nowhere"}}, "no folder 'nowhere'"),
+        ({"folder": {"images": "pictures/*"}}, "pictures"),
+        ({"folder": {"images": "images/[01].png", "masks": "masks/[01].png"}}, "split"),
+        ({"folder": {"values": {"polyp": 255}}}, "1"),
+        ({"labels": {"polyp": {"value": 2}}}, "1"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_recipes_that_cannot_be_run(changes, said, recipe, tmp_path, capsys):
+    run = tmp_path / "runs" / "bad"
+    refused(capsys, ["train", recipe(**changes), "-o", run], said)
+    assert not (run / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda home: (home / "masks" / "3.png").unlink(), "3"),
+        (lambda home: (home / "images" / "3.png").unlink(), "3"),
+        (
+            lambda home: cv2.imwrite(str(home / "masks" / "3.png"), np.ones((40, 47), np.uint8)),
+            r"3.png.*\(40, 47\)|\(40, 47\).*3.png",
+        ),
+        (
+            lambda home: (home / "images" / "3.png").write_bytes(
+                (home / "images" / "3.png").read_bytes()[:900]
+            ),
+            "3.png",
+        ),
+        (
+            lambda home: cv2.imwrite(str(home / "masks" / "3.png"), np.full((40, 48), 7, np.uint8)),
+            "7",
+        ),
+    ],
+    ids=["image without mask", "mask without image", "sizes differ", "truncated", "unknown value"],
+)
+def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
+    spoil(recipe.home)
+    err = refused(capsys, ["check", recipe()], said)
+    assert "3" in err
+
+
+def test_weights_of_another_number_of_classes(tiny_run, tmp_path, capsys):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    for file in (tiny_run / "bundle").iterdir():
+        (bundle / file.name).write_bytes(file.read_bytes())
+    tree = yaml.safe_load((bundle / "recipe.yaml").read_text())
+    tree["labels"] = {"polyp": {"value": 1}, "stool": {"value": 2}}
+    (bundle / "recipe.yaml").write_text(yaml.safe_dump(tree))
+    said = r"1 output channel.*3|3.*1 output channel"
+    refused(capsys, ["predict", bundle, tiny_run / "predictions", "-o", tmp_path / "out"], said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_pretrained_weights_that_cannot_be_fetched_stop_before_training(
+    tiny_recipe, tmp_path, capsys
+):
+    model = "model={smp: {arch: unet, encoder: resnet18, pretrained: imagenet}}"
+    run = tmp_path / "r"
+    said = "pretrained: null|path/to"
+    refused(capsys, ["train", tiny_recipe, "--set", model, "-o", run], said)
+    assert not (run / "bundle").exists()
+    assert not (run / "metrics.csv").exists()
+
+
+def test_a_full_disk_stops_with_one_line(tiny_run, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        with whole_file(tmp_path / "out" / "a.png"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    cv2.imwrite(str(photos / "a.png"), np.zeros((40, 40, 3), np.uint8))
+    monkeypatch.setattr(sys.modules["delineate.verbs.predict"], "write_mask", full)
+    said = r"a.png: No space left on device"
+    refused(capsys, ["predict", tiny_run, photos, "-o", tmp_path / "out"], said)
+    assert not list((tmp_path / "out").rglob("*.*"))
+
+
+def test_a_damaged_card_is_named(tiny_run, tmp_path, capsys):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "recipe.yaml").write_text((tiny_run / "bundle" / "recipe.yaml").read_text())
+    (bundle / "card.json").write_text(json.dumps({})[:-1])
+    refused(capsys, ["predict", bundle, tiny_run, "-o", tmp_path / "out"], "card.json.*not valid")
+    (bundle / "card.json").unlink()
+    refused(capsys, ["predict", bundle, tiny_run, "-o", tmp_path / "out"], "card.json missing")
+
+
+@pytest.mark.slow
+def test_a_very_large_picture_is_predicted(tiny_run, tmp_path):
+    cv2.imwrite(str(tmp_path / "large.png"), np.zeros((20_000, 20_000), np.uint8))
+    failures = predict_verb(tiny_run, [tmp_path / "large.png"], tmp_path / "out", overlays=False)
+    assert not failures

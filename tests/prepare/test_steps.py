@@ -1,0 +1,184 @@
+import numpy as np
+import pytest
+
+from delineate.core import Geometry, Image
+from delineate.prepare import Prepare, load_prepare
+from delineate.prepare.channels import channels
+from delineate.prepare.crop import crop
+from delineate.prepare.orient import orient
+from delineate.prepare.pad import pad
+from delineate.prepare.resize import resize
+from delineate.prepare.respace import respace
+from delineate.prepare.scale import scale
+from delineate.prepare.standardize import standardize
+from delineate.prepare.window import window
+from delineate.resolve import Call, RecipeError
+
+# Axes S, P, R with 2.5, 0.8 and 0.7 mm, slightly oblique.
+AFFINE = np.array(
+    [[0.02, 0.01, -0.7, 30], [0.03, 0.8, 0.01, -40], [2.5, 0.02, 0.02, 5], [0, 0, 0, 1]]
+)
+SCAN = Geometry.in_patient((12, 41, 33), AFFINE)
+MOVES = [
+    resize((16, 40, 20)),
+    resize((20, 30, 30), keep_aspect=True),
+    pad(16),
+    pad(shape=(12, 50, 30)),
+    crop((10, 50, 31)),
+    respace((2.0, 1.1, 0.5)),
+    orient("LAI"),
+    orient("SPL"),
+]
+
+
+def seen(step, image):
+    return Prepare((step,)).fixed(image)
+
+
+@pytest.mark.parametrize("step", MOVES)
+def test_a_point_of_the_patient_keeps_its_value(step):
+    """An image of each sample's own place says, after any move, where its samples now lie."""
+    index = np.indices(SCAN.shape).reshape(3, -1)
+    place = (SCAN.to_patient @ np.vstack([index, np.ones(index.shape[1])]))[:3]
+    fixed = seen(step, Image(place.reshape(3, *SCAN.shape).astype(np.float32), SCAN))
+    inner = tuple(
+        slice(n // 3, 2 * n // 3) for n in fixed.geometry.shape
+    )  # clear of borders and padding
+    index = np.stack(np.mgrid[inner]).reshape(3, -1)
+    expected = (fixed.geometry.to_patient @ np.vstack([index, np.ones(index.shape[1])]))[:3]
+    found = fixed.pixels[(slice(None), *inner)].reshape(3, -1)
+    np.testing.assert_allclose(found, expected, atol=0.05)  # mm; half a sample is 0.35 or more
+
+
+def test_orient_runs_axes_the_way_they_are_named():
+    grid = orient("LPI").grid(SCAN)
+    directions = grid.to_patient[:3, :3] / np.array(grid.spacing)
+    np.testing.assert_allclose(directions, np.diag([1, 1, -1]), atol=0.06)
+    assert grid.shape == (33, 41, 12)
+
+
+def test_orient_of_a_slice():
+    back_and_right = np.array([[0, -0.7, 0], [-0.8, 0, 0], [0, 0, 5], [0, 0, 1]])
+    axial = Geometry.in_patient((4, 5), back_and_right)
+    image = Image(np.arange(20).reshape(1, 4, 5), axial)
+    np.testing.assert_array_equal(seen(orient("PL"), image).pixels[0], image.pixels[0, ::-1, ::-1])
+    with pytest.raises(ValueError, match="run along P-A, L-R"):
+        orient("SL").grid(axial)
+
+
+@pytest.mark.parametrize("axes", ["LRS", "LLS", "XYZ"])
+def test_orient_refuses_what_names_no_axes(axes):
+    with pytest.raises(ValueError, match="expected one letter"):
+        orient(axes)
+
+
+def test_steps_refuse_what_the_image_does_not_have():
+    photo = Geometry.in_pixels((20, 30))
+    with pytest.raises(ValueError, match="Leave orient out"):
+        orient().grid(photo)
+    with pytest.raises(ValueError, match="Use resize instead"):
+        respace(1.0).grid(photo)
+    with pytest.raises(ValueError, match="of 3 axes, but the image has 2"):
+        resize((1, 2, 3)).grid(photo)
+    with pytest.raises(ValueError, match="one of multiple and shape"):
+        pad()
+
+
+def test_respace_reaches_the_spacing():
+    grid = respace(1.25).grid(Geometry((20, 40, 40), (2.5, 0.625, 1.25), "mm"))
+    assert grid.shape == (40, 20, 40)
+    assert grid.spacing == (1.25, 1.25, 1.25)
+
+
+def test_pad_and_crop_by_hand():
+    image = Image(np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3), Geometry.in_pixels((2, 3)))
+    assert seen(pad(4), image).pixels.tolist() == [[[1, 2, 3, 0], [4, 5, 6, 0], [0] * 4, [0] * 4]]
+    assert seen(crop((4, 1), value=9), image).pixels.tolist() == [[[9], [2], [5], [9]]]
+
+
+def test_keep_aspect_pads_the_rest():
+    image = Image(np.full((1, 20, 40), 200, np.uint8), Geometry.in_pixels((20, 40)))
+    found = seen(resize((40, 40), keep_aspect=True, value=7), image)
+    assert (found.pixels[0, :10] == 7).all()
+    assert (found.pixels[0, 10:30] == 200).all()
+    assert (found.pixels[0, 30:] == 7).all()
+
+
+def test_window_is_linear_exact():
+    hu = np.array([-160.0, -161, 40, 140, 240, 241]).reshape(1, 1, 6).astype(np.int16)
+    found = window(40, 400).apply(hu)
+    np.testing.assert_allclose(found[0, 0], [0, 0, 0.5, 0.75, 1, 1], atol=1e-7)
+    assert found.dtype == np.float32
+    three = window((40, -600, 400), (400, 1500, 1800)).apply(hu)
+    assert three.shape == (3, 1, 6)
+    np.testing.assert_allclose(three[1, 0, 2], (40 + 600) / 1500 + 0.5)
+    with pytest.raises(ValueError, match="one channel"):
+        window((40, 50), 400).apply(np.zeros((2, 3, 3)))
+
+
+def test_scale_by_percentiles_and_values():
+    ramp = np.arange(101, dtype=np.int16).reshape(1, 1, 101)
+    found = scale(10, 90).apply(ramp)[0, 0]
+    assert found[[0, 10, 50, 90, 100]].tolist() == [0, 0, 0.5, 1, 1]
+    assert scale(0, 200, by="values").apply(ramp)[0, 0, 100] == 0.5
+    assert (scale().apply(np.full((1, 3, 3), 5)) == 0).all()
+    both = np.concatenate([ramp, ramp * 50])
+    np.testing.assert_allclose(*scale(0, 100, per="channel").apply(both), atol=1e-6)
+
+
+def test_standardize_imagenet_on_bytes_and_floats():
+    pixels = np.moveaxis(np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8), -1, 0)
+    mean, std = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
+    expected = (pixels / 255 - mean) / std
+    for given in (pixels, np.ascontiguousarray(pixels), (pixels / 255).astype(np.float32)):
+        found = standardize("imagenet").apply(given)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert found.dtype == np.float32
+        assert found.flags.c_contiguous
+    grey = standardize("imagenet").apply(pixels[:1])
+    np.testing.assert_allclose(grey, (pixels[:1] / 255 - 0.449) / 0.226, atol=1e-5)
+    with pytest.raises(ValueError, match="4 channels"):
+        standardize().apply(np.zeros((4, 2, 2), np.uint8))
+    with pytest.raises(ValueError, match="window or scale"):
+        standardize().apply(np.zeros((1, 2, 2), np.int16))
+
+
+def test_standardize_by_the_image():
+    rng = np.random.default_rng(0)
+    pixels = rng.normal([[[[5]]], [[[50]]]], 3, (2, 4, 5, 6)).astype(np.float32)
+    found = standardize("image").apply(pixels)
+    np.testing.assert_allclose(found.mean((1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(found.std((1, 2, 3)), 1, atol=1e-5)
+    np.testing.assert_allclose(standardize("image", per="image").apply(pixels).std(), 1, atol=1e-5)
+    pixels[:, :2] = 0
+    found = standardize("image", nonzero=True).apply(pixels)
+    assert (found[:, :2] == 0).all()
+    np.testing.assert_allclose(found[:, 2:].std((1, 2, 3)), 1, atol=1e-5)
+    assert (standardize("image").apply(np.full((1, 3, 3), 9, np.uint8)) == 0).all()
+    assert (standardize("image", nonzero=True).apply(np.zeros((1, 3, 3))) == 0).all()
+
+
+def test_standardize_by_values():
+    found = standardize("values", mean=(10.0, 20.0), std=(2.0,)).apply(np.full((2, 1, 1), 30))
+    assert found.ravel().tolist() == [10, 5]
+    with pytest.raises(ValueError, match="needed for by: values"):
+        standardize("values")
+
+
+def test_channels():
+    colour = np.array([255, 0, 0, 7], np.uint8).reshape(4, 1, 1)
+    assert channels(3).apply(colour).ravel().tolist() == [255, 0, 0]
+    assert channels(1).apply(colour).ravel().tolist() == [76]
+    assert channels(3).apply(colour[:1]).ravel().tolist() == [255] * 3
+    volume = np.ones((3, 4, 5, 6), np.int16)
+    assert channels(1).apply(volume).shape == (1, 4, 5, 6)
+    with pytest.raises(ValueError, match="5 channels"):
+        channels(1).apply(np.zeros((5, 2, 2)))
+
+
+def test_a_grid_step_after_standardize_is_refused_where_it_is_written():
+    calls = [Call("standardize", {}, "r.yaml:4"), Call("pad", {"multiple": 32}, "r.yaml:5")]
+    with pytest.raises(RecipeError, match=r"r\.yaml:5: pad comes after standardize"):
+        load_prepare(calls)
+    with pytest.raises(RecipeError, match=r"r\.yaml:4: resize: shape is"):
+        load_prepare([Call("resize", {"shape": [0, 3]}, "r.yaml:4")])
