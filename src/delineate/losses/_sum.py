@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,7 +21,7 @@ def load_loss(calls: Sequence[Call]) -> Loss:
     Each call may carry an argument `weight` (default 1). Where an output has maps from deeper levels, the
     loss is the mean over the levels with weights 1, 1/2, 1/4 ... for the logits and each deeper map (deep
     supervision as in nnU-Net, Isensee et al., Nature Methods 2021); the truth is brought to each level's
-    size by nearest neighbour.
+    size by nearest neighbour. Losses get their logits in float32, under mixed precision too.
 
     Raises:
         RecipeError: no call, an unknown loss or argument, or a weight that is no number above zero.
@@ -32,9 +31,9 @@ def load_loss(calls: Sequence[Call]) -> Loss:
     terms = [_term(call) for call in calls]
 
     def loss(output: Output[Tensor], target: Target[Tensor]) -> Tensor:
-        maps = (output.logits, *output.sides)
+        maps = [logits.float() for logits in (output.logits, *output.sides)]
         shares = [0.5**level for level in range(len(maps))]
-        total = output.logits.new_zeros((), dtype=torch.float32)
+        total = maps[0].new_zeros(())
         for logits, share in zip(maps, shares, strict=True):
             there = _resized(target, logits.shape[2:])
             for weight, term in terms:

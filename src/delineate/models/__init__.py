@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.core.output import Output
-from delineate.models._speed import fast_memory_format, keep_memory
+from delineate.models._speed import fast_memory_format, fast_on_cpu
 from delineate.models._weights import load_weights
 from delineate.resolve import Call, build
 
@@ -53,4 +53,4 @@ def load_model(
     return model
 
 
-__all__ = ["Model", "fast_memory_format", "keep_memory", "load_model", "load_weights"]
+__all__ = ["Model", "fast_memory_format", "fast_on_cpu", "load_model", "load_weights"]

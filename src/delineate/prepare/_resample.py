@@ -123,6 +123,7 @@ def _rows_of_bytes(rows: np.ndarray, n: int) -> np.ndarray:
     # grey image. Pillow's images here are windows on our arrays: nothing is copied in or out.
     found = np.empty((n, rows.shape[1]), np.uint8)
     resizer, options = _resizer()
+    rows.max()  # reads in order what the resizer then finds in the cache: 0.8 ms for 1.3 on a photograph
     resizer.resize_pil(_window(rows), _window(found), options)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,16 @@ from delineate.recipe import Recipe, load_recipe
 from delineate.resolve import Call, RecipeError, check
 
 
+FOLDER = "DELINEATE_RUN"
+"""The variable by which the first of several training processes tells the others where the run is."""
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process of a training, or the one that writes."""
+    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((rank for rank in ranks if rank is not None), "0") == "0"
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """outputs/<recipe>/<time>/: what was asked (recipe.yaml, split.csv) and all that came of it."""
@@ -20,7 +31,12 @@ class RunFolder:
 
     @classmethod
     def begin(cls, recipe: Recipe, splits: Splits, path: Path | None = None) -> RunFolder:
-        """Make the folder, with the recipe and the split in it."""
+        """Make the folder, with the recipe and the split in it; processes after the first join it."""
+        if not is_first_process():
+            known = os.environ.get(FOLDER, path)
+            if known is None:
+                raise ValueError("processes on several nodes need one folder: give it with --run.")
+            return cls(Path(known))
         if path is None:
             path = Path("outputs") / recipe.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         if (path / "recipe.yaml").exists():
@@ -31,6 +47,7 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         recipe.save(path / "recipe.yaml")
         write_split(splits, path / "split.csv")
+        os.environ[FOLDER] = str(path.resolve())
         return cls(path)
 
     @classmethod

@@ -10,7 +10,7 @@ from delineate.data import load_cases
 from delineate.recipe import Recipe, all_calls, load_recipe
 from delineate.resolve import check
 from delineate.verbs._facts import make_card
-from delineate.verbs._run_folder import RunFolder
+from delineate.verbs._run_folder import RunFolder, is_first_process
 from delineate.verbs.evaluate import evaluate
 
 
@@ -52,8 +52,11 @@ def train(
             f"training needs {error.name}, which is not installed: pip install 'delineate[train]'"
         ) from error
     card = make_card(plan, splits)
-    print(f"run: {folder.path}", file=sys.stderr)
+    if is_first_process():
+        print(f"run: {folder.path}", file=sys.stderr)
     finished = fit(plan, splits, folder.path, card)
+    if not is_first_process():
+        sys.exit(0)  # judging is the first one's work
     if not finished:
         print(
             f"broken off; the best weights so far are in {folder.path / 'bundle'}. "

@@ -1,0 +1,78 @@
+import errno
+import os
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+
+from delineate.core import Case, Geometry, Label, LabelSet, Segmentation
+from delineate.files import read_image
+from delineate.prepare import load_prepare
+from delineate.resolve import Call
+from delineate.train import cache
+from delineate.train.cache import PreparedCases
+
+LABELS = LabelSet((Label("polyp", 1),))
+CALLS = (Call("resize", {"shape": [8, 10]}), Call("standardize", {"by": "imagenet"}))
+
+
+def truth():
+    return Segmentation(np.ones((20, 30), np.uint8), LABELS, Geometry.in_pixels((20, 30)))
+
+
+@pytest.fixture
+def case(tmp_path):
+    path = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    cv2.imwrite(str(path), pixels)
+    return Case("a", "a", partial(read_image, path), truth, (path,))
+
+
+def prepared(case, folder, calls=CALLS):
+    return PreparedCases([case], LABELS, load_prepare(calls), calls, folder)
+
+
+def test_what_is_kept_is_what_was_prepared(case, tmp_path):
+    kept = prepared(case, tmp_path / "cache")
+    for _ in range(2):  # written, then mapped
+        pixels, classes = kept[0]
+        assert pixels.dtype == np.uint8
+        assert np.array_equal(pixels, load_prepare(CALLS).fixed(case.image).pixels)
+        assert classes.shape == (8, 10)
+    assert isinstance(classes, np.memmap)
+    assert kept.fill().tolist() == [True]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_another_file_or_another_step_is_another_entry(case, tmp_path):
+    folder = tmp_path / "cache"
+    prepared(case, folder).fill()
+    other = (Call("resize", {"shape": [8, 12]}), *CALLS[1:])
+    assert prepared(case, folder, other)[0][1].shape == (8, 12)
+    cv2.imwrite(str(case.files[0]), np.zeros((20, 30, 3), np.uint8))
+    os.utime(case.files[0], ns=(1, 1))
+    assert prepared(case, folder)[0][0].max() == 0
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_without_a_folder_cases_stay_in_memory(case, tmp_path):
+    kept = prepared(case, None)
+    assert kept[0] is kept[0]
+    assert not list(tmp_path.glob("cache"))
+
+
+def test_a_full_disk_says_what_to_do_and_leaves_nothing(case, tmp_path, monkeypatch):
+    def full(file, array):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.np, "save", full)
+    with pytest.raises(OSError, match=r"No space left.*DELINEATE_CACHE.*trainer.cache=false"):
+        prepared(case, tmp_path / "cache").fill()
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_a_case_without_truth_is_named(tmp_path):
+    with pytest.raises(ValueError, match="b: no truth"):
+        prepared(Case("b", "b", lambda: None), None).fill()
