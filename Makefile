@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup check test test-slow demo docs bench golden release clean
+.PHONY: setup check test test-slow demo docs bench golden
 
 setup: $(READY)
 
@@ -18,15 +18,24 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/make_reference.py --check
 
 test: setup
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/pytest -q -m slow
 
 demo: setup
 	$(BIN)/delineate demo
+
+# The reference pages, from the code.
+docs: setup
+	$(BIN)/python docs/make_reference.py
+
+# Accept changed results; look at the difference before committing it.
+golden: setup
+	DELINEATE_GOLDEN=write $(BIN)/pytest -q tests/journeys/test_golden.py
 
 bench: setup
 	$(BIN)/python benchmarks/run.py

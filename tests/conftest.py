@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small arrays: threads cost more than they bring
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_machine(tmp_path_factory):

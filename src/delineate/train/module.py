@@ -11,7 +11,7 @@ from torch import nn
 
 from delineate.core import Target
 from delineate.losses import Loss
-from delineate.models import fast_memory_format
+from delineate.models import fast_memory_format, fast_on_cpu
 from delineate.resolve import Call, check, resolve
 from delineate.train.batches import Batch
 
@@ -30,6 +30,11 @@ class Learner(LightningModule):
         self.loss = loss
         self.optimizer_call = optimizer
         self.fused = fused
+
+    def on_fit_start(self) -> None:
+        """What makes a CPU fast; here, in the process that trains."""
+        if self.device.type == "cpu":
+            fast_on_cpu(self.model)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Mapping[str, torch.Tensor]:
         """The loss of one batch.

@@ -1,0 +1,45 @@
+"""Write docs/reference/ from the code: every name a recipe can use, its arguments and what it is."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+from delineate.resolve import CATALOGUES, resolve
+from delineate.train.options import Options
+from delineate.verbs.list_names import list_names
+
+HERE = Path(__file__).parent / "reference"
+
+
+def main() -> int:
+    """Write the pages; with --check, only say whether they are what the code says."""
+    pages = {catalogue: page(catalogue) for catalogue in CATALOGUES}
+    pages["trainer"] = f"# trainer\n\n```text\n{inspect.getdoc(Options)}\n```\n"
+    paths = {HERE / f"{name}.md": text for name, text in pages.items()}
+    stale = [path for path, text in paths.items() if not path.exists() or path.read_text() != text]
+    if "--check" in sys.argv:
+        if stale:
+            print(f"make docs would change: {', '.join(p.name for p in stale)}", file=sys.stderr)
+        return len(stale) > 0
+    HERE.mkdir(exist_ok=True)
+    for path in stale:
+        path.write_text(paths[path])
+    return 0
+
+
+def page(catalogue: str) -> str:
+    """One catalogue as Markdown."""
+    parts = [f"# {catalogue}\n\nMade from the code by `make docs`.\n"]
+    for entry in list_names(catalogue):
+        thing = resolve(catalogue, entry.name)
+        ours = getattr(thing, "__module__", "delineate").startswith("delineate")
+        said = (inspect.getdoc(thing) if callable(thing) and ours else None) or entry.summary
+        call = f"{entry.name}({entry.arguments})" if entry.arguments else entry.name
+        parts.append(f"\n## {entry.name}\n\n    {call}\n\n```text\n{said.strip()}\n```\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
