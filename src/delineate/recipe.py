@@ -18,7 +18,7 @@ from delineate.resolve import FIRST, Call, RecipeError, bind, nearest
 Place = tuple[str | int, ...]
 
 SECTIONS = (
-    "data", "labels", "task", "prepare", "augment", "model", "loss", "optimizer", "schedule",
+    "name", "data", "labels", "task", "prepare", "augment", "model", "loss", "optimizer", "schedule",
     "trainer", "predict", "refine", "metrics", "seed",
 )  # fmt: skip
 ONE_CALL = ("data", "task", "model", "optimizer", "schedule")
@@ -41,7 +41,7 @@ class Recipe:
     """A recipe, read and taken apart; `tree` is what was written, and what is saved.
 
     Attributes:
-        name: the file's name without its ending; runs are filed under it.
+        name: what runs are filed under; the file's name without its ending, unless the recipe says.
         folder: where the recipe lies; relative split files are looked for there first.
         loss: the terms of a weighted sum; each may carry an argument `weight`.
     """
@@ -66,7 +66,8 @@ class Recipe:
 
     def save(self, path: Path) -> None:
         """Write the recipe as it was run: overrides in place, variables of the environment left by name."""
-        path.write_text(yaml.safe_dump(dict(self.tree), sort_keys=False, allow_unicode=True))
+        tree = {"name": self.name, **self.tree}
+        path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -121,7 +122,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(full["seed"], int) or isinstance(full["seed"], bool):
         raise RecipeError(f"{where('seed')}: seed is {full['seed']!r}; expected a whole number.")
     return Recipe(
-        name=path.stem,
+        name=str(full.get("name", path.stem)),
         folder=path.resolve().parent,
         tree=tree,
         data=one("data"),

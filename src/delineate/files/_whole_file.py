@@ -24,7 +24,9 @@ def whole_file(path: str | Path, *, suffix: str | None = None) -> Iterator[Path]
         yield part
         os.replace(part, path)
     except OSError as error:
-        if error.filename is None and error.errno is not None:  # a full disk does not say where it is
+        if (
+            error.filename is None and error.errno is not None
+        ):  # a full disk does not say where it is
             error.filename = str(path)
         raise
     finally:  # also on KeyboardInterrupt; after success nothing is left to remove

@@ -57,7 +57,9 @@ def _header(data: bytes) -> tuple[tuple[int, int], str]:
 
 def _orientation(data: bytes) -> int:
     pixels = data.find(b"\xff\xda")  # whatever is said of them is said before
-    if data.find(b"Exif\0\0", 0, pixels) < 0:  # Pillow's look at a file costs a tenth of decoding it
+    if (
+        data.find(b"Exif\0\0", 0, pixels) < 0
+    ):  # Pillow's look at a file costs a tenth of decoding it
         return 1
     with _pillow.opened("Jpeg", data) as picture:
         return _pillow.orientation(picture)

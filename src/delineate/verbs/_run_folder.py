@@ -12,7 +12,6 @@ from delineate.data import load_cases, write_split
 from delineate.recipe import Recipe, load_recipe
 from delineate.resolve import Call, RecipeError, check
 
-
 FOLDER = "DELINEATE_RUN"
 """The variable by which the first of several training processes tells the others where the run is."""
 
@@ -67,8 +66,8 @@ class RunFolder:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was run; its name is the folder's above."""
-        return replace(load_recipe(self.path / "recipe.yaml"), name=self.path.parent.name)
+        """The recipe as it was run."""
+        return load_recipe(self.path / "recipe.yaml")
 
     def cases(self) -> Splits:
         """The cases as the run had them: its own split is kept, whatever joined the data since."""
