@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from delineate._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from delineate import verbs
     from delineate.bundle import load_bundle
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from delineate.files import read_image, read_mask, write_mask
     from delineate.recipe import load_recipe
 
-__version__ = "0.1.0"
 __all__ = [
     "Case",
     "Geometry",

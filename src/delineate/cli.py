@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from delineate import __version__
+from delineate._version import __version__
 
 
 def main(words: Sequence[str] | None = None) -> int:

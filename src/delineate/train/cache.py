@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from delineate import __version__
+from delineate._version import __version__
 from delineate.core import Case, LabelSet
 from delineate.files import whole_file
 from delineate.prepare import Prepare

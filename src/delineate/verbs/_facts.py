@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from delineate import __version__
+from delineate._version import __version__
 from delineate.core import Splits
 from delineate.recipe import Recipe
 
