@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from delineate.bundle import assemble, predict_options, save_bundle
 from delineate.core import Case, Splits
+from delineate.files import whole_file
 from delineate.losses import load_loss
 from delineate.metrics import load_metrics
 from delineate.models import load_model
@@ -29,7 +30,7 @@ from delineate.train.batches import AugmentedCases, Draws, load_batches
 from delineate.train.cache import PreparedCases, cache_folder
 from delineate.train.callbacks.average import Average
 from delineate.train.callbacks.bar import Bar
-from delineate.train.callbacks.checkpoint import Checkpoint
+from delineate.train.callbacks.checkpoint import Checkpoint, WholeCheckpoints
 from delineate.train.callbacks.clock import Clock
 from delineate.train.callbacks.judge import Judge
 from delineate.train.callbacks.table import Table
@@ -121,6 +122,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
             Bar(judge, clock),
             Checkpoint(checkpoint),
         ],
+        plugins=[WholeCheckpoints()],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -149,10 +151,9 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write a model's weights as safetensors, whole or not at all."""
-    part = path.with_suffix(".part")
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    save_file(state, part)
-    os.replace(part, path)
+    with whole_file(path) as part:
+        part.write_bytes(save(state))
 
 
 def _cases(recipe: Recipe, train: Sequence[Case], options: Options) -> tuple[Draws, AugmentedCases]:

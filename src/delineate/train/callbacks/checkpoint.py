@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from delineate.files import whole_file
 
 
 class Checkpoint(Callback):
-    """Writes `path` at the end of every epoch, beside and then over the old one: a kill at any moment leaves one whole.
+    """Saves the run to `path` at the end of every epoch.
 
     Must be the last of the callbacks, so that it saves what the others learnt in this epoch.
     """
@@ -19,7 +23,15 @@ class Checkpoint(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save."""
-        part = self.path.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            os.replace(part, self.path)
+        trainer.save_checkpoint(self.path)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside the old one and then over it: a kill at any moment leaves one whole."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write."""
+        with whole_file(path) as part, open(part, "wb") as file:
+            torch.save(checkpoint, file)
