@@ -65,8 +65,9 @@ def predict(
             if overlays:
                 write_overlay(case.image, found, None, out / "overlays" / f"{case.id}.jpg")
         except (ValueError, MemoryError) as error:
-            failures[str(case.files[0])] = str(error) or type(error).__name__
-            tqdm.write(f"{case.files[0]}: {failures[str(case.files[0])]}", file=sys.stderr)
+            file = str(case.files[0])
+            failures[file] = (str(error) or type(error).__name__).removeprefix(f"{file}: ")
+            tqdm.write(f"{file}: {failures[file]}", file=sys.stderr)
         else:
             rows.extend(_rows(case, found))
     write_rows(rows, out / "found.csv")
