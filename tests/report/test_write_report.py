@@ -164,13 +164,13 @@ def test_two_labels(tmp_path):
         assert said in page.text
 
 
-def test_patients_are_named_where_they_are_not_the_cases(tmp_path):
+def test_groups_are_named_where_they_are_not_the_cases(tmp_path):
     scores = {"a": 0.5, "b": 0.7, "c": 0.8}
     page = written(
         tmp_path / "r.html", table=table(scores, groups=["p1", "p1", "p2"]), gallery=show()
     )
-    assert "3 cases of 2 patients" in page.text
-    assert "patient p1" in page.text
+    assert "3 cases of 2 groups" in page.text
+    assert "group p1" in page.text
 
 
 def test_a_volume(tmp_path):
@@ -186,7 +186,7 @@ def test_scores_that_are_nan(tmp_path):
     assert "nan" not in page.text.lower()
     page = written(tmp_path / "r.html", table=table({"a": math.nan, "b": 0.25}), gallery=show())
     assert "0.250" in page.text
-    assert "one patient: no interval" in page.text
+    assert "one group: no interval" in page.text
 
 
 def test_a_metric_beyond_one(tmp_path):
