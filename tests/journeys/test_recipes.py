@@ -26,12 +26,13 @@ def test_a_recipe_trains_two_steps(path, tmp_path):
     tree = yaml.safe_load(path.read_text())
     scene = SCENES[next(iter(tree["labels"]))]
     (model,) = tree["model"]
+    fetched = "pretrained" in tree["model"][model]
     overrides = [
         f"data.phantom.scene={scene}",
         "data.phantom.cases=12",
         "data.phantom.shape=[64, 64]",
         "data.phantom.split={train: 0.5, val: 0.25, test: 0.25}",
-        f"model.{model}.pretrained=null",
+        *([f"model.{model}.pretrained=null"] if fetched else []),
         "prepare.resize.shape=[64, 64]",
         "trainer.epochs=1",
         "trainer.max_time=null",
