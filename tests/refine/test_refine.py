@@ -77,6 +77,12 @@ def test_fill_holes_in_three_axes():
     assert np.all(refined(fill_holes(), segmentation(shell)))
 
 
+def test_a_volume_of_one_row():
+    row = [[[1, 0, 1]]]
+    assert refined(keep_largest(2), segmentation(row)) == row
+    assert refined(drop_small(2), segmentation(row)) == [[[0, 0, 0]]]
+
+
 def test_threshold_decides_anew():
     probabilities = np.array([[[0.7, 0.4]], [[0.2, 0.1]], [[0.1, 0.5]]], np.float32)
     found = segmentation([[0, 2]], probabilities=probabilities)

@@ -14,6 +14,10 @@ def components(mask: np.ndarray, *, faces: bool = False) -> tuple[np.ndarray, np
     Samples that share a corner belong together: 8 neighbours in 2D, 26 in 3D; with `faces` only those
     that share a face do: 4 and 6.
     """
-    connectivity: Any = (4 if faces else 8) if mask.ndim == 2 else (6 if faces else 26)
-    numbers = cc3d.connected_components(mask, connectivity=connectivity)
+    flat = (
+        mask.squeeze()
+    )  # axes of one sample join nothing, and cc3d counts labels wrongly with two of them
+    flat = flat.reshape(1, -1) if flat.ndim < 2 else flat
+    connectivity: Any = (4 if faces else 8) if flat.ndim == 2 else (6 if faces else 26)
+    numbers = cc3d.connected_components(flat, connectivity=connectivity).reshape(mask.shape)
     return numbers, np.bincount(numbers.ravel(), minlength=1)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import cc3d
 import cv2
 import numpy as np
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from delineate.bundle import load_bundle
 from delineate.core import Case, Image, Segmentation
 from delineate.data import cases_of
 from delineate.files import mask_suffix, whole_file, write_mask
+from delineate.refine import components
 from delineate.report import overlay
 
 
@@ -99,9 +99,7 @@ def _rows(case: Case, found: Segmentation) -> Iterable[Mapping[str, object]]:
     for channel, label in enumerate(found.labels, start=1):
         mask = found.mask(label.name)
         count = int(np.count_nonzero(mask))
-        objects = cc3d.connected_components(
-            mask, connectivity=8 if mask.ndim == 2 else 26, return_N=True
-        )[1]
+        objects = len(components(mask)[1]) - 1
         sure = ""
         if count and found.probabilities is not None:
             sure = f"{float(found.probabilities[channel][mask].mean()):.4f}"
