@@ -61,6 +61,7 @@ def refused(capsys, words, said):
         ({"metrics": ["dicee"]}, "did you mean 'dice'"),
         ({"trainer": {"epoch": 1}}, "did you mean 'epochs'"),
         ({"trainer": {"device": "cuda", "loggers": []}}, "this machine has: cpu"),
+        ({"trainer": {"precision": "fp16", "loggers": []}}, "fp16 needs a GPU"),
         ({"trainer": {"monitor": "val/dise", "loggers": []}}, "the recipe's metrics give val/loss"),
         ({"predict": {"flip": [0]}}, "did you mean 'flips'"),
         ({"folder": {"root": "nowhere"}}, "no folder 'nowhere'"),

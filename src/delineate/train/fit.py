@@ -181,17 +181,18 @@ def _device(options: Options) -> str:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if options.device == "auto":
-        return next(name for name, is_there in there.items() if is_there)
-    if not there[options.device]:
+    device: str = options.device
+    if device == "auto":
+        device = next(name for name, is_there in there.items() if is_there)
+    if not there[device]:
         raise RecipeError(
-            f"trainer.device is {options.device!r}, but this machine has: "
+            f"trainer.device is {device!r}, but this machine has: "
             f"{', '.join(name for name, is_there in there.items() if is_there)}. "
             "Use trainer.device: auto."
         )
-    if options.device == "cpu" and options.precision == "fp16":
+    if device == "cpu" and options.precision == "fp16":
         raise RecipeError("trainer.precision fp16 needs a GPU; on a CPU use bf16 or fp32.")
-    return options.device
+    return device
 
 
 def _workers(options: Options, device: str) -> int:
