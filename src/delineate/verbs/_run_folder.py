@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +64,17 @@ class RunFolder:
                 "like outputs/<recipe>/<time>."
             )
         return cls(folder)
+
+    def discard(self) -> None:
+        """Take back what `begin` wrote, unless something was trained since."""
+        if (self.path / "metrics.csv").exists() or (self.path / "bundle").exists():
+            return
+        for name in ("recipe.yaml", "split.csv"):
+            (self.path / name).unlink(missing_ok=True)
+        for name in ("checkpoints", "tensorboard", "wandb"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     @property
     def recipe(self) -> Recipe:

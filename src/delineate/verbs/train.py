@@ -54,7 +54,12 @@ def train(
     card = make_card(plan, splits)
     if is_first_process():
         print(f"run: {folder.path}", file=sys.stderr)
-    finished = fit(plan, splits, folder.path, card)
+    try:
+        finished = fit(plan, splits, folder.path, card)
+    except ValueError:
+        if resume is None and is_first_process():
+            folder.discard()  # refused before anything was trained
+        raise
     if not is_first_process():
         sys.exit(0)  # judging is the first one's work
     if not finished:
