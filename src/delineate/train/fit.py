@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 from safetensors.torch import save
 from torch import nn
 
@@ -61,35 +61,28 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     options = load_options(recipe.trainer)
     if not splits.get("train"):
         raise RecipeError("there is no case to train on: the data has no split 'train'.")
-    names = ["val/loss", *(f"val/{call.name}" for call in recipe.metrics)]
-    if options.monitor not in names:
-        raise recipe.trainer.fail(
-            f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}."
-        )
+    _check_monitor(recipe, options)
     device = _device(options)
     _quiet()
     seed_everything(recipe.seed, verbose=False)
-    task = load_task(recipe.task, recipe.labels)
-    prepare = load_prepare(recipe.prepare)
-    pixels, _ = prepare(splits["train"][0].image)
-    shape = {"channels": int(pixels.shape[0]), "ndim": pixels.ndim - 1}
-    model = load_model(
-        recipe.model, channels=shape["channels"], classes=task.channels, ndim=shape["ndim"]
-    )
+    pixels, _ = load_prepare(recipe.prepare)(splits["train"][0].image)
+    channels, ndim = int(pixels.shape[0]), pixels.ndim - 1
+    classes = load_task(recipe.task, recipe.labels).channels
+    model = load_model(recipe.model, channels=channels, classes=classes, ndim=ndim)
     loss = load_loss(recipe.loss)
     draws, cases = _cases(recipe, splits["train"], options)
-
     average = Average(options.average)
     clock = Clock(recipe.schedule, options.epochs, options.seconds, recipe.seed)
 
     def keep_best(scores: Mapping[str, float], epoch: int) -> None:
         training = {"epoch": epoch, "scores": dict(scores), "device": device}
-        save_bundle(run / "bundle", recipe, {**card, **shape, "training": training})
+        known = {**card, "channels": channels, "ndim": ndim, "training": training}
+        save_bundle(run / "bundle", recipe, known)
         save_weights(model, run / "bundle" / "weights.safetensors")
 
     judge = Judge(
         splits.get("val", ()),
-        assemble(recipe, run_torch(model, device), predict_options(recipe.predict)),
+        assemble(recipe, run_torch(model), predict_options(recipe.predict)),
         load_metrics(recipe.metrics),
         loss,
         average,
@@ -101,45 +94,17 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         patience=options.patience,
     )
     checkpoint = run / "checkpoints" / "last.ckpt"
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(
-        default_root_dir=run,
-        accelerator={"cuda": "gpu"}.get(device, device),
-        devices=options.devices,
-        num_nodes=options.nodes,
-        strategy=options.strategy,
-        precision=PRECISION[options.precision],
-        max_epochs=options.epochs,
-        accumulate_grad_batches=options.accumulate,
-        gradient_clip_val=options.clip,
-        deterministic=options.deterministic,
-        logger=[build("loggers", _logger(item), run=run) for item in options.loggers],
-        callbacks=[
-            average,
-            clock,
-            judge,
-            Table(run / "metrics.csv", judge, clock),
-            Bar(judge, clock),
-            Checkpoint(checkpoint),
-        ],
-        plugins=[WholeCheckpoints()],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    table = Table(run / "metrics.csv", judge, clock)
+    callbacks = [average, clock, judge, table, Bar(judge, clock), Checkpoint(checkpoint)]
+    trainer = _trainer(options, device, run, callbacks)
     draws.rank, draws.world = trainer.global_rank, trainer.world_size
     batches = load_batches(
         cases, draws, options.batch_size, _workers(options, device), device == "cuda"
     )
     learner = Learner(model, loss, recipe.optimizer, fused=options.precision != "fp16")
     try:
-        trainer.fit(
-            learner,
-            batches,
-            ckpt_path=checkpoint if checkpoint.exists() else None,
-            weights_only=True,
-        )
+        there = checkpoint if checkpoint.exists() else None
+        trainer.fit(learner, batches, ckpt_path=there, weights_only=True)
         finished = True
     except SystemExit:  # Lightning's answer to Ctrl-C
         finished = False
@@ -154,6 +119,36 @@ def save_weights(model: nn.Module, path: Path) -> None:
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with whole_file(path) as part:
         part.write_bytes(save(state))
+
+
+def _trainer(options: Options, device: str, run: Path, callbacks: list[Callback]) -> Trainer:
+    return Trainer(
+        default_root_dir=run,
+        accelerator={"cuda": "gpu"}.get(device, device),
+        devices=options.devices,
+        num_nodes=options.nodes,
+        strategy=options.strategy,
+        precision=PRECISION[options.precision],
+        max_epochs=options.epochs,
+        accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=options.clip,
+        deterministic=options.deterministic,
+        logger=[build("loggers", _logger(item), run=run) for item in options.loggers],
+        callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _check_monitor(recipe: Recipe, options: Options) -> None:
+    names = ["val/loss", *(f"val/{call.name}" for call in recipe.metrics)]
+    if options.monitor not in names:
+        raise recipe.trainer.fail(
+            f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}."
+        )
 
 
 def _cases(recipe: Recipe, train: Sequence[Case], options: Options) -> tuple[Draws, AugmentedCases]:

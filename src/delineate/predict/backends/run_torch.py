@@ -49,29 +49,30 @@ def load_network(folder: Path, recipe: Recipe, card: Mapping[str, Any], device: 
 
 
 def run_torch(
-    model: nn.Module, device: str | torch.device = "cpu", *, bf16: bool = False
+    model: nn.Module, device: str | torch.device | None = None, *, bf16: bool = False
 ) -> Network:
     """A network that runs `model`, which returns an Output of tensors, in evaluation mode.
 
     Args:
         model: moved to `device`, convolutions laid out channels last; its training mode
             is given back after each call.
-        device: "cpu", "cuda", "cuda:1", "mps".
+        device: "cpu", "cuda", "cuda:1", "mps"; if left out, wherever the model is when it is called.
         bf16: autocast to bfloat16: faster where the processor has it, within rounding of float32.
 
     Raises:
         ValueError: the device is not there.
     """
-    device = _present(torch.device(device))
-    model = model.to(device)
+    if device is not None:
+        model = model.to(_present(torch.device(device)))
     layout = fast_memory_format(model)
 
     def network(pixels: np.ndarray) -> Output[np.ndarray]:
-        batch = torch.from_numpy(pixels).to(device).contiguous(memory_format=layout)
+        here = next(model.parameters()).device
+        batch = torch.from_numpy(pixels).to(here).contiguous(memory_format=layout)
         with (
             _evaluating(model),
             torch.inference_mode(),
-            torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+            torch.autocast(here.type, torch.bfloat16, enabled=bf16),
         ):
             output = model(batch)
         logits = output.logits.float().cpu().contiguous().numpy()

@@ -25,6 +25,10 @@ class Average(Callback):
         self.steps = 0
         self.seen = 0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bring what a checkpoint held to the device of the model."""
+        self.weights = {k: v.to(pl_module.device) for k, v in self.weights.items()}
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
