@@ -26,10 +26,10 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def broken_off(recipe, run, how):
+def broken_off(recipe, run, how, *more):
     """Train in a process of its own that signals itself in the middle of the second epoch."""
     program = KILL_AT_EPOCH.replace("{signal}", how)
-    words = [sys.executable, "-c", program, "train", str(recipe), "--run", str(run)]
+    words = [sys.executable, "-c", program, "train", str(recipe), "--run", str(run), *more]
     return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -51,6 +51,27 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
         for r in (run, tiny_run)
     ]
     assert without_time[0] == without_time[1]
+
+
+def test_so_does_one_whose_cases_are_loaded_by_other_processes(tiny_recipe, tiny_run, tmp_path):
+    run = tmp_path / "tiny" / "killed"
+    died = broken_off(tiny_recipe, run, "SIGKILL", "--set", "trainer.workers=2")
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    verbs.train(resume=run)
+    ours = load_file(run / "bundle" / "weights.safetensors")
+    theirs = load_file(tiny_run / "bundle" / "weights.safetensors")
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_run_that_is_over_does_not_go_on(tiny_recipe, tmp_path):
+    overrides = ["trainer.patience=0", "trainer.epochs=50", "optimizer.adamw.lr=0",
+                 "trainer.average=null", "model.unet.norm=instance"]  # fmt: skip
+    run = verbs.train(tiny_recipe, overrides=overrides, run=tmp_path / "tiny" / "over")
+    before = (run / "metrics.csv").read_text()
+    verbs.train(resume=run)
+    assert (run / "metrics.csv").read_text() == before
+    with pytest.raises(ValueError, match="neither --set nor --run"):
+        verbs.train(resume=run, overrides=["trainer.epochs=60"])
 
 
 def test_ctrl_c_leaves_a_usable_bundle(tiny_recipe, tmp_path):
@@ -80,6 +101,31 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_best_weights(
     weights = load_file(run / "bundle" / "weights.safetensors")
     assert all(np.isfinite(weight).all() for weight in weights.values())
     load_bundle(run)
+
+
+def test_such_a_loss_before_the_first_judgement_keeps_the_epochs_before(
+    tiny_recipe, tmp_path, monkeypatch
+):
+    (tmp_path / "spoilt2.py").write_text(
+        "calls = []\n"
+        "def late(output, target):\n"
+        "    calls.append(1)\n"
+        "    return output.logits.square().mean() * (float('nan') if len(calls) > 3 else 1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "tiny" / "spoilt"
+    overrides = ["loss=[spoilt2:late]", "trainer.judge_every=3"]
+    with pytest.raises(RuntimeError, match="became nan"):
+        verbs.train(tiny_recipe, overrides=overrides, run=run)
+    weights = load_file(run / "bundle" / "weights.safetensors")
+    assert all(np.isfinite(weight).all() for weight in weights.values())
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(tiny_recipe, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is not empty"):
+        verbs.train(tiny_recipe, run=tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_run_is_not_written_over(tiny_recipe, tiny_run):

@@ -46,11 +46,14 @@ def load_loss(calls: Sequence[Call]) -> Loss:
 def _term(call: Call) -> tuple[float, Loss]:
     args = {name: value for name, value in call.args.items() if name != "weight"}
     weight = call.args.get("weight", 1)
-    number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not number or not 0 < weight < math.inf:
+    try:
+        number = float(weight)  # YAML reads 1e-1 as a text
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(weight, bool) or not 0 < number < math.inf:
         raise call.fail(f"{call.name}: weight is {weight!r}; expected a number above zero.")
     bound = check("losses", Call(call.name, args, call.where))
-    return float(weight), functools.partial(resolve("losses", call.name), **bound)
+    return number, functools.partial(resolve("losses", call.name), **bound)
 
 
 def _resized(target: Target[Tensor], shape: Sequence[int]) -> Target[Tensor]:

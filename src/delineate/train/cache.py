@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import pickle
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from delineate._version import __version__
 from delineate.core import Case, LabelSet
 from delineate.files import whole_file
 from delineate.prepare import Prepare
-from delineate.resolve import Call
+from delineate.resolve import Call, resolve
 
 
 def cache_folder() -> Path:
@@ -77,9 +78,14 @@ class PreparedCases:
     def _key(self, case: Case) -> str:
         stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in case.files]
         read = pickle.dumps((case.load_image, case.load_truth))
-        steps = [(call.name, dict(call.args)) for call in self.calls]
+        steps = [(call.name, dict(call.args), _own_code(call)) for call in self.calls]
         text = repr((__version__, case.id, stats, steps)).encode() + read
         return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _own_code(call: Call) -> str:
+    """The source of a user's own step, which changes without a new version of ours."""
+    return inspect.getsource(resolve("prepare", call.name)) if ":" in call.name else ""
 
 
 def _store(array: np.ndarray, path: Path) -> None:

@@ -68,14 +68,19 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     pixels, _ = load_prepare(recipe.prepare)(splits["train"][0].image)
     channels, ndim = int(pixels.shape[0]), pixels.ndim - 1
     classes = load_task(recipe.task, recipe.labels).channels
-    model = load_model(recipe.model, channels=channels, classes=classes, ndim=ndim)
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    begun = checkpoint.exists()
+    model = load_model(
+        recipe.model, channels=channels, classes=classes, ndim=ndim, pretrained=not begun
+    )
     loss = load_loss(recipe.loss)
     draws, cases = _cases(recipe, splits["train"], options)
     average = Average(options.average)
     clock = Clock(recipe.schedule, options.epochs, options.seconds, recipe.seed)
 
     def keep_best(scores: Mapping[str, float], epoch: int) -> None:
-        training = {"epoch": epoch, "scores": dict(scores), "device": device}
+        known_scores = {name: score if score == score else None for name, score in scores.items()}
+        training = {"epoch": epoch, "scores": known_scores, "device": device}
         known = {**card, "channels": channels, "ndim": ndim, "training": training}
         save_bundle(run / "bundle", recipe, known)
         save_weights(model, run / "bundle" / "weights.safetensors")
@@ -93,7 +98,6 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         every=options.judge_every,
         patience=options.patience,
     )
-    checkpoint = run / "checkpoints" / "last.ckpt"
     table = Table(run / "metrics.csv", judge, clock)
     callbacks = [average, clock, judge, table, Bar(judge, clock), Checkpoint(checkpoint)]
     trainer = _trainer(options, device, run, callbacks)
@@ -102,12 +106,25 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         cases, draws, options.batch_size, _workers(options, device), device == "cuda"
     )
     learner = Learner(model, loss, recipe.optimizer, fused=options.precision != "fp16")
+    finished = True
     try:
-        there = checkpoint if checkpoint.exists() else None
-        trainer.fit(learner, batches, ckpt_path=there, weights_only=True)
-        finished = True
+        if begun:
+            saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            # workers fetch their first batches before Lightning says which epoch it is
+            draws.set_epoch(saved["epoch"] + 1)
+        if not begun or not saved["callbacks"]["Checkpoint"]["over"]:
+            path = checkpoint if begun else None
+            trainer.fit(learner, batches, ckpt_path=path, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         finished = False
+    except DivergedError:
+        if not (run / "bundle" / "weights.safetensors").exists() and checkpoint.exists():
+            saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            learner.load_state_dict(saved["state_dict"])
+            average.load_state_dict(saved["callbacks"]["Average"])
+            with average.in_place(learner):
+                keep_best({}, saved["epoch"] + 1)
+        raise
     if trainer.is_global_zero and not (run / "bundle" / "weights.safetensors").exists():
         with average.in_place(learner):  # broken off early, or no score was ever a number
             keep_best({}, trainer.current_epoch)
@@ -144,7 +161,7 @@ def _trainer(options: Options, device: str, run: Path, callbacks: list[Callback]
 
 
 def _check_monitor(recipe: Recipe, options: Options) -> None:
-    names = ["val/loss", *(f"val/{call.name}" for call in recipe.metrics)]
+    names = ["val/loss", *(f"val/{name}" for name in load_metrics(recipe.metrics))]
     if options.monitor not in names:
         raise recipe.trainer.fail(
             f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}."

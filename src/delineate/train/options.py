@@ -61,6 +61,10 @@ class Options:
         for name in ("epochs", "batch_size", "accumulate", "judge_every", "devices", "nodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"trainer.{name} is {getattr(self, name)}; expected 1 or more.")
+        for name, least in (("clip", 1e-12), ("patience", 0), ("workers", 0), ("seconds", 1e-3)):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and value < least:
+                raise ValueError(f"trainer.{name} is {value}; expected more.")
         if self.balance is not None and not 0 < self.balance < 1:
             raise ValueError(f"trainer.balance is {self.balance}; expected between 0 and 1.")
         if self.average is not None and not 0 < self.average < 1:
@@ -69,7 +73,6 @@ class Options:
             raise ValueError(
                 f"trainer.monitor is {self.monitor!r}; expected val/<metric> or val/loss."
             )
-        _ = self.seconds
 
     @property
     def seconds(self) -> float | None:

@@ -33,8 +33,9 @@ def constant(progress: Progress, *, warmup: float = 0.0) -> float:
 
 def cosine(progress: Progress, *, warmup: float = 0.0, final: float = 0.0) -> float:
     """Half a cosine from 1 to `final` (Loshchilov & Hutter, ICLR 2017, eq. 5), after a linear warm-up."""
+    warm = _warm(progress, warmup)
     wave = 0.5 * (1 + math.cos(math.pi * _after(progress, warmup)))
-    return _warm(progress, warmup) * (final + (1 - final) * wave)
+    return warm * (final + (1 - final) * wave)
 
 
 def poly(progress: Progress, *, power: float = 0.9, warmup: float = 0.0) -> float:
@@ -46,6 +47,8 @@ def step(
     progress: Progress, *, every: float = 10.0, gamma: float = 0.1, warmup: float = 0.0
 ) -> float:
     """Times `gamma` each time `every` epochs have passed, after a linear warm-up."""
+    if every <= 0:
+        raise ValueError(f"every is {every}; expected a number of epochs above 0.")
     return float(_warm(progress, warmup) * gamma ** (progress.epoch // every))
 
 
@@ -75,6 +78,8 @@ def plateau(
 
 
 def _warm(progress: Progress, warmup: float) -> float:
+    if not 0 <= warmup < 1:
+        raise ValueError(f"warmup is {warmup}; expected a part of the budget, from 0 to below 1.")
     # never 0: the first step should move the weights
     return 1.0 if warmup <= 0 else min(1.0, max(progress.fraction, 0.01 * warmup) / warmup)
 

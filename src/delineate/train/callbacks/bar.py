@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -57,7 +58,13 @@ class Bar(Callback):
         if self.bar is None or not self.judge.latest:
             return
         scores = ", ".join(f"{name} {value:.3f}" for name, value in self.judge.latest.items())
-        self.bar.write(f"epoch {trainer.current_epoch + 1:>3}: {scores}")
+        self.bar.write(file=sys.stderr, s=f"epoch {trainer.current_epoch + 1:>3}: {scores}")
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the line free for what is said of it."""
+        self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave it drawn."""

@@ -20,10 +20,16 @@ class Checkpoint(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.over = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save."""
+        """Save, and whether this was the end, so that a run that is over does not go on."""
+        self.over = trainer.should_stop
         trainer.save_checkpoint(self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"over": self.over}
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -21,6 +21,10 @@ class Clock(Callback):
     def __init__(self, schedule: Call, epochs: int, seconds: float | None, seed: int) -> None:
         self.factor = resolve("schedules", schedule.name)
         self.args = check("schedules", schedule)
+        try:
+            self.factor(Progress(0.0, 0.0), **self.args)
+        except ValueError as error:
+            raise schedule.fail(f"{schedule.name}: {error}") from error
         self.epochs = epochs
         self.seconds = seconds
         self.seed = seed

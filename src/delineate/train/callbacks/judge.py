@@ -82,6 +82,9 @@ class Judge(Callback):
             return
         assert isinstance(pl_module, Learner)
         with self.average.in_place(pl_module):
+            if trainer.world_size > 1:  # running means differ by process, and one of them is kept
+                for buffer in pl_module.model.buffers():
+                    torch.distributed.broadcast(buffer, 0)
             self.latest = self._scores(trainer)
             score = self.sign * self.latest.get(self.monitor, math.nan)
             self.clock.scores.append(score)

@@ -34,9 +34,10 @@ class Table(Callback):
         """Write the row."""
         if not self.losses:
             return
+        loss = trainer.strategy.reduce(torch.stack(self.losses).float().mean(), reduce_op="mean")
         row = {
             "epoch": trainer.current_epoch + 1,
-            "train/loss": float(torch.stack(self.losses).float().mean()),
+            "train/loss": float(loss),
             **self.judge.latest,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": round(self.clock.elapsed, 1),
