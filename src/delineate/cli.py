@@ -25,6 +25,12 @@ def main(words: Sequence[str] | None = None) -> int:
             raise
         print(f"delineate: {_one_line(error)}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if options.debug:
+            raise
+        kind = type(error).__name__
+        print(f"delineate: {kind}: {error} (--debug before the verb shows where)", file=sys.stderr)
+        return 1
 
 
 def _one_line(error: BaseException) -> str:

@@ -61,14 +61,19 @@ def refused(capsys, words, said):
         ({"metrics": ["dicee"]}, "did you mean 'dice'"),
         ({"trainer": {"epoch": 1}}, "did you mean 'epochs'"),
         ({"trainer": {"device": "cuda", "loggers": []}}, "this machine has: cpu"),
+        ({"schedule": {"cosine": {"warmup": 5}}}, "bad.yaml:.*warmup is 5.*below 1"),
+        ({"trainer": {"clip": -1}}, "trainer.clip is -1"),
         ({"trainer": {"precision": "fp16", "loggers": []}}, "fp16 needs a GPU"),
         ({"trainer": {"monitor": "val/dise", "loggers": []}}, "the recipe's metrics give val/loss"),
         ({"predict": {"flip": [0]}}, "did you mean 'flips'"),
         ({"folder": {"root": "nowhere"}}, "no folder 'nowhere'"),
         ({"folder": {"images": "pictures/*"}}, "pictures"),
-        ({"folder": {"images": "images/[01].png", "masks": "masks/[01].png"}}, "split"),
-        ({"folder": {"values": {"polyp": 255}}}, "1"),
-        ({"labels": {"polyp": {"value": 2}}}, "1"),
+        (
+            {"folder": {"images": "images/[01].png", "masks": "masks/[01].png"}},
+            "cannot fill 3 splits",
+        ),
+        ({"folder": {"values": {"polyp": 255}}}, r"values without a label: 1 \(100 times\)"),
+        ({"labels": {"polyp": {"value": 2}}}, r"values without a label: 1 \(100 times\)"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -81,8 +86,8 @@ def test_recipes_that_cannot_be_run(changes, said, recipe, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda home: (home / "masks" / "3.png").unlink(), "3"),
-        (lambda home: (home / "images" / "3.png").unlink(), "3"),
+        (lambda home: (home / "masks" / "3.png").unlink(), "images have no mask: .*3.png"),
+        (lambda home: (home / "images" / "3.png").unlink(), "masks have no image: .*3.png"),
         (
             lambda home: cv2.imwrite(str(home / "masks" / "3.png"), np.ones((40, 47), np.uint8)),
             r"3.png.*\(40, 47\)|\(40, 47\).*3.png",
@@ -91,19 +96,18 @@ def test_recipes_that_cannot_be_run(changes, said, recipe, tmp_path, capsys):
             lambda home: (home / "images" / "3.png").write_bytes(
                 (home / "images" / "3.png").read_bytes()[:900]
             ),
-            "3.png",
+            "3.png: is a PNG that was cut short",
         ),
         (
             lambda home: cv2.imwrite(str(home / "masks" / "3.png"), np.full((40, 48), 7, np.uint8)),
-            "7",
+            r"3.png: values without a label: 7 \(1920 times\)",
         ),
     ],
     ids=["image without mask", "mask without image", "sizes differ", "truncated", "unknown value"],
 )
 def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
     spoil(recipe.home)
-    err = refused(capsys, ["check", recipe()], said)
-    assert "3" in err
+    refused(capsys, ["check", recipe()], said)
 
 
 def test_weights_of_another_number_of_classes(tiny_run, tmp_path, capsys):
@@ -140,7 +144,7 @@ def test_a_full_disk_stops_with_one_line(tiny_run, tmp_path, capsys, monkeypatch
     monkeypatch.setattr(sys.modules["delineate.verbs.predict"], "write_mask", full)
     said = r"a.png: No space left on device"
     refused(capsys, ["predict", tiny_run, photos, "-o", tmp_path / "out"], said)
-    assert not list((tmp_path / "out").rglob("*.*"))
+    assert not list((tmp_path / "out").rglob("*.png"))
 
 
 def test_a_damaged_card_is_named(tiny_run, tmp_path, capsys):

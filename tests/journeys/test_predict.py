@@ -39,6 +39,13 @@ def test_masks_overlays_and_a_table(tiny_run, photos, tmp_path):
         assert (row["confidence"] == "") == (float(row["size"]) == 0)
 
 
+def test_images_are_not_written_over(tiny_run, photos, capsys):
+    before = {path: path.read_bytes() for path in photos.rglob("*.*")}
+    assert main(["predict", str(tiny_run), str(photos), "-o", str(photos)]) == 2
+    assert "written over the image" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
+
+
 def test_one_bad_file_does_not_stop_the_rest(tiny_run, photos, tmp_path, capsys):
     (photos / "broken.png").write_bytes(b"<html>not an image</html>")
     out = tmp_path / "masks"

@@ -6,10 +6,12 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from delineate.core import Splits
 from delineate.data import load_cases, write_split
+from delineate.files import whole_file
 from delineate.recipe import Recipe, load_recipe
 from delineate.resolve import Call, RecipeError, check
 
@@ -19,8 +21,8 @@ FOLDER = "DELINEATE_RUN"
 
 def is_first_process() -> bool:
     """Whether this is the only process of a training, or the one that writes."""
-    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
-    return next((rank for rank in ranks if rank is not None), "0") == "0"
+    names = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in names)
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,18 @@ class RunFolder:
                 raise ValueError("processes on several nodes need one folder: give it with --run.")
             return cls(Path(known))
         if path is None:
-            path = Path("outputs") / recipe.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        if (path / "recipe.yaml").exists():
+            path = _fresh(Path("outputs") / recipe.name)
+        elif (path / "recipe.yaml").exists():
             raise ValueError(
                 f"{path} holds a run already. Give another folder, or go on with it: "
                 f"delineate train --resume {path}"
             )
+        elif path.exists() and any(path.iterdir()):
+            raise ValueError(f"{path} is not empty. Give a run a folder of its own.")
         path.mkdir(parents=True, exist_ok=True)
-        recipe.save(path / "recipe.yaml")
         write_split(splits, path / "split.csv")
+        with whole_file(path / "recipe.yaml") as part:
+            recipe.save(part)
         os.environ[FOLDER] = str(path.resolve())
         return cls(path)
 
@@ -58,15 +63,16 @@ class RunFolder:
             ValueError: there is none at `path`.
         """
         folder = Path(path)
-        if not (folder / "recipe.yaml").is_file():
+        missing = [n for n in ("recipe.yaml", "split.csv") if not (folder / n).is_file()]
+        if missing:
             raise ValueError(
-                f"{path}: no run there (no recipe.yaml). Expected a folder that delineate train wrote, "
+                f"{path}: no run there (no {missing[0]}). Expected a folder that delineate train wrote, "
                 "like outputs/<recipe>/<time>."
             )
         return cls(folder)
 
     def discard(self) -> None:
-        """Take back what `begin` wrote, unless something was trained since."""
+        """Take back what `begin` wrote into an empty folder, unless something was trained since."""
         if (self.path / "metrics.csv").exists() or (self.path / "bundle").exists():
             return
         for name in ("recipe.yaml", "split.csv"):
@@ -91,3 +97,16 @@ class RunFolder:
         except RecipeError:  # this layout makes its own split, the same each time
             return load_cases(recipe)
         return load_cases(replace(recipe, data=call))
+
+
+def _fresh(home: Path) -> Path:
+    """A new folder named after the time; a second run in the same second gets another."""
+    time = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for again in count(1):
+        path = home / (time if again == 1 else f"{time}-{again}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("count never ends")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from delineate.bundle import Bundle, load_bundle, open_bundle
@@ -40,6 +41,9 @@ def evaluate(run: str | Path, *, split: str | None = None, device: str = "auto")
         raise ValueError(f"{run}: the data has no split {name!r}; there are {', '.join(splits)}.")
     cases = splits[name]
     by_id = {case.id: case for case in cases}
+
+    for old in ("predictions", "overlays"):  # of an earlier judgement, perhaps of another split
+        shutil.rmtree(folder.path / old, ignore_errors=True)
 
     def keep(case: Case, found: Segmentation, truth: Segmentation) -> None:
         suffix = mask_suffix(case.files[0]) if case.files else _natural_suffix(found)

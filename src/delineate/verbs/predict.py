@@ -54,17 +54,25 @@ def predict(
         bundle, device=device, keep_probabilities=True, window=window, flips=flips
     )
     out = Path(out)
+    targets = {case.id: out / (case.id + mask_suffix(case.files[0])) for case in cases}
+    lost = {t.resolve() for t in targets.values()} & {c.files[0].resolve() for c in cases}
+    if lost:
+        raise ValueError(
+            f"the mask would be written over the image {min(lost)}. Give another --out."
+        )
     rows: list[Mapping[str, object]] = []
     failures: dict[str, str] = {}
     for case in tqdm(cases, desc="predicting", unit="image"):
         try:
             found = predictor(case)
-            write_mask(found, out / (case.id + mask_suffix(case.files[0])))
-            if probabilities:
-                _write_probabilities(found, out / f"{case.id}.probabilities.npz")
             if overlays:
                 write_overlay(case.image, found, None, out / "overlays" / f"{case.id}.jpg")
-        except (ValueError, MemoryError) as error:
+            if probabilities:
+                _write_probabilities(found, out / f"{case.id}.probabilities.npz")
+            write_mask(found, targets[case.id])
+        except OSError:  # a full disk is full for the rest too
+            raise
+        except Exception as error:  # whatever it is, the other images can still be predicted
             file = str(case.files[0])
             failures[file] = (str(error) or type(error).__name__).removeprefix(f"{file}: ")
             tqdm.write(f"{file}: {failures[file]}", file=sys.stderr)

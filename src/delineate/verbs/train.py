@@ -37,6 +37,14 @@ def train(
         raise ValueError(
             "give a recipe to train, or --resume with a run's folder to go on with it."
         )
+    if resume is not None and (overrides or run is not None):
+        raise ValueError("a run goes on as it began: --resume takes neither --set nor --run.")
+    try:
+        from delineate.train.fit import fit
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"training needs {error.name}, which is not installed: pip install 'delineate[train]'"
+        ) from error
     if resume is not None:
         folder = RunFolder.find(resume)
         plan, splits = folder.recipe, folder.cases()
@@ -45,12 +53,6 @@ def train(
         check_calls(plan)
         splits = load_cases(plan)
         folder = RunFolder.begin(plan, splits, None if run is None else Path(run))
-    try:
-        from delineate.train.fit import fit
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"training needs {error.name}, which is not installed: pip install 'delineate[train]'"
-        ) from error
     card = make_card(plan, splits)
     if is_first_process():
         print(f"run: {folder.path}", file=sys.stderr)
@@ -69,7 +71,7 @@ def train(
             file=sys.stderr,
         )
         raise KeyboardInterrupt
-    evaluate(folder.path)
+    evaluate(folder.path, device=str(plan.trainer.args.get("device", "auto")))
     return folder.path
 
 
