@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from delineate.core.labels import Label, LabelSet
+from delineate.core.labels import PALETTE, Label, LabelSet
 from delineate.resolve import FIRST, Call, RecipeError, bind, nearest
 
 Place = tuple[str | int, ...]
@@ -122,7 +122,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(full["seed"], int) or isinstance(full["seed"], bool):
         raise RecipeError(f"{where('seed')}: seed is {full['seed']!r}; expected a whole number.")
     return Recipe(
-        name=str(full.get("name", path.stem)),
+        name=Path(str(full.get("name", path.stem))).name or path.stem,
         folder=path.resolve().parent,
         tree=tree,
         data=one("data"),
@@ -198,11 +198,12 @@ def _labels(tree: Any, where: Any) -> LabelSet:
             f"{where('labels')}: labels is {tree!r}; expected name: {{value: 1, ...}}."
         )
     found = []
-    for name, fields in tree.items():
+    for position, (name, fields) in enumerate(tree.items()):
         fields = {"value": fields} if isinstance(fields, int) else fields
         call = Call(f"label {name!r}", fields or {}, where("labels", name))
         args = bind(Label, Call(call.name, call.args, call.where), given={"name"})
         try:
+            args.setdefault("colour", PALETTE[position % len(PALETTE)])
             found.append(Label(name=str(name), **args))
         except ValueError as error:
             raise call.fail(str(error)) from error
@@ -218,6 +219,8 @@ def _override(tree: dict[str, Any], text: str) -> None:
     if not sign or not path:
         raise RecipeError(f"--set {text}: expected section.name.argument=value.")
     *above, last = path.split(".")
+    if "" in (*above, last):
+        raise RecipeError(f"--set {text}: a name is missing between the dots.")
     if (above or [last])[0] not in SECTIONS:
         raise RecipeError(
             f"--set {text}: no section {path.split('.')[0]!r}{nearest(path.split('.')[0], SECTIONS)}"

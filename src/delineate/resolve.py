@@ -201,7 +201,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _foreign(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     here = str(Path.cwd())
-    if here not in sys.path:  # a user's own file beside the recipe needs no installation
+    if here not in sys.path:  # a user's own file in the folder at hand needs no installation
         sys.path.insert(0, here)
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)

@@ -8,6 +8,9 @@ from typing import Literal
 
 Kind = Literal["stuff", "thing", "ignore"]
 
+PALETTE = ("#00c2a8", "#e4572e", "#3d6fd9", "#f2b134", "#9b5de5", "#4caf50", "#ef476f", "#8d6e63")
+"""Colours for labels that name none, in the order of the recipe."""
+
 
 @dataclass(frozen=True)
 class Label:
