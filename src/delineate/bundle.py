@@ -66,6 +66,10 @@ def open_bundle(path: str | Path) -> Bundle:
         card = json.loads((folder / "card.json").read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{folder / 'card.json'}: not valid JSON ({error}).") from error
+    if not isinstance(card, dict) or not {"channels", "ndim"} <= card.keys():
+        raise ValueError(
+            f"{folder / 'card.json'}: does not say channels and ndim. Train or copy it again."
+        )
     return Bundle(folder, load_recipe(folder / "recipe.yaml"), card)
 
 
@@ -135,13 +139,22 @@ def assemble(
     )
 
 
-def predict_options(call: Call) -> PredictOptions:
-    """The `predict` section, checked.
+def predict_options(call: Call, ndim: int | None = None) -> PredictOptions:
+    """The `predict` section, checked; against the number of axes too, where it is known.
 
     Raises:
-        RecipeError: an unknown setting or one of another type.
+        RecipeError: an unknown setting, one of another type, or one that does not fit the images.
     """
-    return PredictOptions(**bind(PredictOptions, call))
+    options = PredictOptions(**bind(PredictOptions, call))
+    if ndim is None:
+        return options
+    if len(set(options.flips)) < len(options.flips) or not set(options.flips) <= set(range(ndim)):
+        raise call.fail(
+            f"predict.flips is {list(options.flips)}; the images have axes 0 to {ndim - 1}."
+        )
+    if options.window is not None and len(options.window) != ndim:
+        raise call.fail(f"predict.window is {list(options.window)}; the images have {ndim} axes.")
+    return options
 
 
 def _write_json(content: Any, path: Path) -> None:

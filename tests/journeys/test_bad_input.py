@@ -110,6 +110,23 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
     refused(capsys, ["check", recipe()], said)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"trainer": {"monitor": "val/dise"}}, "the recipe's metrics give val/loss"),
+        ({"trainer": {"loggers": ["tensorbord"]}}, "did you mean 'tensorboard'"),
+        ({"predict": {"flips": [2]}}, "predict.flips is .2.; the images have axes 0 to 1"),
+        ({"predict": {"window": [8]}}, "predict.window is .8.; the images have 2 axes"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+@pytest.mark.parametrize("verb", ["check", "train"])
+def test_check_refuses_what_train_would(verb, changes, said, recipe, tmp_path, capsys):
+    words = [verb, recipe(**changes), *(["-o", tmp_path / "run"] if verb == "train" else [])]
+    refused(capsys, words, said)
+    assert not (tmp_path / "run").exists()
+
+
 def test_weights_of_another_number_of_classes(tiny_run, tmp_path, capsys):
     bundle = tmp_path / "bundle"
     bundle.mkdir()

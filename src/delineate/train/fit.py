@@ -24,7 +24,7 @@ from delineate.predict.backends.run_torch import run_torch
 from delineate.prepare import load_prepare
 from delineate.prepare.augment import load_augment
 from delineate.recipe import Recipe
-from delineate.resolve import Call, RecipeError, build
+from delineate.resolve import RecipeError, build
 from delineate.tasks import load_task
 from delineate.train.batches import AugmentedCases, Draws, load_batches
 from delineate.train.cache import PreparedCases, cache_folder
@@ -35,7 +35,7 @@ from delineate.train.callbacks.clock import Clock
 from delineate.train.callbacks.judge import Judge
 from delineate.train.callbacks.table import Table
 from delineate.train.module import DivergedError, Learner
-from delineate.train.options import Options, load_options
+from delineate.train.options import Options, load_options, logger_calls
 
 PRECISION: Mapping[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -61,7 +61,6 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     options = load_options(recipe.trainer)
     if not splits.get("train"):
         raise RecipeError("there is no case to train on: the data has no split 'train'.")
-    _check_monitor(recipe, options)
     device = _device(options)
     _quiet()
     seed_everything(recipe.seed, verbose=False)
@@ -87,7 +86,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
 
     judge = Judge(
         splits.get("val", ()),
-        assemble(recipe, run_torch(model), predict_options(recipe.predict)),
+        assemble(recipe, run_torch(model), predict_options(recipe.predict, ndim)),
         load_metrics(recipe.metrics),
         loss,
         average,
@@ -150,7 +149,7 @@ def _trainer(options: Options, device: str, run: Path, callbacks: list[Callback]
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.clip,
         deterministic=options.deterministic,
-        logger=[build("loggers", _logger(item), run=run) for item in options.loggers],
+        logger=[build("loggers", call, run=run) for call in logger_calls(options)],
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
         enable_checkpointing=False,
@@ -158,14 +157,6 @@ def _trainer(options: Options, device: str, run: Path, callbacks: list[Callback]
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-
-
-def _check_monitor(recipe: Recipe, options: Options) -> None:
-    names = ["val/loss", *(f"val/{name}" for name in load_metrics(recipe.metrics))]
-    if options.monitor not in names:
-        raise recipe.trainer.fail(
-            f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}."
-        )
 
 
 def _cases(recipe: Recipe, train: Sequence[Case], options: Options) -> tuple[Draws, AugmentedCases]:
@@ -211,13 +202,6 @@ def _workers(options: Options, device: str) -> int:
     if options.workers != "auto":
         return options.workers
     return 0 if device == "cpu" else min(16, os.cpu_count() or 1)
-
-
-def _logger(item: str | Mapping[str, Any]) -> Call:
-    if isinstance(item, str):
-        return Call(item, {}, "trainer.loggers")
-    name, args = next(iter(item.items()))
-    return Call(name, args or {}, "trainer.loggers")
 
 
 def _quiet() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -104,3 +105,21 @@ def load_options(call: Call) -> Options:
         return Options(**args)
     except ValueError as error:
         raise call.fail(str(error)) from error
+
+
+def check_monitor(options: Options, call: Call, metrics: Iterable[str]) -> None:
+    """Refuse to monitor a score that nothing gives; `call` is the section, `metrics` the names it has."""
+    names = ["val/loss", *(f"val/{name}" for name in metrics)]
+    if options.monitor not in names:
+        raise call.fail(
+            f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}."
+        )
+
+
+def logger_calls(options: Options) -> list[Call]:
+    """The loggers as calls."""
+    calls = []
+    for item in options.loggers:
+        name, args = (item, None) if isinstance(item, str) else next(iter(item.items()))
+        calls.append(Call(name, args or {}, "trainer.loggers"))
+    return calls

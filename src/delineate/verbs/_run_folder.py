@@ -88,7 +88,7 @@ class RunFolder:
         return load_recipe(self.path / "recipe.yaml")
 
     def cases(self) -> Splits:
-        """The cases as the run had them: its own split is kept, whatever joined the data since."""
+        """The cases as the run had them, by its own split; data that changed since are refused."""
         recipe = self.recipe
         frozen = {**recipe.data.args, "split": str((self.path / "split.csv").resolve())}
         call = Call(recipe.data.name, frozen, recipe.data.where)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from delineate.bundle import predict_options
 from delineate.core import Case
 from delineate.data import load_cases
 from delineate.prepare import load_prepare
@@ -47,6 +48,7 @@ def check(recipe: str | Path, *, overrides: Sequence[str] = ()) -> Findings:
             try:
                 image, truth = case.image, case.truth
                 pixels, grid = prepare(image)
+                predict_options(plan.predict, len(grid.shape))
                 if truth is None:
                     presence["no truth"] += 1
                     continue
@@ -70,7 +72,7 @@ def check(recipe: str | Path, *, overrides: Sequence[str] = ()) -> Findings:
             f"prepared images differ in channels ({_common(grids)}): add {{channels: 1}} or "
             "{channels: 3} to prepare."
         )
-    return Findings(lines, problems)
+    return Findings(lines, list(dict.fromkeys(problems)))
 
 
 def _summary(

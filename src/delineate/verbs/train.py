@@ -78,9 +78,13 @@ def train(
 def check_calls(recipe: Recipe) -> None:
     """Refuse a recipe that names what does not exist or gives arguments that do not fit, before anything runs."""
     from delineate.bundle import predict_options
-    from delineate.train.options import load_options
+    from delineate.metrics import load_metrics
+    from delineate.train.options import check_monitor, load_options, logger_calls
 
     for catalogue, call in all_calls(recipe):
         check(catalogue, call)
-    load_options(recipe.trainer)
+    options = load_options(recipe.trainer)
+    check_monitor(options, recipe.trainer, load_metrics(recipe.metrics))
+    for call in logger_calls(options):
+        check("loggers", call)
     predict_options(recipe.predict)
