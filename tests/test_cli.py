@@ -31,7 +31,9 @@ def test_what_is_listed_can_be_imported():
         getattr(delineate, "nothing")  # noqa: B009
 
 
-@pytest.mark.parametrize("what", ["models", "losses", "metrics", "augment", "formats", "recipes"])
+@pytest.mark.parametrize(
+    "what", ["models", "losses", "metrics", "augment", "formats", "trainer", "predict", "recipes"]
+)
 def test_list_shows_names_arguments_and_a_line(what, capsys):
     assert main(["list", what, "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)

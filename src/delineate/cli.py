@@ -25,6 +25,15 @@ def main(words: Sequence[str] | None = None) -> int:
             raise
         print(f"delineate: {_one_line(error)}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if options.debug:
+            raise
+        print(
+            f"delineate: this needs {error.name}, which is not installed. "
+            "pip install 'delineate[train]' brings all that training needs.",
+            file=sys.stderr,
+        )
+        return 2
     except Exception as error:
         if options.debug:
             raise
@@ -172,7 +181,7 @@ def _list(options: argparse.Namespace) -> None:
     from delineate.verbs.list_names import as_mapping, list_names
 
     if options.what is None:
-        print("\n".join([*CATALOGUES, "recipes"]))
+        print("\n".join([*CATALOGUES, "trainer", "predict", "recipes"]))
         return
     entries = list_names(options.what)
     if options.json:

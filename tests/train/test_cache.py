@@ -73,6 +73,15 @@ def test_a_full_disk_says_what_to_do_and_leaves_nothing(case, tmp_path, monkeypa
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
 
 
+def test_cases_that_differ_in_channels_are_named(case, tmp_path):
+    path = tmp_path / "grey.png"
+    cv2.imwrite(str(path), np.zeros((20, 30), np.uint8))
+    grey = Case("grey", "grey", partial(read_image, path), truth, (path,))
+    both = PreparedCases([case, grey], LABELS, load_prepare(CALLS), CALLS, None)
+    with pytest.raises(ValueError, match="grey has 1 channels when prepared, a has 3"):
+        both.fill()
+
+
 def test_a_case_without_truth_is_named(tmp_path):
     with pytest.raises(ValueError, match="b: no truth"):
         prepared(Case("b", "b", lambda: None), None).fill()

@@ -62,10 +62,21 @@ class PreparedCases:
         return np.moveaxis(pixels, -1, 0), np.load(classes_file, mmap_mode="r")
 
     def fill(self) -> np.ndarray:
-        """Prepare every case now; true where a case shows any label."""
+        """Prepare every case now; true where a case shows any label.
+
+        Raises:
+            ValueError: cases differ in channels, or one has no truth.
+        """
         shows = np.zeros(len(self), dtype=bool)
+        channels = len(self[0][0])
         for i in tqdm(range(len(self)), desc="preparing", unit="case", leave=False):
-            shows[i] = np.isin(self[i][1], self.labels.values).any()
+            pixels, classes = self[i]
+            if len(pixels) != channels:
+                raise ValueError(
+                    f"{self.cases[i].id} has {len(pixels)} channels when prepared, {self.cases[0].id} has "
+                    f"{channels}. Begin prepare with {{channels: 1}} or {{channels: 3}}."
+                )
+            shows[i] = np.isin(classes, self.labels.values).any()
         return shows
 
     def _prepared(self, index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import yaml
@@ -30,8 +30,11 @@ def list_names(catalogue: str) -> Iterator[Entry]:
     if catalogue == "recipes":
         yield from _recipes()
         return
+    if catalogue in ("trainer", "predict"):
+        yield from _settings(catalogue)
+        return
     if catalogue not in CATALOGUES:
-        known = [*CATALOGUES, "recipes"]
+        known = [*CATALOGUES, "trainer", "predict", "recipes"]
         raise ValueError(
             f"nothing to list under {catalogue!r}{nearest(catalogue, known)} "
             f"There are: {', '.join(known)}."
@@ -39,6 +42,26 @@ def list_names(catalogue: str) -> Iterator[Entry]:
     for name in names(catalogue):
         thing = resolve(catalogue, name)
         yield Entry(name, _arguments(thing, GIVEN.get(catalogue, set())), _first_line(thing))
+
+
+def _settings(section: str) -> Iterator[Entry]:
+    """The settings of a section that holds no calls, with what its docstring says of each."""
+    from delineate.bundle import PredictOptions
+    from delineate.train.options import Options
+
+    options = Options if section == "trainer" else PredictOptions
+    said: dict[str, str] = {}
+    here: list[str] = []
+    for line in (inspect.getdoc(options) or "").splitlines():
+        known, colon, text = line.partition(":")
+        if colon and all(name.strip().isidentifier() for name in known.split(",")):
+            here = [name.strip() for name in known.split(",")]
+            said |= dict.fromkeys(here, text.strip())
+        elif line.startswith(" "):
+            said |= {name: f"{said[name]} {line.strip()}" for name in here}
+    defaults = options()
+    for field in fields(options):
+        yield Entry(field.name, _plain(getattr(defaults, field.name)), said[field.name])
 
 
 def _arguments(thing: object, given: Set[str]) -> str:
