@@ -67,7 +67,7 @@ def _judge(
     for metric, judge in metrics.items():
         for label, score in judge(found, truth).items():
             scores.setdefault(label, {})[metric] = score
-    unit = truth.geometry.unit + ("²" if truth.geometry.ndim == 2 else "³")
+    unit = truth.geometry.size_unit
     size = truth.geometry.sample_size
     for i, label in enumerate(n.names):
         tp, fp, fn, tn = (int(part[i]) for part in (n.tp, n.fp, n.fn, n.tn))

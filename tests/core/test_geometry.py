@@ -31,6 +31,7 @@ def test_spacing_of_a_scan_follows_from_its_affine():
     geometry = Geometry.in_patient((512, 512, 40), affine)
     assert geometry.spacing == pytest.approx((0.7, 0.8, 5.0))
     assert geometry.sample_size == pytest.approx(0.7 * 0.8 * 5)
+    assert geometry.size_unit == "mm³"
 
 
 @pytest.mark.parametrize(

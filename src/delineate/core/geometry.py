@@ -64,6 +64,11 @@ class Geometry:
         """Area (2D) or volume (3D) of one sample, in `unit` ** ndim."""
         return float(np.prod(self.spacing))
 
+    @property
+    def size_unit(self) -> str:
+        """What `sample_size` is in: "px²", "mm²", "px³" or "mm³"."""
+        return self.unit + {2: "²", 3: "³"}[self.ndim]
+
     def resized(self, shape: Sequence[int]) -> Geometry:
         """The same extent, sampled `shape` times; sample centres follow the half-pixel convention."""
         scale = np.array(self.shape, dtype=np.float64) / np.array(shape, dtype=np.float64)

@@ -103,7 +103,6 @@ COLUMNS = ("image", "label", "size", "unit", "share", "objects", "confidence")
 
 
 def _rows(case: Case, found: Segmentation) -> Iterable[Mapping[str, object]]:
-    unit = {"px": "px", "mm": "mm"}[found.geometry.unit] + ("²" if found.classes.ndim == 2 else "³")
     for channel, label in enumerate(found.labels, start=1):
         mask = found.mask(label.name)
         count = int(np.count_nonzero(mask))
@@ -111,7 +110,7 @@ def _rows(case: Case, found: Segmentation) -> Iterable[Mapping[str, object]]:
         sure = ""
         if count and found.probabilities is not None:
             sure = f"{float(found.probabilities[channel][mask].mean()):.4f}"
-        values = (case.files[0], label.name, f"{count * found.geometry.sample_size:.6g}", unit,
+        values = (case.files[0], label.name, f"{count * found.geometry.sample_size:.6g}", found.geometry.size_unit,
                   f"{count / mask.size:.6f}", objects, sure)  # fmt: skip
         yield dict(zip(COLUMNS, values, strict=True))
 
