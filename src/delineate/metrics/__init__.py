@@ -14,8 +14,24 @@ marks to be ignored are judged by none.
 
 from delineate.metrics._counts import Counts, counts
 from delineate.metrics._load import Metric, load_metrics
+from delineate.metrics._pair import masks
+from delineate.metrics._tally import Tally, pool, pool_weighted
+from delineate.metrics._traits import Traits, traits, traits_of
 
-__all__ = ["EMPTY_RULE", "Counts", "Metric", "counts", "load_metrics"]
+__all__ = [
+    "EMPTY_RULE",
+    "Counts",
+    "Metric",
+    "Tally",
+    "Traits",
+    "counts",
+    "load_metrics",
+    "masks",
+    "pool",
+    "pool_weighted",
+    "traits",
+    "traits_of",
+]
 
 EMPTY_RULE = (
     "Where a label is neither in the truth nor found, there is nothing to score: the case is left out of "

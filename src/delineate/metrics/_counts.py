@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 
 from delineate.core import Segmentation
+from delineate.metrics._pair import check_pair
+from delineate.metrics._tally import Tally
 
 SMALL = 16
 """A pair of values below it fits in one byte, and OpenCV counts bytes several times faster than NumPy."""
@@ -49,10 +51,9 @@ class Counts:
         return np.asarray(self.matrix.sum() - self.tp - self.fp - self.fn)
 
     def ratio(self, part: np.ndarray, whole: np.ndarray) -> dict[str, float]:
-        """`part / whole` by label; NaN where `whole` is 0, from which the whole empty rule follows."""
+        """`part / whole` by label, each a tally; NaN where `whole` is 0, from which the whole empty rule follows."""
         return {
-            name: float(p / w) if w else float("nan")
-            for name, p, w in zip(self.names, part, whole, strict=True)
+            name: Tally("ratio", (p, w)) for name, p, w in zip(self.names, part, whole, strict=True)
         }
 
 
@@ -66,18 +67,8 @@ def counts(found: Segmentation, truth: Segmentation) -> Counts:
     Raises:
         ValueError: grids or names of labels differ, or a label map holds a value that is no label's.
     """
-    differences = found.geometry.differences(truth.geometry)
-    if differences:
-        raise ValueError(
-            f"found and truth lie on different grids: {'; '.join(differences)}. "
-            "A finding is judged on the grid of its image."
-        )
+    check_pair(found, truth)
     names = truth.labels.names
-    if set(found.labels.names) != set(names):
-        raise ValueError(
-            f"found has the labels {', '.join(found.labels.names)}, the truth {', '.join(names)}; "
-            "the same names are needed on both sides."
-        )
     size = len(names) + 3  # while counting: background, the labels, ignored, no label
     rows, columns = _places(found, names), _places(truth, names)
     matrix = np.zeros((size, size), np.int64)

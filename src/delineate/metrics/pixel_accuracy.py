@@ -4,6 +4,7 @@ import numpy as np
 
 from delineate.core import Segmentation
 from delineate.metrics._counts import counts
+from delineate.metrics._tally import Tally
 
 
 def pixel_accuracy(found: Segmentation, truth: Segmentation) -> dict[str, float]:
@@ -13,5 +14,4 @@ def pixel_accuracy(found: Segmentation, truth: Segmentation) -> dict[str, float]
     truth marks every sample to be ignored.
     """
     matrix = counts(found, truth).matrix
-    total = matrix.sum()
-    return {"all": float(np.trace(matrix) / total) if total else float("nan")}
+    return {"all": Tally("ratio", (np.trace(matrix), matrix.sum()))}

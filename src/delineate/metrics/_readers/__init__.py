@@ -1,0 +1,1 @@
+"""How scores are read from what cases add up to: one kind of tally per file."""

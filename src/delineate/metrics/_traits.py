@@ -1,0 +1,58 @@
+"""What is known of a metric beyond its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., dict[str, float]])
+
+
+@dataclass(frozen=True)
+class Traits:
+    """How the scores of a metric are to be read, and what it needs to see.
+
+    lower_is_better: a distance or an error.
+    unit: "" for a pure number; "length" for the unit of the grid, mm or px.
+    range: the least and largest score, where there are such.
+    needs: what must be on the finding besides its label map.
+    pooled_only: one case says little (mask AP): the score of all cases together is the one to read.
+    one_on_itself: a finding that equals its truth scores best: 1, or 0 for errors and distances.
+    """
+
+    lower_is_better: bool = False
+    unit: Literal["", "length"] = ""
+    range: tuple[float, float] | None = (0.0, 1.0)
+    needs: Literal["", "probabilities", "scores"] = ""
+    pooled_only: bool = False
+    one_on_itself: bool = True
+
+
+def traits(
+    *,
+    lower_is_better: bool = False,
+    unit: Literal["", "length"] = "",
+    range: tuple[float, float] | None = (0.0, 1.0),
+    needs: Literal["", "probabilities", "scores"] = "",
+    pooled_only: bool = False,
+    one_on_itself: bool = True,
+) -> Callable[[Function], Function]:
+    """Say of a metric what `Traits` holds; one without this decorator is a ratio, and more is better."""
+    known = Traits(lower_is_better, unit, range, needs, pooled_only, one_on_itself)
+
+    def note(metric: Function) -> Function:
+        metric.traits = known  # type: ignore[attr-defined]
+        return metric
+
+    return note
+
+
+def traits_of(metric: Callable[..., Any]) -> Traits:
+    """What is known of a metric, also where arguments are bound to it."""
+    while isinstance(metric, partial):
+        metric = metric.func
+    found = getattr(metric, "traits", Traits())
+    assert isinstance(found, Traits)
+    return found
