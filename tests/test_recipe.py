@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from delineate.recipe import load_recipe
+from delineate.recipe import load_labels, load_recipe
 from delineate.resolve import FIRST, RecipeError
 
 RECIPE = """\
@@ -119,3 +119,37 @@ def test_variables_of_the_environment(write, monkeypatch):
 def test_no_such_file():
     with pytest.raises(RecipeError, match="no such recipe"):
         load_recipe("nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "labels: {liver: 1, tumour: {value: 2, kind: thing}}\nfound: {liver: 5}",
+        "{liver: 1, tumour: {value: 2, kind: thing}}",
+        '{"labels": {"background": 0, "liver": 1, "tumour": 2}, "channel_names": {"0": "CT"}}',
+    ],
+)
+def test_labels_alone_can_be_read(tmp_path, text):
+    path = tmp_path / "labels.yaml"
+    path.write_text(text)
+    labels, rest = load_labels(path)
+    assert (labels.names, labels.values) == (("liver", "tumour"), (1, 2))
+    assert rest in ({"found": {"liver": 5}}, {}, {"channel_names": {"0": "CT"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "labels:\n  liver: [1, 2]",
+            r"labels.yaml:2: label 'liver' is \[1, 2\]; expected a number",
+        ),
+        ("liver: one", r"labels.yaml:1: label 'liver' is 'one'"),
+        ("- liver", "expected sections"),
+    ],
+)
+def test_labels_that_cannot_be_read_say_where(tmp_path, text, said):
+    path = tmp_path / "labels.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=said):
+        load_labels(path)

@@ -18,11 +18,12 @@ from delineate.resolve import FIRST, Call, RecipeError, bind, nearest
 Place = tuple[str | int, ...]
 
 SECTIONS = (
-    "name", "data", "labels", "task", "prepare", "augment", "model", "loss", "optimizer", "schedule",
+    "name", "data", "audit", "labels", "task", "prepare", "augment", "model", "loss", "optimizer", "schedule",
     "trainer", "predict", "refine", "metrics", "seed",
 )  # fmt: skip
 ONE_CALL = ("data", "task", "model", "optimizer", "schedule")
 DEFAULTS: dict[str, Any] = {
+    "audit": {},
     "task": "semantic",
     "prepare": [],
     "augment": [],
@@ -50,6 +51,7 @@ class Recipe:
     folder: Path
     tree: Mapping[str, Any]
     data: Call
+    audit: Call
     labels: LabelSet
     task: Call
     prepare: tuple[Call, ...]
@@ -126,6 +128,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         folder=path.resolve().parent,
         tree=tree,
         data=one("data"),
+        audit=options("audit"),
         labels=_labels(full["labels"], where),
         task=one("task"),
         prepare=many("prepare"),
@@ -140,6 +143,28 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         metrics=many("metrics"),
         seed=full["seed"],
     )
+
+
+def load_labels(path: str | Path) -> tuple[LabelSet, dict[str, Any]]:
+    """The labels in a YAML or JSON file, and what else is written beside them.
+
+    The file is a recipe, an nnU-Net dataset.json, or labels alone: `{liver: 1, tumour: {value: 2, kind: thing}}`.
+
+    Raises:
+        RecipeError: no such file, or nothing in it that gives labels; with the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such file of labels.")
+    tree, lines = _read(path)
+    inner = isinstance(tree.get("labels"), dict)
+    labels = {n: v for n, v in (tree["labels"] if inner else tree).items() if v not in (0, "0")}
+
+    def where(*place: str | int) -> str:
+        place = place if inner else place[1:]
+        return f"{path}:{lines[place]}" if place in lines else str(path)
+
+    return _labels(labels, where), {k: v for k, v in tree.items() if inner and k != "labels"}
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
@@ -200,6 +225,11 @@ def _labels(tree: Any, where: Any) -> LabelSet:
     found = []
     for position, (name, fields) in enumerate(tree.items()):
         fields = {"value": fields} if isinstance(fields, int) else fields
+        if fields is not None and not isinstance(fields, Mapping):
+            raise RecipeError(
+                f"{where('labels', name)}: label {name!r} is {fields!r}; expected a number, or "
+                "{value: 1, kind: thing}."
+            )
         call = Call(f"label {name!r}", fields or {}, where("labels", name))
         args = bind(Label, Call(call.name, call.args, call.where), given={"name"})
         try:

@@ -1,7 +1,8 @@
 import pytest
 
+from delineate.metrics import load_metrics, traits
 from delineate.resolve import Call, RecipeError
-from delineate.train.options import Options, load_options
+from delineate.train.options import Options, load_options, lower_is_better
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,15 @@ def test_loggers_by_name_or_with_arguments():
     )
     assert options.loggers[1] == {"wandb": {"offline": True}}
     assert Options().loggers == ["tensorboard"]
+
+
+def test_which_way_is_better_follows_from_the_metric():
+    def distance(found, truth):
+        return {}
+
+    metrics = {"dice": load_metrics([Call("dice")])["dice"], "far": distance}
+    traits(lower_is_better=True)(distance)
+    ways = {
+        m: lower_is_better(Options(monitor=f"val/{m}"), metrics) for m in ("dice", "far", "loss")
+    }
+    assert ways == {"dice": False, "far": True, "loss": True}

@@ -3,6 +3,7 @@
 What a file is, its content says, not its name; a file is written in the format its name asks for.
 """
 
+from delineate.files._cache_folder import cache_folder
 from delineate.files._format import UnreadableFile
 from delineate.files._formats import image_suffixes, mask_suffix
 from delineate.files._read import read_geometry, read_image, read_mask
@@ -11,6 +12,7 @@ from delineate.files._write import write_image, write_mask
 
 __all__ = [
     "UnreadableFile",
+    "cache_folder",
     "image_suffixes",
     "mask_suffix",
     "read_geometry",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,12 +17,6 @@ from delineate.core import Case, LabelSet
 from delineate.files import whole_file
 from delineate.prepare import Prepare
 from delineate.resolve import Call, resolve
-
-
-def cache_folder() -> Path:
-    """Where prepared cases are kept: $DELINEATE_CACHE, else `delineate` in the user's cache folder."""
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return Path(os.environ.get("DELINEATE_CACHE", home / "delineate"))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import nn
 
 from delineate.bundle import assemble, predict_options, save_bundle
 from delineate.core import Case, Splits
-from delineate.files import whole_file
+from delineate.files import cache_folder, whole_file
 from delineate.losses import load_loss
 from delineate.metrics import load_metrics
 from delineate.models import load_model
@@ -27,7 +27,7 @@ from delineate.recipe import Recipe
 from delineate.resolve import RecipeError, build
 from delineate.tasks import load_task
 from delineate.train.batches import AugmentedCases, Draws, load_batches
-from delineate.train.cache import PreparedCases, cache_folder
+from delineate.train.cache import PreparedCases
 from delineate.train.callbacks.average import Average
 from delineate.train.callbacks.bar import Bar
 from delineate.train.callbacks.checkpoint import Checkpoint, WholeCheckpoints
@@ -35,7 +35,7 @@ from delineate.train.callbacks.clock import Clock
 from delineate.train.callbacks.judge import Judge
 from delineate.train.callbacks.table import Table
 from delineate.train.module import DivergedError, Learner
-from delineate.train.options import Options, load_options, logger_calls
+from delineate.train.options import Options, load_options, logger_calls, lower_is_better
 
 PRECISION: Mapping[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -74,6 +74,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     )
     loss = load_loss(recipe.loss)
     draws, cases = _cases(recipe, splits["train"], options)
+    metrics = load_metrics(recipe.metrics)
     average = Average(options.average)
     clock = Clock(recipe.schedule, options.epochs, options.seconds, recipe.seed)
 
@@ -87,13 +88,13 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     judge = Judge(
         splits.get("val", ()),
         assemble(recipe, run_torch(model), predict_options(recipe.predict, ndim)),
-        load_metrics(recipe.metrics),
+        metrics,
         loss,
         average,
         clock,
         keep_best,
         monitor=options.monitor,
-        lower_is_better=options.lower_is_better,
+        lower_is_better=lower_is_better(options, metrics),
         every=options.judge_every,
         patience=options.patience,
     )

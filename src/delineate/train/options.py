@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from delineate.metrics import Metric, traits_of
 from delineate.resolve import Call, bind
 
 
@@ -88,11 +89,6 @@ class Options:
         hours, minutes, seconds = (int(part or 0) for part in parts.groups())
         return float(3600 * hours + 60 * minutes + seconds)
 
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether the monitored score falls as the model gets better."""
-        return self.monitor == "val/loss"
-
 
 def load_options(call: Call) -> Options:
     """The `trainer` section, checked.
@@ -114,6 +110,12 @@ def check_monitor(options: Options, call: Call, metrics: Iterable[str]) -> None:
         raise call.fail(
             f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}."
         )
+
+
+def lower_is_better(options: Options, metrics: Mapping[str, Metric]) -> bool:
+    """Whether the monitored score falls as the model gets better."""
+    name = options.monitor.removeprefix("val/")
+    return name == "loss" or traits_of(metrics[name]).lower_is_better
 
 
 def logger_calls(options: Options) -> list[Call]:
