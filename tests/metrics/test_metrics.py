@@ -1,7 +1,8 @@
-"""What holds for every overlap metric, whatever file it is in."""
+"""What holds for every metric, whatever file it is in."""
 
 import inspect
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -9,74 +10,191 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.metrics import counts, load_metrics
+from delineate.metrics import Tally, counts, load_metrics, pool, traits_of
 from delineate.resolve import Call, RecipeError, names, resolve
 
-LABELS = LabelSet((Label("liver", 1), Label("tumour", 2, "thing"), Label("unsure", 9, "ignore")))
-few = settings(max_examples=25, deadline=None)
+LIVER, TUMOUR = Label("liver", 1), Label("tumour", 2, "thing")
+LABELS = LabelSet((LIVER, TUMOUR, Label("unsure", 9, "ignore")))
+OTHER = LabelSet((Label("tumour", 40, "thing"), Label("liver", 7), Label("unsure", 200, "ignore")))
+AS_OTHER = np.zeros(256, np.uint8)
+AS_OTHER[[1, 2, 9]] = 7, 40, 200
+
+COARSER = {"auroc", "average_precision"}  # a case is read from finer bins than it keeps for pooling
+THINNED = {"cldice"}  # which sample of an even width is left depends on the direction
+EXCUSING = {"pq", "sq", "rq", "mask_ap", "lesion_recall", "lesion_precision", "lesion_f1"}
+"""These leave out a found object most of which lies where the truth ignores: it matters what was found there."""
+
+MOVES = {
+    "flip": lambda a: np.flip(a, -1),
+    "flip the first axis": lambda a: np.flip(a, 1),
+    "turn the axes": lambda a: np.moveaxis(a, 1, -1),
+}
+"""Of arrays (channel, *spatial)."""
+
+every_metric = pytest.mark.parametrize("name", names("metrics"))
+few = settings(max_examples=8, deadline=None)
 
 
-def segmentation(classes, labels=LABELS):
-    classes = np.asarray(classes, np.uint8)
-    return Segmentation(classes, labels, Geometry.in_pixels(classes.shape))
+def frozen(array):
+    array = np.array(array)
+    array.setflags(write=False)
+    return array
+
+
+def truth_of(classes, labels=LABELS):
+    return Segmentation(frozen(classes), labels, Geometry.in_pixels(classes.shape))
+
+
+def found_of(classes, probabilities, labels=LABELS):
+    return Segmentation(
+        frozen(classes),
+        labels,
+        Geometry.in_pixels(classes.shape),
+        scores={f"expected dice of {name}": 0.5 for name in labels.names},
+        probabilities=frozen(probabilities),
+    )
+
+
+def one_hot(classes):
+    return np.stack([~np.isin(classes, (1, 2)), classes == 1, classes == 2]).astype(np.float32)
 
 
 @st.composite
-def pairs(draw, values=(0, 1, 2)):
-    shape = draw(st.sampled_from([(1, 1), (7, 5), (4, 9), (3, 4, 5)]))
+def cases(draw, ignore=False):
+    """Label maps found and true, and probabilities; blobs, or each sample on its own."""
+    shape = draw(st.sampled_from([(1, 1), (7, 5), (12, 9), (5, 6, 7)]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = draw(st.sampled_from([1, 3]))
+    values = (0, 1, 2, 9) if ignore else (0, 1, 2)
     weights = rng.dirichlet(np.full(len(values), 0.5))
-    return tuple(rng.choice(values, size=shape, p=weights).astype(np.uint8) for _ in range(2))
+    found, truth = (
+        np.kron(rng.choice(values, size=shape, p=weights), np.ones((size,) * len(shape)))[
+            tuple(slice(n) for n in shape)
+        ].astype(np.uint8)
+        for _ in range(2)
+    )
+    noise = rng.dirichlet((0.3, 0.3, 0.3), size=shape).astype(np.float32)
+    return found, truth, 0.5 * one_hot(found) + 0.5 * np.moveaxis(noise, -1, 0)
 
 
 def same(a, b):
-    return a.keys() == b.keys() and all(a[k] == pytest.approx(b[k], nan_ok=True) for k in a)
+    return a.keys() == b.keys() and all(
+        a[k] == pytest.approx(b[k], rel=1e-5, abs=1e-6, nan_ok=True) for k in a
+    )
 
 
-@pytest.fixture(params=names("metrics"))
-def metric(request):
-    return resolve("metrics", request.param)
-
-
-def test_takes_found_before_truth_and_says_what_it_is(metric):
-    assert list(inspect.signature(metric).parameters)[:2] == ["found", "truth"]
+@every_metric
+def test_takes_found_before_truth_and_says_what_it_is(name):
+    metric = resolve("metrics", name)
+    found, truth, *options = inspect.signature(metric).parameters.values()
+    assert (found.name, truth.name) == ("found", "truth")
+    assert all(o.kind is o.KEYWORD_ONLY and o.default is not o.empty for o in options)
     assert inspect.getdoc(metric)
 
 
+@every_metric
 @few
-@given(pairs())
-def test_is_one_on_itself_where_there_is_something(pair):
-    truth = segmentation(pair[1])
-    for name in names("metrics"):
-        for label, score in resolve("metrics", name)(truth, truth).items():
-            there = label == "all" or truth.mask(label).any()
-            assert score == 1 if there else math.isnan(score)
+@given(case=cases(ignore=True))
+def test_stays_in_its_range_and_pools(name, case):
+    metric = resolve("metrics", name)
+    low, high = traits_of(metric).range or (-math.inf, math.inf)
+    found, truth, probabilities = case
+    scores = metric(found_of(found, probabilities), truth_of(truth))
+    assert set(scores) <= {*LABELS.names, "all"}
+    for score in scores.values():
+        assert math.isnan(score) or low - 1e-9 <= score <= high + 1e-9
+        if isinstance(score, Tally):
+            again = pickle.loads(pickle.dumps(score))
+            assert float(again) == pytest.approx(float(score), nan_ok=True)
+            alone = pool([score])
+            assert math.isnan(alone) == math.isnan(score)
+            if name not in COARSER:
+                assert alone == pytest.approx(float(score), nan_ok=True)
+            assert pool([again, score]) == pytest.approx(alone, abs=1e-6, nan_ok=True)
+
+
+@every_metric
+@few
+@given(case=cases(ignore=True))
+def test_is_best_on_itself_where_there_is_something(name, case):
+    metric = resolve("metrics", name)
+    known = traits_of(metric)
+    if known.needs == "scores" or not known.one_on_itself:
+        return
+    truth = case[1]
+    for label, score in metric(found_of(truth, one_hot(truth)), truth_of(truth)).items():
+        judged = truth[truth != 9]
+        there = judged if label == "all" else judged == LABELS[label].value
+        if math.isnan(score):  # nothing there, or nothing else
+            assert not there.any() or (label != "all" and there.all())
+        else:
+            assert score == pytest.approx(known.best, abs=1e-6)
+
+
+@every_metric
+@few
+@given(case=cases(ignore=True), move=st.sampled_from(sorted(MOVES)))
+def test_is_unchanged_by_flips_and_the_order_of_axes(name, case, move):
+    if name in THINNED:
+        return
+    metric, turned = resolve("metrics", name), MOVES[move]
+    found, truth, probabilities = case
+    moved = found_of(turned(found[None])[0], turned(probabilities))
+    assert same(
+        metric(moved, truth_of(turned(truth[None])[0])),
+        metric(found_of(found, probabilities), truth_of(truth)),
+    )
+
+
+@every_metric
+@few
+@given(case=cases(ignore=True))
+def test_labels_are_matched_by_name(name, case):
+    metric = resolve("metrics", name)
+    found, truth, probabilities = case
+    expected = metric(found_of(found, probabilities), truth_of(truth))
+    other = found_of(AS_OTHER[found], probabilities[[0, 2, 1]], OTHER)
+    assert same(metric(other, truth_of(truth)), expected)
+    assert same(metric(other, truth_of(AS_OTHER[truth], OTHER)), expected)
+
+
+@every_metric
+@few
+@given(case=cases(ignore=True), value=st.integers(0, 2))
+def test_what_is_found_where_the_truth_ignores_changes_nothing(name, case, value):
+    metric = resolve("metrics", name)
+    if name in EXCUSING or traits_of(metric).needs == "scores":
+        return
+    found, truth, probabilities = case
+    ignored = truth == 9
+    changed = np.where(ignored, np.uint8(value), found)
+    surer = np.where(ignored, one_hot(changed), probabilities)
+    assert same(
+        metric(found_of(changed, surer), truth_of(truth)),
+        metric(found_of(found, probabilities), truth_of(truth)),
+    )
+
+
+@every_metric
+def test_a_label_on_neither_side_is_nan_or_best(name):
+    metric = resolve("metrics", name)
+    known = traits_of(metric)
+    truth = np.zeros((6, 6), np.uint8)
+    truth[2:4, 1:5] = 1
+    if known.needs == "scores":
+        return
+    scores = metric(found_of(truth, one_hot(truth)), truth_of(truth))
+    score = scores.get("tumour", math.nan)
+    assert math.isnan(score) or score == known.best
+    nothing = np.zeros_like(truth)
+    for score in metric(found_of(nothing, one_hot(nothing)), truth_of(nothing)).values():
+        assert math.isnan(score) or score == known.best
 
 
 @few
-@given(pairs(), st.integers(0, 2))
-def test_is_unchanged_by_flips_axis_order_and_other_values(pair, axis):
-    found, truth = pair
-    relabelled = LabelSet((Label("tumour", 40), Label("liver", 7)))
-    values = np.zeros(256, np.uint8)
-    values[[1, 2]] = 7, 40
-    moves = [
-        lambda s: segmentation(np.flip(s, axis % s.ndim)),
-        lambda s: segmentation(s.T),
-        lambda s: segmentation(values[s], relabelled),
-    ]
-    for name in names("metrics"):
-        judge = resolve("metrics", name)
-        expected = judge(segmentation(found), segmentation(truth))
-        for move in moves:
-            assert same(judge(move(found), move(truth)), expected)
-        assert same(judge(moves[2](found), segmentation(truth)), expected)
-
-
-@few
-@given(pairs())
-def test_dice_and_iou_are_symmetric_and_precision_is_recall_turned_round(pair):
-    a, b = map(segmentation, pair)
+@given(cases())
+def test_dice_and_iou_are_symmetric_and_precision_is_recall_turned_round(case):
+    a, b = truth_of(case[0]), truth_of(case[1])
     metric = load_metrics([Call(n) for n in ("dice", "iou", "precision", "recall")])
     assert same(metric["dice"](a, b), metric["dice"](b, a))
     assert same(metric["iou"](a, b), metric["iou"](b, a))
@@ -86,9 +204,9 @@ def test_dice_and_iou_are_symmetric_and_precision_is_recall_turned_round(pair):
 
 
 @few
-@given(pairs(values=(0, 1, 2, 9)))
-def test_agrees_with_sets_of_places(pair):
-    found, truth = map(segmentation, pair)
+@given(cases(ignore=True))
+def test_overlap_agrees_with_sets_of_places(case):
+    found, truth = truth_of(case[0]), truth_of(case[1])
     judged = {place for place, value in np.ndenumerate(truth.classes) if value != 9}
 
     def places(s, value):
@@ -97,59 +215,60 @@ def test_agrees_with_sets_of_places(pair):
     def over(part, whole):
         return part / whole if whole else math.nan
 
-    for label in LABELS:
+    for label in (LIVER, TUMOUR):
         f, t = places(found, label.value), places(truth, label.value)
         expected = {
             "dice": over(2 * len(f & t), len(f) + len(t)),
             "iou": over(len(f & t), len(f | t)),
             "precision": over(len(f & t), len(f)),
             "recall": over(len(f & t), len(t)),
+            "specificity": over(len(judged - f - t), len(judged - t)),
+            "f_beta": over(5 * len(f & t), 5 * len(f & t) + 4 * len(t - f) + len(f - t)),
+            "volume_error": over(len(f) - len(t), len(t)),
         }
         for name, value in expected.items():
             score = resolve("metrics", name)(found, truth)[label.name]
             assert score == pytest.approx(value, nan_ok=True)
 
 
-@few
-@given(pairs(values=(0, 1, 2, 9)), st.integers(0, 2))
-def test_ignored_pixels_change_nothing(pair, value):
-    found, truth = pair
-    changed = np.where(truth == 9, value, found)
-    for name in names("metrics"):
-        judge = resolve("metrics", name)
-        assert same(
-            judge(segmentation(changed), segmentation(truth)),
-            judge(segmentation(found), segmentation(truth)),
-        )
-
-
 def test_hand_drawn():
-    truth = segmentation([[0, 1, 1, 1], [0, 1, 1, 1]])
-    found = segmentation([[1, 1, 1, 0], [1, 1, 1, 0]])
-    score = {name: resolve("metrics", name)(found, truth) for name in names("metrics")}
-    assert score["dice"]["liver"] == pytest.approx(8 / 12)
-    assert score["iou"]["liver"] == pytest.approx(4 / 8)
-    assert score["precision"]["liver"] == score["recall"]["liver"] == pytest.approx(4 / 6)
-    assert score["pixel_accuracy"] == {"all": pytest.approx(4 / 8)}
+    truth = truth_of(np.array([[0, 1, 1, 1], [0, 1, 1, 1]], np.uint8))
+    found = truth_of(np.array([[1, 1, 1, 0], [1, 1, 1, 0]], np.uint8))
+    expected = {
+        "dice": 8 / 12, "iou": 4 / 8, "precision": 4 / 6, "recall": 4 / 6, "specificity": 0,
+        "f_beta": 4 / 6, "volume_error": 0,
+    }  # fmt: skip
+    for name, value in expected.items():
+        assert resolve("metrics", name)(found, truth)["liver"] == pytest.approx(value)
+    assert resolve("metrics", "pixel_accuracy")(found, truth) == {"all": pytest.approx(4 / 8)}
+    assert resolve("metrics", "balanced_accuracy")(found, truth) == {"all": pytest.approx(2 / 6)}
+
+
+NAN = math.nan
 
 
 @pytest.mark.parametrize(
     ("found", "truth", "expected"),
     [
-        ([[0, 0]], [[0, 0]], {"dice": None, "iou": None, "precision": None, "recall": None}),
-        ([[1, 0]], [[0, 0]], {"dice": 0, "iou": 0, "precision": 0, "recall": None}),
-        ([[0, 0]], [[1, 0]], {"dice": 0, "iou": 0, "precision": None, "recall": 0}),
+        ([0, 0], [0, 0], {"dice": NAN, "iou": NAN, "f_beta": NAN, "precision": NAN, "recall": NAN,
+                          "specificity": 1, "volume_error": NAN, "cldice": NAN}),
+        ([1, 0], [0, 0], {"dice": 0, "iou": 0, "f_beta": 0, "precision": 0, "recall": NAN,
+                          "specificity": 0.5, "volume_error": NAN, "cldice": 0}),
+        ([0, 0], [1, 0], {"dice": 0, "iou": 0, "f_beta": 0, "precision": NAN, "recall": 0,
+                          "specificity": 1, "volume_error": -1, "cldice": 0}),
     ],
-)
+)  # fmt: skip
 def test_the_empty_rule(found, truth, expected):
+    found, truth = (truth_of(np.array([row], np.uint8)) for row in (found, truth))
     for name, value in expected.items():
-        score = resolve("metrics", name)(segmentation(found), segmentation(truth))["liver"]
-        assert math.isnan(score) if value is None else score == value
+        score = resolve("metrics", name)(found, truth)["liver"]
+        assert score == pytest.approx(value, nan_ok=True), name
 
 
-def test_everything_ignored_has_no_accuracy():
-    found, truth = segmentation([[0, 1]]), segmentation([[9, 9]])
-    assert math.isnan(resolve("metrics", "pixel_accuracy")(found, truth)["all"])
+@pytest.mark.parametrize("name", ["pixel_accuracy", "balanced_accuracy"])
+def test_everything_ignored_has_no_accuracy(name):
+    found, truth = (truth_of(np.array([row], np.uint8)) for row in ([0, 1], [9, 9]))
+    assert math.isnan(resolve("metrics", name)(found, truth)["all"])
 
 
 def test_load_metrics_keeps_the_order_and_the_names():
@@ -162,6 +281,6 @@ def test_load_metrics_keeps_the_order_and_the_names():
 
 
 def test_the_matrix_is_counted_once_per_pair():
-    found, truth = segmentation([[1, 0]]), segmentation([[1, 1]])
+    found, truth = (truth_of(np.array([row], np.uint8)) for row in ([1, 0], [1, 1]))
     assert counts(found, truth) is counts(found, truth)
-    assert counts(segmentation([[1, 0]]), truth) is not counts(found, truth)
+    assert counts(truth_of(found.classes), truth) is not counts(found, truth)

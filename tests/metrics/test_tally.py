@@ -38,3 +38,16 @@ def test_two_kinds_do_not_mix():
     other.kind = "another"
     with pytest.raises(ValueError, match="another, ratio cannot be pooled"):
         pool([Tally("ratio", (1, 2)), other])
+
+
+def test_a_score_may_be_known_more_finely_than_its_parts_tell():
+    fine = Tally.of(0.51, "ratio", np.array([1, 2]))
+    again = pickle.loads(pickle.dumps(fine))
+    assert (fine, again, pool([fine]), pool([again])) == (0.51, 0.51, 0.5, 0.5)
+
+
+def test_more_cases_than_are_added_at_a_time():
+    tallies = [Tally("ratio", (i, 2)) for i in range(2500)]
+    weights = np.arange(2 * 2500).reshape(2, 2500) % 3
+    expected = (weights @ np.arange(2500)) / (2 * weights.sum(axis=1))
+    np.testing.assert_allclose(pool_weighted(tallies, weights), expected)

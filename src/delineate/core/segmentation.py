@@ -15,13 +15,16 @@ from delineate.core.labels import LabelSet
 class Instance:
     """One object: its label, a score in [0, 1], and a boolean mask cut to its box.
 
-    `start` is the index of the mask's first sample in the whole grid. Instances may overlap.
+    start: index of the mask's first sample in the whole grid. Instances may overlap.
+    crowd: in a truth, a region of many objects that were not drawn one by one: a finding there is neither
+        right nor wrong.
     """
 
     label: str
     score: float
     mask: np.ndarray
     start: tuple[int, ...]
+    crowd: bool = False
 
     @property
     def box(self) -> tuple[slice, ...]:

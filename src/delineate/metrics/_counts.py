@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-import cv2
 import numpy as np
 
 from delineate.core import Segmentation
 from delineate.metrics._pair import check_pair
 from delineate.metrics._tally import Tally
 
-SMALL = 16
-"""A pair of values below it fits in one byte, and OpenCV counts bytes several times faster than NumPy."""
-
 CHUNK = 2**18
-"""Samples counted at a time: they stay in the cache, and far from 2**24, where calcHist's float32 rounds."""
+"""Samples counted at a time: they stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,30 +27,32 @@ class Counts:
     names: tuple[str, ...]
     matrix: np.ndarray
 
-    @property
+    @cached_property
     def tp(self) -> np.ndarray:
         """Samples rightly found, per label."""
         return np.diagonal(self.matrix)[1:]
 
-    @property
+    @cached_property
     def fp(self) -> np.ndarray:
         """Samples found that are not there, per label."""
         return np.asarray(self.matrix.sum(axis=1)[1:] - self.tp)
 
-    @property
+    @cached_property
     def fn(self) -> np.ndarray:
         """Samples missed, per label."""
         return np.asarray(self.matrix.sum(axis=0)[1:] - self.tp)
 
-    @property
+    @cached_property
     def tn(self) -> np.ndarray:
         """Samples rightly left alone, per label."""
         return np.asarray(self.matrix.sum() - self.tp - self.fp - self.fn)
 
     def ratio(self, part: np.ndarray, whole: np.ndarray) -> dict[str, float]:
         """`part / whole` by label, each a tally; NaN where `whole` is 0, from which the whole empty rule follows."""
+        parts = np.stack((part, whole), axis=1)
         return {
-            name: Tally("ratio", (p, w)) for name, p, w in zip(self.names, part, whole, strict=True)
+            name: Tally.of(p / w if w else math.nan, "ratio", both)
+            for name, both, (p, w) in zip(self.names, parts, parts.tolist(), strict=True)
         }
 
 
@@ -73,11 +72,10 @@ def counts(found: Segmentation, truth: Segmentation) -> Counts:
     rows, columns = _places(found, names), _places(truth, names)
     matrix = np.zeros((size, size), np.int64)
     for f, t in _chunks(found.classes, truth.classes):
-        if f.max() < SMALL and t.max() < SMALL:
-            np.add.at(matrix, np.ix_(rows[:SMALL], columns[:SMALL]), _joint(f, t))
-        else:
-            code = _look_up(rows, f) * size + _look_up(columns, t)
-            matrix += np.bincount(code, minlength=size * size).reshape(size, size)
+        f, t, lengths = _runs(f, t)
+        code = _look_up(rows, f) * size + _look_up(columns, t)
+        samples = np.bincount(code, lengths, size * size)  # float64, exact below 2**53
+        matrix += samples.reshape(size, size).astype(np.int64)
     if matrix[-1].any():
         raise _stray("found", found)
     if matrix[:, -1].any():
@@ -89,7 +87,7 @@ def counts(found: Segmentation, truth: Segmentation) -> Counts:
 def _places(segmentation: Segmentation, names: tuple[str, ...]) -> np.ndarray:
     """The row of each value; the last entry stands for itself and every value beyond."""
     labels = segmentation.labels
-    places = np.full(max(SMALL, max(label.value for label in labels.labels) + 2), len(names) + 2)
+    places = np.full(max(label.value for label in labels.labels) + 2, len(names) + 2)
     places[0] = 0
     places[list(labels.ignored)] = len(names) + 1
     for place, name in enumerate(names, start=1):
@@ -106,12 +104,13 @@ def _chunks(found: np.ndarray, truth: np.ndarray) -> Iterator[tuple[np.ndarray, 
         yield found[start : start + CHUNK], truth[start : start + CHUNK]
 
 
-def _joint(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Joint histogram (SMALL, SMALL) of two runs of values below SMALL."""
-    code = found.astype(np.uint8) * np.uint8(SMALL)
-    code += truth.astype(np.uint8, copy=False)
-    joint = cv2.calcHist([code], [0], None, [SMALL * SMALL], [0, SMALL * SMALL])
-    return joint.reshape(SMALL, SMALL).astype(np.int64)
+def _runs(found: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The two values and the length of each run in which neither changes: of label maps there are few."""
+    new = np.ones(found.size, bool)
+    np.not_equal(found[1:], found[:-1], out=new[1:])
+    new[1:] |= truth[1:] != truth[:-1]
+    starts = np.flatnonzero(new)
+    return found.take(starts), truth.take(starts), np.diff(starts, append=found.size)
 
 
 def _look_up(places: np.ndarray, values: np.ndarray) -> np.ndarray:

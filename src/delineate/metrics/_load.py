@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -14,18 +13,16 @@ Metric = Callable[[Segmentation, Segmentation], dict[str, float]]
 
 
 def load_metrics(calls: Iterable[Call]) -> dict[str, Metric]:
-    """The metrics of these calls by name, in order; one named twice carries its arguments in its name.
+    """The metrics of these calls by name, in order; arguments that are given belong to the name: "nsd(tolerance=1.0)".
 
     Raises:
         RecipeError: as `resolve.check`; or the same metric with the same arguments twice.
     """
-    calls = list(calls)
-    times = Counter(call.name for call in calls)
     metrics: dict[str, Metric] = {}
     for call in calls:
         args = check("metrics", call)
         name = call.name.partition(":")[2] or call.name
-        if times[call.name] > 1 and args:
+        if args:
             name += "(" + ", ".join(f"{k}={v}" for k, v in args.items()) + ")"
         if name in metrics:
             raise call.fail(f"the metric {name} is named twice; once is enough.")

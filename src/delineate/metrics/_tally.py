@@ -11,6 +11,10 @@ Reader = Callable[[Sequence[np.ndarray], np.ndarray], np.ndarray]
 """parts of each case, weights (resample, case) -> the score of each resample, (resample,)"""
 
 
+CASES = 1024
+"""Cases added at a time, so that large parts of many cases are never all at hand as float64."""
+
+
 class Tally(float):
     """The score of one case, which remembers the numbers it was read from so that cases can be pooled.
 
@@ -28,13 +32,18 @@ class Tally(float):
     def __new__(cls, kind: str, parts: np.ndarray | Sequence[float]) -> Tally:
         """The score is read from the parts at once."""
         kept = np.asarray(parts)
-        self = super().__new__(cls, _read(kind, [kept], np.ones((1, 1)))[0])
+        return cls.of(_read(kind, [kept], np.ones((1, 1)))[0], kind, kept)
+
+    @classmethod
+    def of(cls, score: float, kind: str, parts: np.ndarray) -> Tally:
+        """A score that is known already, perhaps more finely than its parts can tell."""
+        self = super().__new__(cls, score)
         self.kind = kind
-        self.parts = kept
+        self.parts = parts
         return self
 
-    def __reduce__(self) -> tuple[type[Tally], tuple[str, np.ndarray]]:
-        return Tally, (self.kind, self.parts)
+    def __reduce__(self) -> tuple[Callable[..., Tally], tuple[float, str, np.ndarray]]:
+        return Tally.of, (float(self), self.kind, self.parts)
 
 
 def pool(tallies: Iterable[Tally]) -> float:
@@ -63,8 +72,11 @@ def pool_weighted(tallies: Sequence[Tally], weights: np.ndarray) -> np.ndarray:
 
 def added(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     """Parts of one shape summed over cases: (resample, *shape of the parts)."""
-    stacked = np.stack(parts).astype(np.float64, copy=False)
-    return np.tensordot(weights, stacked, axes=1)
+    total = np.zeros((len(weights), *parts[0].shape))
+    for i in range(0, len(parts), CASES):
+        stacked = np.stack(parts[i : i + CASES]).astype(np.float64, copy=False)
+        total += np.tensordot(weights[:, i : i + CASES], stacked, axes=1)
+    return total
 
 
 def _read(kind: str, parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:

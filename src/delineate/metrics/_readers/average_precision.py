@@ -1,0 +1,28 @@
+"""Average precision of histograms summed over cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from delineate.metrics._probability_histogram import HALFWAY
+from delineate.metrics._tally import added
+
+
+def average_precision(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Mean of the precision at the samples of the label, with those of one bin halfway through it.
+
+    Parts are (2, bin), absent and present, by rising probability. A bin holds many probabilities, so its samples
+    come in any order and the precision halfway stands for them all; where it holds but one they are a draw, and
+    count with the end. NaN where the label is missing.
+    """
+    absent, present = np.moveaxis(added(parts, weights)[..., ::-1], 1, 0)
+    left = 1 - HALFWAY[::-1]
+    true = present.cumsum(axis=1) - left * present
+    false = absent.cumsum(axis=1) - left * absent
+    found = true + false
+    precision = np.divide(true, found, out=np.zeros_like(true), where=found != 0)
+    total = present.sum(axis=1)
+    summed = (precision * present).sum(axis=1)
+    return np.asarray(np.divide(summed, total, out=np.full(len(total), np.nan), where=total != 0))

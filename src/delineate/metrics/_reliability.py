@@ -1,0 +1,27 @@
+"""How sure a model was, and how often it was right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from delineate.metrics._tally import Tally
+
+
+def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int) -> Tally:
+    """The expected calibration error of samples in `bins` equal parts of 0 to 1, each with its lower end.
+
+    Its tally holds (3, bins): samples, sum of confidence, samples that are correct. Summed over cases, the second
+    and third row over the first are the reliability diagram.
+
+    Raises:
+        ValueError: fewer than one bin.
+    """
+    if bins < 1:
+        raise ValueError(f"bins is {bins}; expected at least 1 (15 is usual).")
+    place = np.minimum((confidence * bins).astype(np.intp), bins - 1)
+    parts = (
+        np.bincount(place, minlength=bins),
+        np.bincount(place, weights=confidence, minlength=bins),
+        np.bincount(place[correct], minlength=bins),
+    )
+    return Tally("calibration", np.stack(parts))

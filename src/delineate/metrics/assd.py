@@ -1,0 +1,15 @@
+"""Average symmetric surface distance."""
+
+import numpy as np
+
+from delineate.core import Segmentation
+from delineate.metrics._surface_distances import distance_by_label
+from delineate.metrics._traits import traits
+
+
+@traits(lower_is_better=True, unit="length", range=None)
+def assd(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Average symmetric surface distance: the mean over the border samples of both surfaces, per label, in mm or px."""
+    return distance_by_label(
+        found, truth, lambda *sides: float(np.concatenate([s.distances for s in sides]).mean())
+    )

@@ -1,0 +1,23 @@
+"""Area under the ROC curve."""
+
+import numpy as np
+
+from delineate.core import Segmentation
+from delineate.metrics._probability_histogram import histograms
+from delineate.metrics._readers.auroc import auroc as area
+from delineate.metrics._tally import Tally
+from delineate.metrics._traits import traits
+
+
+@traits(needs="probabilities")
+def auroc(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Area under the ROC curve of a label's own probability against all else, per label.
+
+    NaN where the label fills the image or is not in it: such a case says nothing of it. Exact up to 2**18 samples,
+    above within about 1e-6 of a full sort. Its tally holds coarser bins to pool, and for `roc_curve`.
+    """
+    one = np.ones((1, 1))
+    return {
+        name: Tally.of(float(area([histogram.fine], one)[0]), "auroc", histogram.coarse)
+        for name, histogram in histograms(found, truth).items()
+    }

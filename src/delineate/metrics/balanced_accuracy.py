@@ -1,0 +1,14 @@
+"""Balanced accuracy."""
+
+from delineate.core import Segmentation
+from delineate.metrics._counts import counts
+from delineate.metrics._tally import Tally
+
+
+def balanced_accuracy(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Mean recall of the classes that the truth holds, background included: one number, under "all".
+
+    Its tally holds the confusion matrix (1 + label, 1 + label), found by truth, background first, then the
+    labels in order: summed over cases it is the matrix of the whole set.
+    """
+    return {"all": Tally("balanced", counts(found, truth).matrix)}

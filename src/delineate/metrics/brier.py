@@ -1,0 +1,20 @@
+"""Brier score."""
+
+import numpy as np
+
+from delineate.core import Segmentation
+from delineate.metrics._probabilities import probabilities
+from delineate.metrics._tally import Tally
+from delineate.metrics._traits import traits
+
+
+@traits(needs="probabilities", lower_is_better=True)
+def brier(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Mean squared error of the probability, (p - t)², over all samples, per label (Brier 1950).
+
+    Small where the label is: an image that is nearly all background is easy. Compare models, not labels.
+    """
+    return {
+        label.name: Tally("ratio", (np.square(p - there).sum(dtype=float), there.size))
+        for label, p, there in probabilities(found, truth)
+    }

@@ -1,0 +1,21 @@
+"""Soft Dice."""
+
+from delineate.core import Segmentation
+from delineate.metrics._probabilities import probabilities
+from delineate.metrics._tally import Tally
+from delineate.metrics._traits import traits
+
+
+@traits(needs="probabilities")
+def dice_soft(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Dice of the probabilities themselves: 2 Σ p t / (Σ p + Σ t), nothing squared or smoothed, per label.
+
+    Lower than `dice` wherever the network is not quite sure. Where a label is not in the truth it is 0, however
+    small the probabilities; NaN only if they are 0.
+    """
+    return {
+        label.name: Tally(
+            "ratio", (2 * probability[there].sum(dtype=float), probability.sum(dtype=float) + there.sum())
+        )
+        for label, probability, there in probabilities(found, truth)
+    }  # fmt: skip

@@ -1,0 +1,22 @@
+"""Expected calibration error, per label."""
+
+from delineate.core import Segmentation
+from delineate.metrics._near_truth import near_truth
+from delineate.metrics._probabilities import probabilities
+from delineate.metrics._reliability import reliability
+from delineate.metrics._traits import traits
+
+
+@traits(needs="probabilities", lower_is_better=True)
+def ece(
+    found: Segmentation, truth: Segmentation, *, bins: int = 15, margin: float | None = 10.0
+) -> dict[str, float]:
+    """Gap between a label's own probability and how often it is there, per label (Naeini et al., AAAI 2015).
+
+    Judged within `margin` (mm or px, as the grid) of any label of the truth, since easy background would swamp
+    it; null judges everywhere. NaN where the truth is empty and so has no such place.
+    """
+    return {
+        label.name: reliability(probability, there, bins)
+        for label, probability, there in probabilities(found, truth, near_truth(truth, margin))
+    }

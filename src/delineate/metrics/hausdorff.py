@@ -1,0 +1,28 @@
+"""Hausdorff distance."""
+
+import numpy as np
+
+from delineate.core import Segmentation
+from delineate.metrics._surface_distances import distance_by_label
+from delineate.metrics._traits import traits
+
+
+@traits(lower_is_better=True, unit="length", range=None)
+def hausdorff(
+    found: Segmentation, truth: Segmentation, *, percentile: float = 100.0
+) -> dict[str, float]:
+    """Hausdorff distance: how far the surfaces lie apart where they do most, per label, in mm or px.
+
+    Measured between border samples, of which the image's edge makes some. A percentile below 100 is taken of each
+    direction alone, linearly interpolated, and the larger of the two counts.
+
+    Raises:
+        ValueError: percentile is not in (0, 100], or the pair cannot be compared.
+    """
+    if not 0 < percentile <= 100:
+        raise ValueError(f"percentile is {percentile}; expected more than 0 and at most 100.")
+    return distance_by_label(
+        found,
+        truth,
+        lambda *sides: max(float(np.percentile(side.distances, percentile)) for side in sides),
+    )

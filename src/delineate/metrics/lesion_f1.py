@@ -1,0 +1,15 @@
+"""Lesion-wise F1."""
+
+from delineate.core import Segmentation
+from delineate.metrics._lesions import lesions
+from delineate.metrics._traits import traits
+
+
+@traits(needs="things")
+def lesion_f1(found: Segmentation, truth: Segmentation, *, iou: float = 0.0) -> dict[str, float]:
+    """F1 of lesions: 2 TP / (2 TP + FP + FN) above an IoU of `iou`, for each label of kind thing (LiTS rules).
+
+    Lesions match as in `lesion_recall`.
+    """
+    n = lesions(found, truth, iou)
+    return n.ratio(2 * n.detected, n.found + n.true)

@@ -1,0 +1,17 @@
+"""Lesion-wise precision."""
+
+from delineate.core import Segmentation
+from delineate.metrics._lesions import lesions
+from delineate.metrics._traits import traits
+
+
+@traits(needs="things")
+def lesion_precision(
+    found: Segmentation, truth: Segmentation, *, iou: float = 0.0
+) -> dict[str, float]:
+    """Share of found lesions that detect a true one, above an IoU of `iou`, for each label of kind thing (LiTS rules).
+
+    Lesions match as in `lesion_recall`.
+    """
+    n = lesions(found, truth, iou)
+    return n.ratio(n.detected, n.found)

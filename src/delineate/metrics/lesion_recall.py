@@ -1,0 +1,18 @@
+"""Lesion-wise recall."""
+
+from delineate.core import Segmentation
+from delineate.metrics._lesions import lesions
+from delineate.metrics._traits import traits
+
+
+@traits(needs="things")
+def lesion_recall(
+    found: Segmentation, truth: Segmentation, *, iou: float = 0.0
+) -> dict[str, float]:
+    """Share of true lesions that are detected, above an IoU of `iou`, for each label of kind thing (LiTS rules).
+
+    Lesions that touch each other's matches are merged and count once as detected, each for itself as true. Pooled over
+    cases it is the recall of LiTS, "greater zero" at the default.
+    """
+    n = lesions(found, truth, iou)
+    return n.ratio(n.detected, n.true)

@@ -1,0 +1,58 @@
+"""Average precision of objects."""
+
+from typing import Literal
+
+import numpy as np
+
+from delineate.core import Segmentation
+from delineate.metrics._coco import coco_parts
+from delineate.metrics._objects import objects
+from delineate.metrics._pair import check_pair
+from delineate.metrics._tally import Tally
+from delineate.metrics._traits import traits
+
+COCO_IOUS = np.linspace(0.5, 0.95, 10)
+"""0.50, 0.55, ..., 0.95."""
+
+SIZES = {
+    "all": (0.0, np.inf),
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, np.inf),
+}
+"""Least and greatest size of what is judged, in samples."""
+
+
+@traits(pooled_only=True)
+def mask_ap(
+    found: Segmentation,
+    truth: Segmentation,
+    *,
+    iou: float | None = None,
+    area: Literal["all", "small", "medium", "large"] = "all",
+) -> dict[str, float]:
+    """COCO's average precision of masks, per label: at an IoU of `iou`, or the mean over .50:.05:.95.
+
+    Read it pooled over cases: the detections of all are ranked by score together. Objects without a score are ranked by
+    the mean probability inside, where that is known. Of each case the 100 surest are judged; `area` takes the small
+    (up to 32² samples), medium or large ones (from 96²) alone. NaN where a label has no true object.
+    """
+    if iou is not None and not 0 < iou <= 1:
+        raise ValueError(
+            f"iou is {iou}; expected a number above 0, up to 1, or none for .50:.05:.95."
+        )
+    check_pair(found, truth)
+    thresholds = COCO_IOUS if iou is None else np.array([iou])
+    return {
+        label.name: Tally(
+            "coco_ap",
+            coco_parts(
+                objects(found, label),
+                objects(truth, label),
+                valid=truth.valid,
+                thresholds=thresholds,
+                sizes=SIZES[area],
+            ),
+        )
+        for label in truth.labels
+    }

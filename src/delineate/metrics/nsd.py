@@ -1,0 +1,17 @@
+"""Normalised surface Dice."""
+
+from delineate.core import Segmentation
+from delineate.metrics._surface_distances import surfel_distances
+from delineate.metrics._surface_within import surface_within
+
+
+def nsd(found: Segmentation, truth: Segmentation, *, tolerance: float = 2.0) -> dict[str, float]:
+    """Normalised surface Dice: the share of both surfaces that lies within `tolerance` of the other, per label.
+
+    tolerance: in mm or px, inclusive; set it to what readers differ by. Surface is counted by its area, as Nikolov
+    et al. do (JMIR 2021), so that thick slices weigh what they should; `nsd_voxel` counts samples.
+
+    Raises:
+        ValueError: tolerance is negative or infinite, or the pair cannot be compared.
+    """
+    return surface_within(surfel_distances(found, truth), tolerance)

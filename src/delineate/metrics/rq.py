@@ -1,0 +1,15 @@
+"""Recognition quality."""
+
+from delineate.core import Segmentation
+from delineate.metrics._panoptic import panoptic
+from delineate.metrics._tally import Tally
+
+
+def rq(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Recognition quality, the F1 of matched segments: TP / (TP + FP / 2 + FN / 2), per label; PQ = SQ x RQ.
+
+    Segments match as in `pq`.
+    """
+    n = panoptic(found, truth)
+    whole = n.tp + (n.fp + n.fn) / 2
+    return {name: Tally("ratio", parts) for name, *parts in zip(n.names, n.tp, whole, strict=True)}

@@ -1,0 +1,14 @@
+"""Specificity."""
+
+from delineate.core import Segmentation
+from delineate.metrics._counts import counts
+
+
+def specificity(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Share of what is not there that was left alone: TN / (TN + FP), per label.
+
+    Near 1 for every small object, since nearly all samples are true negatives: read it beside recall. NaN
+    where the label fills the image.
+    """
+    n = counts(found, truth)
+    return n.ratio(n.tn, n.tn + n.fp)

@@ -1,0 +1,18 @@
+"""Segmentation quality."""
+
+from delineate.core import Segmentation
+from delineate.metrics._panoptic import panoptic
+from delineate.metrics._tally import Tally
+
+
+def sq(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Segmentation quality, the mean IoU of matched segments, per label; PQ = SQ x RQ.
+
+    Segments match as in `pq`. Where there are segments but none match it is 0, as panopticapi has it: then PQ is the
+    product in every case.
+    """
+    n = panoptic(found, truth)
+    return {
+        name: Tally("matched_mean", parts)
+        for name, *parts in zip(n.names, n.iou, n.tp, n.fp + n.fn, strict=True)
+    }
