@@ -1,9 +1,12 @@
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluate import evaluate
-from delineate.metrics import load_metrics
+from delineate.metrics import Traits, load_metrics, traits
 from delineate.resolve import Call
 
 LABELS = LabelSet((Label("polyp", 1), Label("instrument", 2)))
@@ -15,10 +18,12 @@ def segmentation(classes, geometry=None):
     return Segmentation(classes, LABELS, geometry or Geometry.in_pixels(classes.shape))
 
 
-def case(name, truth, group="p"):
+def case(name, truth, group="p", columns=None):
     shape = (2, 3) if truth is None else truth.classes.shape
     image = Image(np.zeros((3, *shape), np.uint8), Geometry.in_pixels(shape))
-    return Case(name, group, lambda: image, None if truth is None else lambda: truth)
+    return Case(
+        name, group, lambda: image, None if truth is None else lambda: truth, columns=columns or {}
+    )
 
 
 def test_one_row_per_case_and_label_and_one_for_the_image():
@@ -45,6 +50,43 @@ def test_one_row_per_case_and_label_and_one_for_the_image():
     means = table.means()
     assert means["polyp"] == {"dice": 0.25}  # found where it is not: 0, not left out
     assert means["instrument"] == {"dice": 0.0}  # neither there nor found in a: left out
+
+
+def test_scores_remember_their_parts_and_metrics_what_is_known_of_them():
+    truths = [segmentation([[1, 1, 0], [0, 0, 0]]), segmentation([[1, 1, 1], [1, 0, 0]])]
+    found = segmentation([[1, 1, 1], [1, 0, 0]])
+    cases = [case("a", truths[0], "p"), case("b", truths[1], "q")]
+    error = partial(traits(lower_is_better=True, range=None)(lambda found, truth: {"all": 2.0}))
+    table = evaluate(lambda _: found, cases, {**METRICS, "error": error}, progress=False)
+    assert table.mean("polyp", "dice") == pytest.approx((2 / 3 + 1) / 2)
+    assert table.pooled("polyp", "dice") == pytest.approx(12 / 14)
+    assert table.pooled("all", "error") is None
+    assert table.traits["error"] == Traits(lower_is_better=True, range=None)
+    assert table.traits["dice"] == Traits()
+
+
+def test_facts_of_the_case_are_in_every_row():
+    truth = segmentation([[1, 0, 0], [0, 0, 0]])
+    cases = [case("a", truth, columns={"site": "A", "device": ""}), case("b", truth)]
+    table = evaluate(lambda _: truth, cases, METRICS, progress=False)
+    assert [row.columns for row in table.rows] == [{"site": "A"}] * 3 + [{}] * 3
+
+
+def test_probabilities_are_asked_for_before_anything_is_judged():
+    def never(found, truth):
+        raise AssertionError("judged")
+
+    @traits(needs="probabilities")
+    def needy(found, truth):
+        return {"polyp": float(found.probabilities.max())}
+
+    metrics = {"first": never, "auroc": needy}
+    truth = segmentation([[1, 0, 0]])
+    with pytest.raises(ValueError, match=r"^a: auroc judges probabilities.*leave this metric out"):
+        evaluate(lambda _: truth, [case("a", truth)], metrics, progress=False)
+    given = replace(truth, probabilities=np.full((3, 1, 3), 0.5, np.float32))
+    table = evaluate(lambda _: given, [case("a", truth)], {"auroc": needy}, progress=False)
+    assert table.mean("polyp", "auroc") == 0.5
 
 
 def test_sizes_are_in_the_unit_of_the_geometry():

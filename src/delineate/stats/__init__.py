@@ -1,0 +1,22 @@
+"""Numbers -> numbers: how sure one can be of a score. Knows nothing of segmentation."""
+
+from delineate.stats.bootstrap import bootstrap
+from delineate.stats.clopper_pearson import clopper_pearson
+from delineate.stats.group_weights import group_weights
+from delineate.stats.holm import holm
+from delineate.stats.interval import Interval
+from delineate.stats.risk_coverage import RiskCoverage, risk_coverage
+from delineate.stats.weighted_mean import weighted_mean
+from delineate.stats.wilcoxon import wilcoxon
+
+__all__ = [
+    "Interval",
+    "RiskCoverage",
+    "bootstrap",
+    "clopper_pearson",
+    "group_weights",
+    "holm",
+    "risk_coverage",
+    "weighted_mean",
+    "wilcoxon",
+]

@@ -1,0 +1,6 @@
+"""The scores of cases: kept as CSV, averaged, pooled, split by what is known of them, with intervals."""
+
+from delineate.table.row import Row
+from delineate.table.table import Table
+
+__all__ = ["Row", "Table"]

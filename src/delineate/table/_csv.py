@@ -1,0 +1,82 @@
+"""A table <-> CSV that people can read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from delineate.files import whole_file
+from delineate.metrics import Traits
+from delineate.table._tallies import read_tallies, write_tallies
+from delineate.table.row import Row
+
+if TYPE_CHECKING:
+    from delineate.table.table import Table
+
+FIXED = tuple(f.name for f in fields(Row) if f.name not in ("scores", "columns"))
+"""The columns every table has; any further one is a fact of the case, or a metric."""
+
+FACT = "column:"
+"""Begins the name of a column that holds a fact of the case."""
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write the table, and beside it what its scores were read from."""
+    write_tallies(table, path)
+    facts = list(dict.fromkeys(name for row in table.rows for name in row.columns))
+    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["split", *FIXED, *(FACT + name for name in facts), *table.metrics])
+        for row in table.rows:
+            fixed = [getattr(row, name) for name in FIXED]
+            known = [row.columns.get(name) for name in facts]
+            scored = [row.scores.get(metric) for metric in table.metrics]
+            writer.writerow([table.split, *fixed, *known, *scored])
+
+
+def read_table(path: Path) -> tuple[str, tuple[str, ...], tuple[Row, ...], dict[str, Traits]]:
+    """Split, metrics, rows and traits.
+
+    Raises:
+        ValueError: as `Table.load`.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or ())
+        missing = [name for name in ("split", *FIXED) if name not in columns]
+        if missing:
+            raise ValueError(
+                f"{path}: no column {missing[0]!r}; expected a table that `delineate evaluate` wrote."
+            )
+        further = [name for name in columns if name not in ("split", *FIXED)]
+        lines = list(reader)
+    splits = sorted({line["split"] for line in lines})
+    if len(splits) > 1:
+        raise ValueError(f"{path}: holds the splits {', '.join(splits)}; expected one.")
+    facts = [name for name in further if name.startswith(FACT)]
+    metrics = tuple(name for name in further if not name.startswith(FACT))
+    try:
+        rows = tuple(_row(line, facts, metrics) for line in lines)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}.") from error
+    rows, traits = read_tallies(path, rows, metrics)
+    return splits[0] if splits else "", metrics, rows, traits
+
+
+def _row(line: Mapping[str, str], facts: Sequence[str], metrics: Sequence[str]) -> Row:
+    def whole(name: str) -> int | None:
+        return int(line[name]) if line[name] else None
+
+    def size(name: str) -> float | None:
+        return float(line[name]) if line[name] else None
+
+    return Row(
+        line["case"], line["group"], line["label"],
+        whole("tp"), whole("fp"), whole("fn"), whole("tn"),
+        whole("found_samples"), whole("truth_samples"), size("found_size"), size("truth_size"),
+        line["unit"], {m: float(line[m]) for m in metrics if line[m]},
+        {name.removeprefix(FACT): line[name] for name in facts if line[name]},
+    )  # fmt: skip

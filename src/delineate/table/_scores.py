@@ -1,0 +1,149 @@
+"""A table in short, ready for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from delineate.metrics import EMPTY_RULE
+from delineate.stats import Interval, clopper_pearson
+
+if TYPE_CHECKING:
+    from delineate.table.table import Table
+
+OVERLAPS = ("dice", "iou")
+"""Scores of which two further means are published, since tools differ in what they do with empty masks."""
+
+OF_LESIONS = ("lesion_recall", "lesion_precision")
+"""Scores that pooled are a share of whole objects, so that the interval of a rate is exact."""
+
+METHODS = {"percentile": "percentile", "bca": "BCa"}
+
+
+def scores(
+    table: Table, *, method: Literal["percentile", "bca"], seed: int, resamples: int
+) -> dict[str, Any]:
+    """By label and metric, and by label, metric and kind of case; NaN is None."""
+    short = _Short(table, {"method": method, "seed": seed, "resamples": resamples})
+    said: dict[str, Any] = {
+        "split": table.split,
+        "cases": len(table.cases),
+        "groups": len(table.groups),
+        "empty_rule": EMPTY_RULE,
+        "interval": f"95 %, {METHODS[method]} bootstrap: {resamples} resamples of whole groups, seed {seed}",
+        "metrics": {metric: short.about(metric) for metric in table.metrics},
+        "labels": {label: short.of_label(label) for label in table.labels},
+        "subgroups": short.subgroups(),
+    }
+    if any("exact_interval" in m for of in said["labels"].values() for m in of["metrics"].values()):
+        said["exact_interval"] = "95 %, Clopper-Pearson: takes lesions as independent of each other"
+    return said
+
+
+@dataclass(frozen=True)
+class _Short:
+    table: Table
+    how: Mapping[str, Any]
+
+    def about(self, metric: str) -> dict[str, Any]:
+        traits = self.table.traits[metric]
+        # "mm³" is the unit of sizes, "mm" that of lengths.
+        units = sorted({row.unit[:-1] for row in self.table.rows if row.unit})
+        return {
+            "lower_is_better": traits.lower_is_better,
+            "unit": " or ".join(units) if traits.unit == "length" else traits.unit,
+            "range": None if traits.range is None else list(traits.range),
+        }
+
+    def of_label(self, label: str) -> dict[str, Any]:
+        rows = self.table.rows_of(label)
+        found: dict[str, Any] = {
+            "cases": len(rows),
+            "empty_truth": sum(row.truth_samples == 0 for row in rows),
+            "empty_found": sum(row.found_samples == 0 for row in rows),
+            "only_one_empty": sum((r.truth_samples == 0) != (r.found_samples == 0) for r in rows),
+            "metrics": {
+                metric: self.of_metric(self.table, label, metric)
+                | self.pooled(label, metric)
+                | self.exact(label, metric)
+                for metric in self.table.metrics
+                if any(True for _ in self.table.of(label, metric))
+            },
+        }
+        for metric in OVERLAPS:
+            if metric in found["metrics"]:
+                found |= self.empties(label, metric)
+        return found
+
+    def of_metric(self, table: Table, label: str, metric: str) -> dict[str, Any]:
+        return {
+            "cases": sum(score == score for _, score in table.of(label, metric)),
+            "mean": _plain(table.mean(label, metric)),
+            "interval": _ends(table.interval(label, metric, **self.how)),
+            "median": _plain(table.median(label, metric)),
+        }
+
+    def pooled(self, label: str, metric: str) -> dict[str, Any]:
+        interval = self.table.interval(label, metric, over="pooled", **self.how)
+        value = self.table.pooled(label, metric)
+        return {"pooled": _plain(value), "pooled_interval": _ends(interval)}
+
+    def exact(self, label: str, metric: str) -> dict[str, Any]:
+        tallies = self.table.tallies(label, metric)
+        if metric.partition("(")[0] not in OF_LESIONS or not tallies:
+            return {}
+        hits, lesions = (round(float(sum(t.parts[i] for t in tallies))) for i in (0, 1))
+        return {"exact_interval": _ends(clopper_pearson(hits, lesions))}
+
+    def empties(self, label: str, metric: str) -> dict[str, Any]:
+        """Two means: over the cases that have the label, and with 1 for finding nothing where nothing is."""
+        found = list(self.table.of(label, metric))
+        nonempty = [s for row, s in found if row.truth_samples and s == s]
+        empty1 = [
+            1.0 if row.truth_samples == 0 == row.found_samples else s
+            for row, s in found
+            if row.truth_samples is not None
+        ]
+        empty1 = [s for s in empty1 if s == s]
+        return {
+            f"{metric}_mean_nonempty": _plain(_mean(nonempty)),
+            f"{metric}_mean_empty1": _plain(_mean(empty1)),
+        }
+
+    def subgroups(self) -> dict[str, Any]:
+        parted = {column: self.table.subgroups(column) for column in self.table.columns}
+        parted |= {f"size of {label}": self.table.by_size(label) for label in self.table.labels}
+        return {
+            column: {value: self.of_part(part) for value, part in parts.items()}
+            for column, parts in parted.items()
+            if parts
+        }
+
+    def of_part(self, part: Table) -> dict[str, Any]:
+        return {
+            "cases": len(part.cases),
+            "groups": len(part.groups),
+            "labels": {
+                label: {
+                    metric: self.of_metric(part, label, metric)
+                    for metric in part.metrics
+                    if any(True for _ in part.of(label, metric))
+                    and not part.traits[metric].pooled_only
+                }
+                for label in part.labels
+            },
+        }
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _ends(interval: Interval) -> list[float | None]:
+    return [_plain(interval.low), _plain(interval.high)]
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None or value != value else float(value)
