@@ -30,6 +30,17 @@ class Bundle:
     recipe: Recipe
     card: Mapping[str, Any]
 
+    @property
+    def temperature(self) -> float:
+        """What `delineate calibrate` fitted; 1 where nobody did."""
+        return float(self.card.get("calibration", {}).get("temperature", 1.0))
+
+    @property
+    def review_below(self) -> Mapping[str, float]:
+        """Labels with the expected Dice below which a person should look; none where nobody calibrated."""
+        review: Mapping[str, Any] = self.card.get("calibration", {}).get("review", {})
+        return dict(review.get("thresholds", {}))
+
     def update_card(self, **entries: Any) -> Bundle:
         """The bundle with `entries` in its card, on disk and in hand."""
         card = {**self.card, **entries}
@@ -105,7 +116,7 @@ def load_bundle(
         options = replace(options, window=window)
     if flips is not None:
         options = replace(options, flips=flips)
-    return assemble(bundle.recipe, network, options, keep_probabilities)
+    return assemble(bundle.recipe, network, options, keep_probabilities, bundle.temperature)
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,11 @@ class PredictOptions:
 
 
 def assemble(
-    recipe: Recipe, network: Network, options: PredictOptions, keep_probabilities: bool = False
+    recipe: Recipe,
+    network: Network,
+    options: PredictOptions,
+    keep_probabilities: bool = False,
+    temperature: float = 1.0,
 ) -> CasePredictor:
     """Prepare, network, task and refine steps of a recipe as one predictor."""
     if options.window is not None:
@@ -136,6 +151,7 @@ def assemble(
         task=load_task(recipe.task, recipe.labels),
         refine=load_refine(recipe.refine),
         keep_probabilities=keep_probabilities,
+        temperature=temperature,
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from delineate.core import Case, Network, Refinement, Segmentation, Task
+from delineate.metrics.expected_dice import SCORE
+from delineate.predict.confidence import expected_dice
 from delineate.prepare import Prepare
 
 
@@ -16,6 +18,8 @@ class CasePredictor:
     Validation, evaluation, the command line and every export go through here, and nowhere else.
 
     keep_probabilities: leave the probabilities on the segmentation; they take four bytes a sample and label.
+    temperature: what logits are divided by where the model says how good it expects its mask to be; see
+        `delineate calibrate`.
     """
 
     prepare: Prepare
@@ -23,9 +27,10 @@ class CasePredictor:
     task: Task
     refine: Sequence[Refinement] = ()
     keep_probabilities: bool = False
+    temperature: float = 1.0
 
     def __call__(self, case: Case) -> Segmentation:
-        """The segmentation of one case."""
+        """The segmentation of one case, its scores saying the Dice that the model expects of each label."""
         image = case.image
         pixels, grid = self.prepare(image)
         output = self.network(pixels[None])
@@ -33,4 +38,8 @@ class CasePredictor:
         found = self.prepare.restore(found, image.geometry)
         for step in self.refine:
             found = step(found, image)
+        if found.probabilities is not None:
+            expected = expected_dice(found, temperature=self.temperature)
+            said = {SCORE.format(label=label): dice for label, dice in expected.items()}
+            found = replace(found, scores={**found.scores, **said})
         return found if self.keep_probabilities else replace(found, probabilities=None)
