@@ -11,8 +11,12 @@ from delineate.data._values import MaskValues
 from delineate.files import read_geometry, read_image, read_mask
 
 
-def read_truth(image: Path, mask: Path, values: MaskValues) -> Segmentation:
+def read_truth(
+    image: Path, mask: Path, values: MaskValues, trust_shape: bool = False
+) -> Segmentation:
     """The truth in `mask`, its axes ordered as those of `image`; nothing is resampled.
+
+    trust_shape: take the mask to lie on its image wherever their shapes agree, whatever the headers say.
 
     Raises:
         ValueError: the samples of the two do not coincide, or a raw value has no label; names the files.
@@ -20,7 +24,8 @@ def read_truth(image: Path, mask: Path, values: MaskValues) -> Segmentation:
     geometry = read_geometry(image)
     read = read_image if values.colours else read_mask  # the colours of a palette, or its indices
     found = align(read(mask), geometry)
-    if differences := geometry.differences(found.geometry):
+    differences = geometry.differences(found.geometry)
+    if differences and not (trust_shape and geometry.shape == found.geometry.shape):
         raise ValueError(
             f"{image} and its mask {mask} differ in {' and '.join(differences)}. "
             f"{_advice(geometry, found.geometry)}"

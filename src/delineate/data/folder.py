@@ -27,6 +27,7 @@ def folder(
     labels: LabelSet,
     folder: Path,
     seed: int,
+    trust_shape: bool = False,
     root: str,
     images: str | None = None,
     masks: str | None = None,
@@ -46,6 +47,8 @@ def folder(
         labels: the labels of the problem.
         folder: where the recipe lies. Relative paths are looked for there, then below root, then from here.
         seed: decides the split.
+        trust_shape: take masks to lie on their images wherever shapes agree, whatever the headers say; given where
+            the audit's `misplaced` is allowed by name.
         root: the folder of the data.
         images: a glob below root, "images/*.jpg". The stem is the name without ending, or what stands at
             {stem}, "*/{stem}_flair.nii.gz". None: the column image of the table, below root.
@@ -93,7 +96,7 @@ def folder(
                 id,
                 groups[id],
                 partial(read_image, image),
-                partial(read_truth, image, mask, meaning) if mask else None,
+                partial(read_truth, image, mask, meaning, trust_shape) if mask else None,
                 (image, mask) if mask else (image,),
                 _facts(rows.get(id, {})),
             )

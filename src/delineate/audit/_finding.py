@@ -1,0 +1,73 @@
+"""What a check has to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from delineate.audit._case_facts import CaseFacts
+from delineate.core import LabelSet
+
+Level = Literal["refuse", "warn", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found, with all cases concerned.
+
+    check: its name, by which a recipe allows it.
+    level: "refuse": results would be untrue; "warn": look at it; "note": worth knowing.
+    says: what was found, without the names of cases.
+    advice: what to do.
+    cases: ids; each entry one case, or those that belong together, as the two of a pair.
+    why: the reason for each entry of `cases`, or none at all.
+    """
+
+    check: str
+    level: Level
+    says: str
+    advice: str = ""
+    cases: tuple[tuple[str, ...], ...] = ()
+    why: tuple[str, ...] = ()
+
+    def line(self, limit: int = 3) -> str:
+        """The finding and its first cases, for a terminal."""
+        named = [" = ".join(ids) for ids in self.cases[:limit]]
+        if self.why and self.level == "refuse":
+            named = [f"{name}: {why}" for name, why in zip(named, self.why, strict=False)]
+        rest = len(self.cases) - len(named)
+        listed = ", ".join(named) + (f" and {rest} more" if rest else "")
+        return f"{self.check}: {self.says}" + (f" ({listed})" if listed else "")
+
+
+Check = Callable[[Sequence[CaseFacts], LabelSet], list[Finding]]
+"""All that is known of the cases -> what there is to say."""
+
+
+def finding(
+    levels: Mapping[str, Level],
+    check: str,
+    entries: Iterable[tuple[tuple[str, ...], str]],
+    says: Callable[[int], str],
+    advice: str,
+) -> list[Finding]:
+    """One finding, at the level of its name, or none where there is no entry.
+
+    entries: which cases, and why ("" if there is no more to say than `says`).
+    says: what was found, given how many entries there are.
+    """
+    entries = list(entries)
+    if not entries:
+        return []
+    cases, why = tuple(ids for ids, _ in entries), tuple(reason for _, reason in entries)
+    return [Finding(check, levels[check], says(len(cases)), advice, cases, why if any(why) else ())]
+
+
+def many(count: int, what: str) -> str:
+    """A number of things.
+
+    >>> many(1, "image"), many(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

@@ -1,0 +1,129 @@
+"""Where files may say who somebody is. The values are looked at and never kept."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from delineate.audit._case_facts import IdentityFacts
+from delineate.audit._nifti_header import nifti_header, nifti_texts
+
+DICOM = {
+    "0010|0010": "PatientName", "0010|0020": "PatientID", "0010|0030": "PatientBirthDate",
+    "0010|1000": "OtherPatientIDs", "0010|1001": "OtherPatientNames", "0010|1005": "PatientBirthName",
+    "0010|1040": "PatientAddress", "0010|1060": "PatientMotherBirthName",
+    "0010|2154": "PatientTelephoneNumbers", "0010|4000": "PatientComments",
+    "0008|0050": "AccessionNumber", "0008|0080": "InstitutionName", "0008|0081": "InstitutionAddress",
+    "0008|0090": "ReferringPhysicianName", "0008|1048": "PhysiciansOfRecord",
+    "0008|1050": "PerformingPhysicianName", "0008|1060": "NameOfPhysiciansReadingStudy",
+    "0008|1070": "OperatorsName", "0008|0020": "StudyDate", "0018|1000": "DeviceSerialNumber",
+    "0032|1032": "RequestingPhysician",
+}  # fmt: skip
+"""Fields of the basic confidentiality profile (DICOM PS3.15, annex E) that name somebody, or help to."""
+
+EXIF = {
+    270: "ImageDescription", 315: "Artist", 316: "HostComputer", 33432: "Copyright", 33723: "IPTC",
+    34853: "GPS position", 37510: "UserComment", 40091: "XPTitle", 40092: "XPComment",
+    40093: "XPAuthor", 42032: "CameraOwnerName", 42033: "BodySerialNumber",
+}  # fmt: skip
+EXIF_PART, GPS_PART = 34665, 34853
+
+PNG = ("Title", "Author", "Description", "Copyright", "Source", "Comment", "Disclaimer", "Warning")
+"""Keywords of the standard. Others are not told: a keyword can itself be a name."""
+
+COMMENTS_BY_PROGRAMS = (b"created", b"creator", b"lavc", b"lead", b"file written", b"optimized")
+BY_PROGRAMS = ("Software", "Creation Time", "date:create", "date:modify", "date:timestamp")
+
+PERSONAL = ("patient", "name", "birth", "institution", "physician", "operator", "address")
+
+
+def identity(path: Path) -> IdentityFacts:
+    """The names of the fields of a file that are filled and may say who somebody is."""
+    dicom = _dicom(path)
+    if dicom is not None:
+        return IdentityFacts(
+            tuple(name for tag, name in DICOM.items() if dicom.get(tag, "").strip()),
+            dicom.get("0028|0301", "").strip().upper(),
+            dicom.get("0008|0060", "").strip().upper(),
+        )
+    header = nifti_header(path)
+    if header is not None:
+        return IdentityFacts(tuple(nifti_texts(header)))
+    return IdentityFacts(tuple(_nrrd_texts(path) + _picture_texts(path)))
+
+
+def patient(path: Path, secret: bytes) -> str:
+    """A digest of DICOM's PatientID that tells nothing without the secret; "" if there is none."""
+    found = (_dicom(path) or {}).get("0010|0020", "").strip()
+    return hashlib.blake2b(found.encode(), key=secret, digest_size=8).hexdigest() if found else ""
+
+
+def _dicom(path: Path) -> Mapping[str, str] | None:
+    """The header of a DICOM file by tag; empty if it cannot be read, None of any other file."""
+    try:
+        with path.open("rb") as file:
+            if file.read(132)[128:] != b"DICM":
+                return None
+    except OSError:
+        return None
+    itk: Any = importlib.import_module("SimpleITK")
+    itk.ProcessObject.SetGlobalWarningDisplay(False)  # its warnings quote what the fields hold
+    reader = itk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return {}
+    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+
+
+def _picture_texts(path: Path) -> list[str]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            found = [f"EXIF {name}" for name in _exif(picture.getexif())]
+            found += _png(getattr(picture, "text", {}) if picture.format == "PNG" else {})
+            info = picture.info
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return []
+    comment = info.get("comment") or b""
+    comment = comment.encode() if isinstance(comment, str) else comment
+    if comment and not comment.lower().startswith(COMMENTS_BY_PROGRAMS):
+        found.append("comment")
+    if info.get("xmp") or info.get("XML:com.adobe.xmp"):
+        found.append("XMP")
+    return found
+
+
+def _exif(exif: Any) -> list[str]:
+    tags = {**exif, **exif.get_ifd(EXIF_PART)}
+    tags[GPS_PART] = exif.get_ifd(GPS_PART)
+    own = ('{"shape"', "ImageJ=")  # written by tifffile and ImageJ: about the array
+    return [
+        name for tag, name in EXIF.items() if tags.get(tag) and not str(tags[tag]).startswith(own)
+    ]
+
+
+def _png(texts: Mapping[str, str]) -> list[str]:
+    kept = [key for key in texts if key not in BY_PROGRAMS]
+    found = [f"PNG {key}" for key in PNG if key in kept]
+    return found + ["another PNG text"] * any(key not in PNG for key in kept)
+
+
+def _nrrd_texts(path: Path) -> list[str]:
+    """One name if any of the free fields of an NRRD header, "name:=value", speaks of a person."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    if not head.startswith(b"NRRD"):
+        return []
+    keys = [
+        line.split(b":=")[0].lower()
+        for line in head.split(b"\n\n")[0].splitlines()
+        if b":=" in line
+    ]
+    return ["NRRD text"] * any(word.encode() in key for key in keys for word in PERSONAL)

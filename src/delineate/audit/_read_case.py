@@ -1,0 +1,204 @@
+"""A case -> its facts."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from delineate.audit._canonical import canonical
+from delineate.audit._case_facts import (
+    QUANTILES,
+    CaseFacts,
+    IdentityFacts,
+    ImageFacts,
+    MaskFacts,
+    Problem,
+    ProblemKind,
+    TruthFacts,
+)
+from delineate.audit._identity import identity
+from delineate.audit._look import look
+from delineate.audit._nifti_header import nifti_header, two_places
+from delineate.audit._stored import misnamed, not_finite, stored_mask
+from delineate.core import Case, Geometry, Image, Segmentation
+from delineate.data._align import align
+from delineate.data._values import MaskValues
+from delineate.files import UnreadableFile, read_geometry
+from delineate.refine._components import components
+
+ENDS = 20, 235
+"""Samples of a sharp mask of bytes after JPEG lie below the first or above the second, but for few."""
+
+CROWDED, FEW_VALUES, FEW_COLOURS = 0.8, 8, 64
+"""A mask is lossy that has more values than these, and at least this share of its samples near the ends."""
+
+SHOWS = 64
+"""A slice with fewer samples above its darkest value shows nothing by which it could be known again."""
+
+
+def read_case(case: Case, split: str) -> CaseFacts:
+    """Read a case once, and say in numbers what is in it; nothing that cannot be read stops it."""
+    problems = []
+    image = None
+    try:
+        image = case.image
+    except (ValueError, OSError, MemoryError) as error:
+        problems.append(Problem("unreadable", str(error)))
+    try:
+        truth = case.truth
+    except (UnreadableFile, OSError, MemoryError) as error:
+        truth = None
+        if not problems or str(error) != problems[0].says:
+            problems.append(Problem("unreadable", str(error)))
+    except ValueError as error:
+        truth = None
+        if not _differences(case):
+            problems.append(Problem("values", str(error)))
+    if not problems and (differences := _differences(case)):
+        kind: ProblemKind = "misaligned" if differences[0].startswith("shape") else "misplaced"
+        image_file, mask_file = (file.name for file in case.files[:2])
+        says = f"{image_file} and its mask {mask_file} differ in {' and '.join(differences)}"
+        problems.append(Problem(kind, says))
+    return CaseFacts(
+        case.id,
+        case.group,
+        split,
+        None if image is None else _image(case, image),
+        None if truth is None else _mask(case, truth),
+        None if truth is None else _truth(truth),
+        tuple(problems),
+        _identity(case.files),
+        tuple(name for name in map(misnamed, case.files) if name),
+        max((two_places(h) for h in map(nifti_header, case.files) if h is not None), default=0.0),
+    )
+
+
+def _differences(case: Case) -> list[str]:
+    """How the grids of image and mask differ, in words."""
+    if len(case.files) < 2:
+        return []
+    image, mask = (read_geometry(file) for file in case.files[:2])
+    empty = Image(np.broadcast_to(np.uint8(0), (1, *mask.shape)), mask)
+    return image.differences(align(empty, image).geometry)
+
+
+def _image(case: Case, image: Image) -> ImageFacts:
+    pixels, grid = image.pixels, image.geometry
+    upright = canonical(image)
+    holes = 0
+    if pixels.dtype.kind == "f" and case.files:
+        holes = not_finite(case.files[0])
+    return ImageFacts(
+        grid.shape,
+        image.channels,
+        pixels.dtype.name,
+        grid.spacing,
+        grid.unit,
+        _skew(grid),
+        tuple(_quantiles(channel) for channel in pixels),
+        holes,
+        _digest(upright),
+        _slices(upright) if grid.ndim == 3 else (),
+        look(image) if case.files else (),  # what is drawn to a plan is alike by design
+    )
+
+
+def _quantiles(channel: np.ndarray) -> tuple[float, ...]:
+    """At `QUANTILES`: the ends exactly, the others of some hundred thousand samples."""
+    some = channel.ravel()[:: 1 + channel.size // 100_000]
+    inner = np.quantile(some, QUANTILES[1:-1])
+    return tuple(float(q) for q in (channel.min(), *inner, channel.max()))
+
+
+def _skew(grid: Geometry) -> float:
+    if grid.to_patient is None:
+        return 0.0
+    steps = grid.to_patient[:3, :-1] / np.linalg.norm(grid.to_patient[:3, :-1], axis=0)
+    cosines = np.abs(steps.T @ steps)
+    return float(cosines[~np.eye(grid.ndim, dtype=bool)].max())
+
+
+def _digest(array: np.ndarray) -> str:
+    """The same for equal samples in equal order, whatever their type and memory."""
+    values = np.ascontiguousarray(array, np.float32)
+    return hashlib.blake2b(values.data, digest_size=16, key=repr(values.shape).encode()).hexdigest()
+
+
+def _slices(upright: np.ndarray) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        tuple(_slice(part) for part in np.moveaxis(upright, axis, 0))
+        for axis in range(1, upright.ndim)
+    )
+
+
+def _slice(part: np.ndarray) -> str:
+    return _digest(part)[:16] if np.count_nonzero(part != part.min()) >= SHOWS else ""
+
+
+def _mask(case: Case, truth: Segmentation) -> MaskFacts | None:
+    """The mask file as it is stored; None where the truth comes from elsewhere."""
+    if len(case.files) < 2:
+        return None
+    raw = stored_mask(case.files[1]).pixels
+    stored = raw.dtype.name
+    if raw.dtype.kind == "f":
+        raw = np.rint(raw).astype(np.int64)
+    if raw.ndim > 2 and len(raw) == 3 and (raw[:1] == raw[1:]).all():
+        raw = raw[:1]
+    packed = raw[0].astype(np.int64)
+    for channel in raw[1:]:
+        packed = packed << 16 | channel
+    found = np.unique(packed)
+    between = (raw > ENDS[0]) & (raw < ENDS[1])
+    share = float(between.any(axis=0).mean())
+    if len(raw) == 1:
+        soft = found[-1] <= 255 and share <= 1 - CROWDED
+        lossy = bool(len(found) > FEW_VALUES and soft and found[-1] >= ENDS[1])
+    else:
+        lossy = len(found) > FEW_COLOURS
+    values = _values(case)
+    lowest = min((above.raw for above in values.thresholds), default=None) if values else None
+    labelled = np.isin(truth.classes, truth.labels.values).any()
+    return MaskFacts(
+        stored,
+        len(found),
+        share,
+        lossy,
+        lowest is not None and not labelled and 0 < int(raw.max()) <= lowest,
+        int(found[0]) if len(found) == 1 else None,
+    )
+
+
+def _values(case: Case) -> MaskValues | None:
+    """What the raw values mean, where the truth is read by `read_truth`."""
+    given = case.load_truth.args if isinstance(case.load_truth, partial) else ()
+    return next((arg for arg in given if isinstance(arg, MaskValues)), None)
+
+
+def _truth(truth: Segmentation) -> TruthFacts:
+    return TruthFacts(
+        {name: _objects(truth.mask(name)) for name in truth.labels.names},
+        int(np.isin(truth.classes, truth.labels.ignored).sum()),
+        _digest(truth.classes),
+    )
+
+
+def _objects(mask: np.ndarray) -> tuple[int, ...]:
+    """The sizes of the connected objects, which may touch at corners, smallest first."""
+    if not mask.any():
+        return ()
+    _, sizes = components(mask)
+    return tuple(sorted(int(n) for n in sizes[1:]))
+
+
+def _identity(files: tuple[Path, ...]) -> IdentityFacts:
+    """What the files of a case say between them."""
+    found = [identity(file) for file in files]
+    return IdentityFacts(
+        tuple(dict.fromkeys(name for one in found for name in one.fields)),
+        next((one.burned_in for one in found if one.burned_in), ""),
+        next((one.modality for one in found if one.modality), ""),
+    )

@@ -1,0 +1,64 @@
+"""Masks whose values do not say, or hardly say, what is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from delineate.audit._case_facts import CaseFacts
+from delineate.audit._finding import Finding, Level, finding, many
+from delineate.core import LabelSet
+
+FINDS: Mapping[str, Level] = {
+    "values_without_label": "refuse",
+    "lossy_masks": "warn",
+    "masks_below_threshold": "warn",
+    "masks_of_one_value": "warn",
+    "float_masks": "note",
+}
+
+
+def mask_values(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
+    """Values without a label; masks after lossy compression, below every threshold, all of one value, of floats."""
+    masks = [(c.id, c.mask) for c in cases if c.mask]
+    return [
+        *finding(
+            FINDS,
+            "values_without_label",
+            [((c.id,), p.says) for c in cases for p in c.problems if p.kind == "values"],
+            lambda n: f"{many(n, 'mask')} with values or colours that no label has",
+            "Say what each stands for: values: {name: [value, ...]}, with background for what is none.",
+        ),
+        *finding(
+            FINDS,
+            "lossy_masks",
+            [
+                ((id,), f"{m.values} values, {m.between:.2%} of the samples between the ends")
+                for id, m in masks
+                if m.lossy
+            ],
+            lambda n: f"{many(n, 'mask')} compressed with loss, or soft",
+            "Edges are a guess within a pixel or two, and so is every score there. Use the masks from before "
+            "the compression, if there are any.",
+        ),
+        *finding(
+            FINDS,
+            "masks_below_threshold",
+            [((id,), "") for id, m in masks if m.below],
+            lambda n: f"{many(n, 'mask')} with something in it that reaches no threshold",
+            "Read as empty. Are these masks stored as 0 and 1, and the others as 0 and 255?",
+        ),
+        *finding(
+            FINDS,
+            "masks_of_one_value",
+            [((id,), f"{m.only} everywhere") for id, m in masks if m.only],
+            lambda n: f"{many(n, 'mask')} of one value everywhere, which is not 0",
+            "Is the whole image really one object?",
+        ),
+        *finding(
+            FINDS,
+            "float_masks",
+            [((id,), m.dtype) for id, m in masks if m.dtype.startswith("float")],
+            lambda n: f"labels stored as floats in {many(n, 'mask')}",
+            "All of them are whole numbers and read as such. Were they resampled once?",
+        ),
+    ]
