@@ -3,6 +3,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delineate.metrics import Traits
 from delineate.report import pick_gallery
 from delineate.table import Row, Table
 
@@ -47,3 +48,14 @@ def test_several_labels_place_a_case_by_their_mean():
     many = Table("test", ("dice",), tuple(rows))
     assert pick_gallery(many, "dice") == {"worst": ["b"], "median": ["a"], "best": ["c"]}
     assert pick_gallery(many, "dice", "tumour") == {"worst": ["a"], "median": [], "best": ["c"]}
+
+
+def test_the_worst_of_a_distance_is_the_largest_and_of_an_error_the_one_furthest_from_0():
+    rows = tuple(
+        Row(case, case, "polyp", scores={"hd95": distance, "volume_error": error})
+        for case, distance, error in (("a", 3.0, -0.9), ("b", 9.0, 0.1), ("c", 5.0, 0.5))
+    )
+    known = {"hd95": Traits(lower_is_better=True), "volume_error": Traits(signed=True)}
+    of = Table("test", ("hd95", "volume_error"), rows, known)
+    assert pick_gallery(of, "hd95") == {"worst": ["b"], "median": ["c"], "best": ["a"]}
+    assert pick_gallery(of, "volume_error") == {"worst": ["a"], "median": ["c"], "best": ["b"]}

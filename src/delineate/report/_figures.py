@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from delineate.report._words import title
+from delineate.report._scores import unit_of
+from delineate.report._words import counted, decimals, number, title
 from delineate.table import Table
 
 INK, RULE, FIRST, SECOND = "#000001", "#000002", "#000003", "#000004"
-PAGE = {INK: "currentColor", RULE: "var(--rule)", FIRST: "var(--first)", SECOND: "var(--second)"}
+NAMED = ("first", "second", "third", "fourth", "fifth", "sixth")
+"""The page's colours for things that are told apart."""
+COLOURS = {name: f"#{place:06x}" for place, name in enumerate(NAMED, start=3)}
+PAGE = {INK: "currentColor", RULE: "var(--rule)"} | {c: f"var(--{n})" for n, c in COLOURS.items()}
 """Placeholders for the page's own colours, so that one drawing is right in light, in dark and on paper."""
 
 STYLE: dict[Any, Any] = {
@@ -36,6 +41,9 @@ STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
 }  # fmt: skip
 """One quiet look for every plot."""
+
+HOVER = "hover"
+"""The id of dots that tell which case they are."""
 
 DOTS = 1200
 """Dots in one plot at most: more are neither told apart nor worth the bytes."""
@@ -76,38 +84,45 @@ def curves(path: Path) -> list[Plot]:
 def distribution(table: Table, metric: str, label: str) -> Plot:
     """How many cases have which score; their mean, and its interval."""
     values = np.array([score for _, score in table.of(label, metric) if score == score])
-    low, high = table.intervals(metric, label)
+    low, high = table.interval(label, metric)
     within = (0.0, 1.0) if values.min() >= 0 and values.max() <= 1 else None
     figure, axes = _panel()
     if low == low:
         axes.axvspan(low, high, color=SECOND, alpha=0.25, linewidth=0)
-    axes.hist(values, bins=25, range=within, color=FIRST, rwidth=0.86)
+    axes.hist(values, bins=25 if len(values) >= 50 else 12, range=within, color=FIRST, rwidth=0.86)
     axes.axvline(values.mean(), color=SECOND)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.set(xlabel=title(metric), ylabel="cases")
-    middle, quarters = np.median(values), np.percentile(values, [25, 75])
+    axes.set(xlabel=_measured(table, metric), ylabel="cases")
+    places = decimals(values)
+    lower, middle, upper = (number(v, places) for v in np.percentile(values, [25, 50, 75]))
+    worst = "highest" if table.traits[metric].lower_is_better else "lowest"
+    extreme = number(values.max() if worst == "highest" else values.min(), places)
     words = (
-        f"{len(values)} cases: median {middle:.3f}, half of them between {quarters[0]:.3f} and "
-        f"{quarters[1]:.3f}, lowest {values.min():.3f}. The line is the mean"
-        + (", the band its interval." if low == low else ".")
+        f"{counted(len(values), 'case')}: median {middle}, half of them between {lower} and {upper}, {worst} "
+        f"{extreme}. The line is the mean" + (", the band its interval." if low == low else ".")
     )
-    return Plot(f"{title(metric)} per case: {label}", _svg(figure, "distribution", label), words)
+    return Plot(
+        f"{title(metric)} per case: {label}", _svg(figure, "distribution", metric, label), words
+    )
 
 
 def by_size(table: Table, metric: str, label: str) -> Plot | None:
     """Score against the size of what is there; None where fewer than two cases have both."""
     pairs = sorted(
-        (row.truth_size, score)
+        (row.truth_size, score, row.case)
         for row, score in table.of(label, metric)
         if row.truth_size and score == score
     )
     if len(pairs) < 2:
         return None
     unit = next(row.unit for row, _ in table.of(label, metric))
-    sizes, values = np.array(pairs).T
+    sizes = np.array([size for size, _, _ in pairs])
+    values = np.array([score for _, score, _ in pairs])
+    places = decimals(values)
     step = math.ceil(len(pairs) / DOTS)
     figure, axes = _panel()
-    axes.scatter(sizes[::step], values[::step], s=9, color=FIRST, alpha=0.6, linewidth=0)
+    dots = axes.scatter(sizes[::step], values[::step], s=12, color=FIRST, alpha=0.6, linewidth=0)
+    dots.set_gid(HOVER)
     words = f"Each dot is a case{f', every {step}th of {len(pairs)}' if step > 1 else ''}."
     if len(pairs) >= 25:
         fifths = np.array_split(np.arange(len(pairs)), 5)
@@ -117,14 +132,16 @@ def by_size(table: Table, metric: str, label: str) -> Plot | None:
         )  # fmt: skip
         words += (
             " The line is the median of each fifth of the cases: "
-            f"{np.median(values[fifths[0]]):.3f} for the smallest, "
-            f"{np.median(values[fifths[-1]]):.3f} for the largest."
+            f"{number(np.median(values[fifths[0]]), places)} for the smallest, "
+            f"{number(np.median(values[fifths[-1]]), places)} for the largest."
         )
     _log_ticks(axes, sizes)
     if values.min() >= 0 and values.max() <= 1:
         axes.set_ylim(-0.03, 1.03)
-    axes.set(xlabel=f"size in the truth ({unit})", ylabel=title(metric))
-    return Plot(f"{title(metric)} by size: {label}", _svg(figure, "size", label), words)
+    axes.set(xlabel=f"size in the truth, {unit}", ylabel=_measured(table, metric))
+    names = [f"{case}: {number(score, places)}" for _, score, case in pairs[::step]]
+    drawn = _svg(figure, "size", metric, label, names=names)
+    return Plot(f"{title(metric)} by size: {label}", drawn, words)
 
 
 def _curve(quantity: str, sides: Mapping[str, Sequence[tuple[float, float]]]) -> Plot:
@@ -153,25 +170,35 @@ def _curve(quantity: str, sides: Mapping[str, Sequence[tuple[float, float]]]) ->
     )  # fmt: skip
 
 
-def _panel() -> tuple[Figure, Axes]:
+def _panel(width: float = 4.4, height: float = 2.6) -> tuple[Figure, Axes]:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.4, 2.6), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         figure.patch.set_alpha(0)
         axes = figure.add_subplot()
         axes.patch.set_alpha(0)
     return figure, axes
 
 
+def _measured(table: Table, metric: str) -> str:
+    """A metric and its unit, for an axis."""
+    unit = unit_of(table, metric)
+    return f"{title(metric)}, {unit}" if unit else title(metric)
+
+
 def _log_ticks(axes: Axes, sizes: np.ndarray) -> None:
     axes.set_xscale("log")
-    narrow = sizes.max() < 30 * sizes.min()
+    narrow = sizes.max() < 200 * sizes.min()
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _svg(figure: Figure, *place: str) -> str:
-    """The drawing as SVG to stand inside a page: its colours, its typeface, no address, no second use of an id."""
+def _svg(figure: Figure, *place: str, names: Sequence[str] = ()) -> str:
+    """The drawing as SVG to stand inside a page: its colours, its typeface, no address, no second use of an id.
+
+    place: what tells this drawing from the others of the page.
+    names: what the pointer is told over each dot of the collection whose gid is `HOVER`.
+    """
     file = io.StringIO()
     with mpl.rc_context(STYLE):
         figure.savefig(file, format="svg", metadata={"Date": None})
@@ -183,6 +210,8 @@ def _svg(figure: Figure, *place: str) -> str:
     text = re.sub(r'(<svg[^>]*?)\swidth="[^"]*"', r"\1", text)
     text = re.sub(r'(<svg[^>]*?)\sheight="[^"]*"', r"\1", text)
     text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    if names:
+        text = _told(text, names)
     prefix = hashlib.sha256("/".join(place).encode()).hexdigest()[:8]
     text = re.sub(r'\sid="([^"]*)"', rf' id="p{prefix}-\1"', text)
     text = text.replace("xlink:href", "href").replace('href="#', f'href="#p{prefix}-')
@@ -190,6 +219,19 @@ def _svg(figure: Figure, *place: str) -> str:
     for placeholder, colour in PAGE.items():
         text = text.replace(placeholder, colour)
     return text.replace("<svg", '<svg aria-hidden="true"', 1).strip()
+
+
+def _told(svg: str, names: Sequence[str]) -> str:
+    """Each dot of the collection `HOVER` with its name, in order."""
+    before, start, rest = svg.partition(f'<g id="{HOVER}">')
+    dots = iter(names)
+    named = re.sub(
+        r"(<use [^>]*?)/>",
+        lambda dot: f"{dot[1]}><title>{escape(next(dots))}</title></use>",
+        rest,
+        count=len(names),
+    )
+    return before + start + named
 
 
 def _number(text: str | None) -> float | None:

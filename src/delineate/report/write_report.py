@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from delineate.files import whole_file
-from delineate.report._gallery import Show, pair
-from delineate.report._words import number
-from delineate.report._words import title as worded
-from delineate.report.pick_gallery import pick_gallery
+from delineate.report._gallery import Show
+from delineate.report._words import unbroken
 from delineate.table import Table
 
-GALLERY = {
-    "worst": "Lowest scores",
-    "median": "Around the median",
-    "best": "Highest scores",
-}
+if TYPE_CHECKING:
+    from delineate.audit import Finding
 
 
 def write_report(
@@ -28,8 +24,12 @@ def write_report(
     table: Table,
     curves: Path | None = None,
     gallery: Show | None = None,
+    audit: Sequence[Finding] | None = None,
+    split: Mapping[str, tuple[int, int]] | None = None,
+    card: Mapping[str, Any] | None = None,
+    answers: Mapping[str, str] | None = None,
 ) -> None:
-    """Write one HTML file that needs nothing else: scores, plots, pictures, and what was run.
+    """Write one HTML file that needs nothing else: scores, plots, pictures, the data, and what was run.
 
     Args:
         path: where to; it appears whole or not at all.
@@ -38,49 +38,28 @@ def write_report(
         table: the scores; its first metric leads.
         curves: the training log, metrics.csv; left out where there is no such file.
         gallery: asked for image, finding and truth of the few cases that are shown, by id.
+        audit: what an audit of the data found; None where there was none.
+        split: cases and groups of each split; empty or None where nothing was trained.
+        card: that of the bundle which was judged, if it was one.
+        answers: the authors' own answers to the checklist, by "CLAIM 14" or by the topic of an item.
+
+    Raises:
+        ValueError: an answer to an item that the checklist does not have.
     """
     # Drawing and typesetting are imported by whom they serve: `overlay` alone needs neither.
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from delineate.report import _figures
+    from delineate.report._page import Page
 
-    metric = table.metrics[0]
-    scored = [label for label in table.labels if any(s == s for _, s in table.of(label, metric))]
-    plots = []
-    for label in scored:
-        plots += [_figures.distribution(table, metric, label)]
-        plots += [plot for plot in [_figures.by_size(table, metric, label)] if plot]
-    chosen = pick_gallery(table, metric) if gallery is not None else {}
-    pairs = {
-        GALLERY[kind]: [pair(case, gallery, table, metric) for case in cases]
-        for kind, cases in chosen.items()
-        if gallery is not None and cases
-    }
+    page = Page(table, facts, curves, gallery, audit, split or {}, card or {}, answers or {})
     here = files("delineate.report")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "title": worded, "safe_svg": Markup}
-    page = environment.from_string(here.joinpath("page.html.jinja").read_text("utf-8")).render(
-        style=Markup(here.joinpath("style.css").read_text("utf-8")),
-        title=title,
-        headline=_headline(table),
-        scores=table.scores(),
-        plots=plots,
-        curves=_figures.curves(curves) if curves is not None and curves.is_file() else [],
-        gallery=pairs,
-        labels=next((p.labels for group in pairs.values() for p in group), ()),
-        short={k: v for k, v in facts.items() if "\n" not in v.strip()},
-        long={k: v for k, v in facts.items() if "\n" in v.strip()},
+    environment.filters |= {"safe_svg": Markup, "unbroken": unbroken}
+    text = environment.from_string(here.joinpath("page.html.jinja").read_text("utf-8")).render(
+        style=Markup(here.joinpath("style.css").read_text("utf-8")), title=title, page=page
     )
     with whole_file(path) as part:
-        part.write_text(page, encoding="utf-8")
-
-
-def _headline(table: Table) -> list[tuple[str, str]]:
-    """Label and metric of the figures on top: the first metric of each label; of a single label, three metrics."""
-    leading = [label for label in table.labels if any(table.of(label, table.metrics[0]))]
-    if len(leading) > 1:
-        return [(label, table.metrics[0]) for label in leading]
-    return [(label, m) for label in leading for m in table.metrics if any(table.of(label, m))][:3]
+        part.write_text(text, encoding="utf-8")

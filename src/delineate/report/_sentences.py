@@ -1,0 +1,72 @@
+"""The result in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from delineate.report._scores import between, unit_of
+from delineate.report._words import counted, decimals, number, title
+from delineate.stats import clopper_pearson
+from delineate.table import Row, Table
+
+FEWEST = 10
+"""Cases of which a rate is given in percent."""
+
+
+def sentences(table: Table, scores: Mapping[str, Any], *, unseen: bool) -> dict[str, str]:
+    """What was found of each label, how well, and how often not at all.
+
+    unseen: whether the cases are known to have had no part in the training.
+    """
+    metric = table.metrics[0]
+    told = {}
+    for label, about in scores["labels"].items():
+        score = about["metrics"].get(metric)
+        if label == "all" or not score or score["mean"] is None:
+            continue
+        well = _how_well(table, label, metric, score, unseen=unseen)
+        told[label] = " ".join([well, *_how_often(table.rows_of(label))])
+    return told
+
+
+def _how_well(
+    table: Table, label: str, metric: str, score: Mapping[str, Any], *, unseen: bool
+) -> str:
+    n, groups = len(table.cases), len(table.groups)
+    where = f"In {n:,}{' unseen' if unseen else ''} {'case' if n == 1 else 'cases'}"
+    if groups != n:
+        where += f" of {counted(groups, 'group')}"
+    places = decimals([score["mean"], *score["interval"]])
+    unit = unit_of(table, metric)
+    words = (
+        f"{where}, {label} was found with a mean {title(metric)} of {number(score['mean'], places)}"
+    )
+    words += f" {unit}" if unit else ""
+    ends = between(score["interval"], places)
+    return words + (f" (95 % interval {ends})." if ends != "–" else ".")
+
+
+def _how_often(rows: Sequence[Row]) -> list[str]:
+    """How often it was not seen at all, and how often seen where there is nothing."""
+    known = [row for row in rows if row.tp is not None]
+    there = [row for row in known if row.truth_samples]
+    absent = [row for row in known if not row.truth_samples]
+    told = (
+        ("It was missed altogether", sum(not row.tp for row in there), there, "with it"),
+        ("Something was taken for it", sum(bool(row.fp) for row in absent), absent, "without it"),
+    )
+    return [
+        f"{what} in {part or 'none'} of the {counted(len(of), 'case')} {which}{_rate(part, len(of))}."
+        for what, part, of, which in told
+        if of
+    ]
+
+
+def _rate(part: int, total: int) -> str:
+    """In percent, with its exact interval; "" of so few that a reader sees as much."""
+    if total < FEWEST:
+        return ""
+    low, high = clopper_pearson(part, total)
+    percent = f"{100 * part / total:.1f} %"
+    return f" ({percent}, 95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
