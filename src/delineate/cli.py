@@ -61,17 +61,44 @@ def _parser() -> argparse.ArgumentParser:
     verb = _verb(verbs, "demo", _demo, "train, evaluate, report and predict on made-up polyps")
     verb.add_argument("-o", "--out", default="outputs/demo", help="folder to write to")
 
-    verb = _verb(verbs, "check", _check, "look at a recipe and its data before anything is trained")
+    verb = _verb(verbs, "check", _check, "audit a recipe and its data before anything is trained")
     _recipe(verb)
+    verb.add_argument("-o", "--out", help="folder to write to; outputs/RECIPE/audit if left out")
 
     verb = _verb(verbs, "train", _train, "train a recipe, then judge and report the result")
     _recipe(verb, optional=True)
     verb.add_argument("-o", "--run", help="folder of the run; outputs/RECIPE/TIME if left out")
     verb.add_argument("--resume", metavar="RUN", help="go on with a run that was broken off")
 
-    verb = _verb(verbs, "evaluate", _evaluate, "judge a run on its test cases, with a report")
-    verb.add_argument("run", help="folder that train left behind")
+    verb = _verb(verbs, "evaluate", _evaluate, "judge a run, or masks of any tool, with a report")
+    verb.add_argument("run", nargs="?", help="folder that train left behind")
     verb.add_argument("--split", help="cases to judge on: test, val or train")
+    verb.add_argument("--metrics", metavar="A,B", type=_words, help="these only, not the full set")
+    _device(verb)
+    masks = verb.add_argument_group("masks instead of a run")
+    masks.add_argument("--truth", help="folder of true masks")
+    masks.add_argument("--found", help="folder of masks to judge")
+    masks.add_argument(
+        "--labels", help="recipe, nnU-Net dataset.json or YAML that names the labels"
+    )
+    masks.add_argument("--images", help="folder of images, to draw on")
+    masks.add_argument("--found-pattern", default="*", metavar="GLOB", help="as {stem}_seg.nii.gz")
+    masks.add_argument("--table", help="CSV of facts about the cases, for subgroups")
+    masks.add_argument("--group", help="the patient: column:NAME or a regular expression")
+    masks.add_argument("-o", "--out", help="folder to write to; outputs/evaluate/TIME if left out")
+
+    verb = _verb(verbs, "compare", _compare, "compare runs that were judged on the same cases")
+    verb.add_argument(
+        "runs", nargs="+", help="folders with a cases.csv; the first is the reference"
+    )
+    verb.add_argument("-o", "--out", help="folder to write to; outputs/compare/TIME if left out")
+    verb.add_argument("--metrics", metavar="A,B", type=_words, help="these only")
+    verb.add_argument(
+        "--common", action="store_true", help="compare the cases that all of them have"
+    )
+
+    verb = _verb(verbs, "calibrate", _calibrate, "fit how sure a model may be on validation cases")
+    verb.add_argument("run", help="folder that train left behind")
     _device(verb)
 
     verb = _verb(verbs, "predict", _predict, "write a mask for every image")
@@ -120,6 +147,10 @@ def _numbers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is not like 256,256") from None
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
+
+
 def _demo(options: argparse.Namespace) -> None:
     from delineate.verbs.demo import demo
 
@@ -129,10 +160,10 @@ def _demo(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> int:
     from delineate.verbs.check import check
 
-    findings = check(options.recipe, overrides=options.overrides)
+    findings = check(options.recipe, overrides=options.overrides, out=options.out)
     print("\n".join(findings.lines))
     for problem in findings.problems:
-        print(f"problem  {problem}", file=sys.stderr)
+        print(f"refused  {problem}", file=sys.stderr)
     return 2 if findings.problems else 0
 
 
@@ -144,14 +175,65 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from delineate.verbs.evaluate import evaluate
+    masks = {"--truth": options.truth, "--found": options.found, "--labels": options.labels}
+    if options.run is not None:
+        from delineate.verbs.evaluate import evaluate
 
-    evaluate(options.run, split=options.split, device=options.device)
-    _say_scores(options.run)
+        given = [
+            f"--{name.replace('_', '-')}"
+            for name in ("truth", "found", "labels", "images", "table", "group", "out")
+            if getattr(options, name) is not None
+        ]
+        if given or options.found_pattern != "*":
+            raise ValueError(
+                f"{', '.join(given) or '--found-pattern'} belongs to masks, but the run {options.run} "
+                "was given too. Give one of them."
+            )
+        evaluate(options.run, split=options.split, metrics=options.metrics, device=options.device)
+        _say_scores(options.run)
+        return
+    if options.split is not None or options.device != "auto":
+        raise ValueError("--split and --device belong to a run; masks are judged as they are.")
+    missing = [name for name, value in masks.items() if value is None]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)} is missing: give a run's folder, or masks of any tool with "
+            "--truth, --found and --labels."
+        )
+    from delineate.verbs.evaluate_masks import evaluate_masks
+
+    _, out = evaluate_masks(
+        options.truth,
+        options.found,
+        options.labels,
+        options.out,
+        images=options.images,
+        pattern=options.found_pattern,
+        table=options.table,
+        group=options.group,
+        metrics=options.metrics,
+    )
+    _say_scores(str(out))
+    print(f"report: {out / 'report.html'}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from delineate.verbs.compare import compare, lines
+
+    found, out = compare(options.runs, options.out, metrics=options.metrics, common=options.common)
+    print("\n".join(lines(found)))
+    print(f"report: {out / 'report.html'}")
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from delineate.verbs.calibrate import calibrate
+
+    for name, value in calibrate(options.run, device=options.device).items():
+        print(f"{name:<24} {value}")
 
 
 def _say_scores(run: str) -> None:
-    from delineate.verbs.evaluate import summary
+    from delineate.verbs._judgement import summary
 
     print(summary(run))
 

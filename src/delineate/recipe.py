@@ -108,11 +108,11 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     full = _expanded({**DEFAULTS, **{k: v for k, v in tree.items() if v is not None}})
 
     def one(section: str) -> Call:
-        return _call(full[section], where(section), section)
+        return as_call(full[section], where(section), section)
 
     def many(section: str) -> tuple[Call, ...]:
         items = full[section] if isinstance(full[section], list) else [full[section]]
-        return tuple(_call(item, where(section, i), section) for i, item in enumerate(items))
+        return tuple(as_call(item, where(section, i), section) for i, item in enumerate(items))
 
     def options(section: str) -> Call:
         if not isinstance(full[section], dict):
@@ -202,7 +202,7 @@ def _note_lines(node: yaml.Node, place: Place, lines: dict[Place, int], path: Pa
             _note_lines(value, (*place, i), lines, path)
 
 
-def _call(item: Any, where: str, section: str) -> Call:
+def as_call(item: Any, where: str, section: str) -> Call:
     """`name`, `{name: value of the first argument}` or `{name: {argument: value}}` -> Call."""
     if isinstance(item, str):
         return Call(item, {}, where)

@@ -28,4 +28,6 @@ def test_results_are_those_of_last_time(tiny_recipe, tmp_path):
     stored = json.loads(GOLDEN.read_text())
     assert found.keys() == stored.keys()
     for label, scores in stored.items():
-        assert found[label] == pytest.approx(scores, abs=0.01), "make golden accepts the change"
+        assert found[label] == pytest.approx(scores, rel=0.02, abs=0.01), (
+            "make golden accepts the change"
+        )

@@ -37,6 +37,7 @@ def test_masks_overlays_and_a_table(tiny_run, photos, tmp_path):
     for row in rows:
         assert (row["label"], row["unit"]) == ("polyp", "px²")
         assert (row["confidence"] == "") == (float(row["size"]) == 0)
+        assert 0 <= float(row["expected_dice"]) <= 1
 
 
 def test_images_are_not_written_over(tiny_run, photos, capsys):

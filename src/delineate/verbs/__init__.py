@@ -1,10 +1,23 @@
 """What a user does, one verb per file: each joins the floors below and writes what a user keeps."""
 
+from delineate.verbs.calibrate import calibrate
 from delineate.verbs.check import check
+from delineate.verbs.compare import compare
 from delineate.verbs.demo import demo
 from delineate.verbs.evaluate import evaluate
+from delineate.verbs.evaluate_masks import evaluate_masks
 from delineate.verbs.list_names import list_names
 from delineate.verbs.predict import predict
 from delineate.verbs.train import train
 
-__all__ = ["check", "demo", "evaluate", "list_names", "predict", "train"]
+__all__ = [
+    "calibrate",
+    "check",
+    "compare",
+    "demo",
+    "evaluate",
+    "evaluate_masks",
+    "list_names",
+    "predict",
+    "train",
+]

@@ -32,10 +32,10 @@ def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
         "intended_use": INTENDED_USE,
         "labels": list(recipe.labels.names),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["delineate", *sys.argv[1:]]),
+        "command": command(),
         "seed": recipe.seed,
-        "commit": _commit(),
-        "versions": _versions(),
+        "commit": commit(),
+        "versions": versions(),
         "data": {
             "sha256": data_hash(splits),
             "cases": {name: len(cases) for name, cases in splits.items()},
@@ -59,7 +59,13 @@ def data_hash(splits: Splits) -> str:
     return total.hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def command() -> str:
+    """What was typed."""
+    return shlex.join(["delineate", *sys.argv[1:]])
+
+
+def versions() -> dict[str, str]:
+    """Of Python, Delineate and the libraries that decide results."""
     found = {"python": platform.python_version(), "delineate": __version__}
     for name in LIBRARIES:
         try:
@@ -69,7 +75,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit of the source, where it runs from a checkout."""
     here = Path(__file__).parent
     try:

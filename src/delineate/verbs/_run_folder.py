@@ -40,7 +40,7 @@ class RunFolder:
                 raise ValueError("processes on several nodes need one folder: give it with --run.")
             return cls(Path(known))
         if path is None:
-            path = _fresh(Path("outputs") / recipe.name)
+            path = fresh_folder(Path("outputs") / recipe.name)
         elif (path / "recipe.yaml").exists():
             raise ValueError(
                 f"{path} holds a run already. Give another folder, or go on with it: "
@@ -75,7 +75,7 @@ class RunFolder:
         """Take back what `begin` wrote into an empty folder, unless something was trained since."""
         if (self.path / "metrics.csv").exists() or (self.path / "bundle").exists():
             return
-        for name in ("recipe.yaml", "split.csv"):
+        for name in ("recipe.yaml", "split.csv", "audit.json"):
             (self.path / name).unlink(missing_ok=True)
         for name in ("checkpoints", "tensorboard", "wandb"):
             shutil.rmtree(self.path / name, ignore_errors=True)
@@ -99,7 +99,7 @@ class RunFolder:
         return load_cases(replace(recipe, data=call))
 
 
-def _fresh(home: Path) -> Path:
+def fresh_folder(home: Path) -> Path:
     """A new folder named after the time; a second run in the same second gets another."""
     time = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for again in count(1):

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from delineate.bundle import predict_options
-from delineate.core import Case
+from delineate.core import Splits
 from delineate.data import load_cases
 from delineate.prepare import load_prepare
-from delineate.recipe import load_recipe
+from delineate.recipe import Recipe, load_recipe
+from delineate.report import write_audit
+from delineate.verbs._audit import audit_data, audit_options, save_audit
 from delineate.verbs.train import check_calls
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a look at the data showed; `problems` keep it from being trained on."""
+    """What a look at a recipe showed; `problems` keep it from being trained.
 
-    lines: Sequence[str] = ()
-    problems: Sequence[str] = field(default_factory=tuple)
+    folder: where the page, audit.json and cases.csv were written.
+    """
+
+    lines: Sequence[str]
+    problems: Sequence[str]
+    folder: Path
 
 
-def check(recipe: str | Path, *, overrides: Sequence[str] = ()) -> Findings:
-    """Check every name and argument of a recipe, then read every image and mask of its data.
+def check(
+    recipe: str | Path, *, overrides: Sequence[str] = (), out: str | Path | None = None
+) -> Findings:
+    """Check every name and argument of a recipe, audit its data, and prepare every image once.
+
+    Writes audit.html, audit.json and cases.csv (a row per case with what is known of it).
+
+    Args:
+        recipe: its file.
+        overrides: "section.name.argument=value" each.
+        out: the folder to write to; outputs/<recipe>/audit if left out.
 
     Raises:
         RecipeError: the recipe cannot be run as written.
@@ -35,64 +50,60 @@ def check(recipe: str | Path, *, overrides: Sequence[str] = ()) -> Findings:
     """
     plan = load_recipe(recipe, overrides)
     check_calls(plan)
+    allowed = audit_options(plan.audit).allow
     splits = load_cases(plan)
+    found = audit_data(plan, splits)
+    refused = found.refused(allowed)
+    folder = Path("outputs") / plan.name / "audit" if out is None else Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_audit(found, folder / "audit.json")
+    found.save_csv(folder / "cases.csv")
+    write_audit(
+        folder / "audit.html", title=plan.name, audit=found, splits=splits, labels=plan.labels
+    )
+    prepared, problems = _prepared(plan, splits)
+    lines = [
+        f"recipe   {plan.name}: every name and argument is known",
+        *found.lines(),
+        prepared,
+        f"page     {folder / 'audit.html'}",
+    ]
+    lines += [f"allowed  {name}" for name in allowed]
+    return Findings(lines, [*(finding.line() for finding in refused), *problems], folder)
+
+
+def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
+    """The grids that images are brought to, and what keeps them from being trained on together.
+
+    An image that cannot be read is the audit's business.
+    """
     prepare = load_prepare(plan.prepare)
     problems: list[str] = []
-    shapes: Counter[str] = Counter()
     grids: Counter[str] = Counter()
-    lines = [f"recipe   {plan.name}: every name and argument is known"]
-    for name, cases in splits.items():
-        presence: Counter[str] = Counter()
-        sizes: dict[str, list[float]] = {label: [] for label in plan.labels.names}
-        for case in tqdm(cases, desc=f"reading {name}", unit="case", leave=False):
-            try:
-                image, truth = case.image, case.truth
-                pixels, grid = prepare(image)
-                predict_options(plan.predict, len(grid.shape))
-                if truth is None:
-                    presence["no truth"] += 1
-                    continue
-            except (ValueError, MemoryError) as error:
-                problems.append(str(error))
-                continue
-            shapes[f"{image.channels} x {_times(image.geometry.shape)} {image.pixels.dtype}"] += 1
-            grids[f"{pixels.shape[0]} x {_times(grid.shape)}"] += 1
-            if not np.isfinite(pixels).all():
-                problems.append(f"{case.id}: prepared pixels hold NaN or infinity.")
-            for label in plan.labels.names:
-                count = int(np.count_nonzero(truth.mask(label)))
-                if count:
-                    presence[label] += 1
-                    sizes[label].append(count / truth.classes.size)
-        lines.append(_summary(name, cases, presence, sizes))
-    lines.append("images   " + _common(shapes))
-    lines.append("prepared " + _common(grids))
-    if len({g.split(" x ", 1)[0] for g in grids}) > 1:
+    cases = [case for part in splits.values() for case in part]
+    for case in tqdm(cases, desc="preparing", unit="case", leave=False):
+        try:
+            image = case.image
+        except (ValueError, OSError, MemoryError):
+            continue
+        try:
+            pixels, grid = prepare(image)
+            predict_options(plan.predict, len(grid.shape))
+        except (ValueError, MemoryError) as error:
+            problems.append(f"{case.id}: {error}")
+            continue
+        grids[f"{pixels.shape[0]} x {' x '.join(map(str, grid.shape))}"] += 1
+        if np.isfinite(image.pixels).all() and not np.isfinite(pixels).all():
+            problems.append(f"{case.id}: prepared pixels hold NaN or infinity.")
+    if len({grid.split(" x ", 1)[0] for grid in grids}) > 1:
         problems.append(
             f"prepared images differ in channels ({_common(grids)}): add {{channels: 1}} or "
             "{channels: 3} to prepare."
         )
-    return Findings(lines, list(dict.fromkeys(problems)))
-
-
-def _summary(
-    name: str, cases: Sequence[Case], presence: Counter[str], sizes: dict[str, list[float]]
-) -> str:
-    groups = len({case.group for case in cases})
-    said = [f"{name:<8} {len(cases)} cases of {groups} groups"]
-    for label, shares in sizes.items():
-        median = f", median {np.median(shares):.1%} of the image" if shares else ""
-        said.append(f"{label} in {presence[label]}{median}")
-    if presence["no truth"]:
-        said.append(f"{presence['no truth']} without truth")
-    return "; ".join(said)
+    return f"prepared {_common(grids)}", list(dict.fromkeys(problems))
 
 
 def _common(counted: Counter[str]) -> str:
     most = [f"{what} ({n})" for what, n in counted.most_common(4)]
     rest = len(counted) - len(most)
     return ", ".join(most) + (f" and {rest} other kinds" if rest > 0 else "")
-
-
-def _times(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from delineate.bundle import load_bundle
+from delineate.bundle import load_bundle, open_bundle
 from delineate.core import Case, Image, Segmentation
 from delineate.data import cases_of
 from delineate.files import mask_suffix, whole_file, write_mask
+from delineate.metrics.expected_dice import SCORE
 from delineate.refine import components
 from delineate.report import overlay
 
@@ -33,8 +34,10 @@ def predict(
     """Write a mask for every image, in its format and size, under `out`; failures are returned by file.
 
     Besides the masks there are `overlays/` to look at and `found.csv`: for each image and label the size,
-    the number of objects, and the mean probability where it was found. JPEG images get PNG masks, since a
-    mask must not be changed by compression.
+    the number of objects, the mean probability where it was found, the Dice that the model expects of its mask,
+    and, once it is calibrated, whether a person should look: "yes" where that Dice is below what the least
+    confident validation cases had (`delineate calibrate`). JPEG images get PNG masks, since a mask must not be
+    changed by compression.
 
     Args:
         bundle: a bundle's or a run's folder.
@@ -53,6 +56,7 @@ def predict(
     predictor = load_bundle(
         bundle, device=device, keep_probabilities=True, window=window, flips=flips
     )
+    review_below = open_bundle(bundle).review_below
     out = Path(out)
     targets = {case.id: out / (case.id + mask_suffix(case.files[0])) for case in cases}
     lost = {t.resolve() for t in targets.values()} & {c.files[0].resolve() for c in cases}
@@ -77,7 +81,7 @@ def predict(
             failures[file] = (str(error) or type(error).__name__).removeprefix(f"{file}: ")
             tqdm.write(f"{file}: {failures[file]}", file=sys.stderr)
         else:
-            rows.extend(_rows(case, found))
+            rows.extend(_rows(case, found, review_below))
     write_rows(rows, out / "found.csv")
     return failures
 
@@ -99,10 +103,14 @@ def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> None:
         writer.writerows(rows)
 
 
-COLUMNS = ("image", "label", "size", "unit", "share", "objects", "confidence")
+COLUMNS = (
+    "image", "label", "size", "unit", "share", "objects", "confidence", "expected_dice", "review",
+)  # fmt: skip
 
 
-def _rows(case: Case, found: Segmentation) -> Iterable[Mapping[str, object]]:
+def _rows(
+    case: Case, found: Segmentation, review_below: Mapping[str, float]
+) -> Iterable[Mapping[str, object]]:
     for channel, label in enumerate(found.labels, start=1):
         mask = found.mask(label.name)
         count = int(np.count_nonzero(mask))
@@ -110,8 +118,14 @@ def _rows(case: Case, found: Segmentation) -> Iterable[Mapping[str, object]]:
         sure = ""
         if count and found.probabilities is not None:
             sure = f"{float(found.probabilities[channel][mask].mean()):.4f}"
+        expected, least = (
+            found.scores.get(SCORE.format(label=label.name)),
+            review_below.get(label.name),
+        )
+        hoped = "" if expected is None else f"{expected:.4f}"
+        review = "" if expected is None or least is None else "yes" if expected < least else "no"
         values = (case.files[0], label.name, f"{count * found.geometry.sample_size:.6g}", found.geometry.size_unit,
-                  f"{count / mask.size:.6f}", objects, sure)  # fmt: skip
+                  f"{count / mask.size:.6f}", objects, sure, hoped, review)  # fmt: skip
         yield dict(zip(COLUMNS, values, strict=True))
 
 

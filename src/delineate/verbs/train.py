@@ -9,8 +9,17 @@ from pathlib import Path
 from delineate.data import load_cases
 from delineate.recipe import Recipe, all_calls, load_recipe
 from delineate.resolve import check
+from delineate.verbs._audit import (
+    audit_data,
+    audit_options,
+    for_card,
+    refuse,
+    save_audit,
+    saved_audit,
+)
 from delineate.verbs._facts import make_card
 from delineate.verbs._run_folder import RunFolder, is_first_process
+from delineate.verbs.calibrate import calibrate
 from delineate.verbs.evaluate import evaluate
 
 
@@ -21,7 +30,7 @@ def train(
     run: str | Path | None = None,
     resume: str | Path | None = None,
 ) -> Path:
-    """Train a recipe, then judge the result on its test cases; the run's folder is returned.
+    """Audit a recipe's data, train, calibrate, and judge the result on its test cases; the run's folder is returned.
 
     Args:
         recipe: a recipe, or its file.
@@ -31,6 +40,7 @@ def train(
 
     Raises:
         RecipeError: the recipe cannot be run as written.
+        ValueError: the audit of its data found what would make results untrue, and it is not allowed by name.
         KeyboardInterrupt: the user broke off; the bundle in the run's folder is usable.
     """
     if (recipe is None) == (resume is None):
@@ -52,8 +62,16 @@ def train(
         plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
         check_calls(plan)
         splits = load_cases(plan)
+        audited = audit_data(plan, splits) if is_first_process() else None
+        if audited is not None:
+            refuse(plan, audited)
         folder = RunFolder.begin(plan, splits, None if run is None else Path(run))
+        if audited is not None:
+            save_audit(audited, folder.path / "audit.json")
     card = make_card(plan, splits)
+    known = saved_audit(folder.path)
+    if known is not None:
+        card["audit"] = for_card(plan, known)
     if is_first_process():
         print(f"run: {folder.path}", file=sys.stderr)
     try:
@@ -71,7 +89,10 @@ def train(
             file=sys.stderr,
         )
         raise KeyboardInterrupt
-    evaluate(folder.path, device=str(plan.trainer.args.get("device", "auto")))
+    device = str(plan.trainer.args.get("device", "auto"))
+    if splits.get("val"):
+        calibrate(folder.path, device=device)
+    evaluate(folder.path, device=device)
     return folder.path
 
 
@@ -88,3 +109,4 @@ def check_calls(recipe: Recipe) -> None:
     for call in logger_calls(options):
         check("loggers", call)
     predict_options(recipe.predict)
+    audit_options(recipe.audit)

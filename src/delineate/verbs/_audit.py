@@ -1,0 +1,96 @@
+"""The audit of a recipe's data, as check and train run it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from delineate.audit import Audit, Finding, audit, levels, refusals
+from delineate.core import Splits
+from delineate.files import cache_folder, whole_file
+from delineate.recipe import Recipe
+from delineate.resolve import Call, bind, nearest
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """The `audit` section of a recipe.
+
+    allow: findings, by name, that do not keep the data from being trained on; they stay on the bundle's card.
+    """
+
+    allow: tuple[str, ...] = ()
+
+
+def audit_options(call: Call) -> AuditOptions:
+    """The `audit` section, checked.
+
+    Raises:
+        RecipeError: an unknown setting, or a name that no refusal has.
+    """
+    options = AuditOptions(**bind(AuditOptions, call))
+    for name in options.allow:
+        if name not in refusals():
+            kind = f" is a {levels()[name]} and refuses nothing." if name in levels() else ""
+            raise call.fail(
+                f"audit.allow names {name!r}{kind or nearest(name, refusals())} "
+                f"What is refused, and can be allowed: {', '.join(refusals())}"
+            )
+    return options
+
+
+def audit_data(recipe: Recipe, splits: Splits) -> Audit:
+    """Look at all of a recipe's data; what is known of files that have not changed is not read again."""
+    return audit(splits, recipe.labels, cache=cache_folder() / "audit")
+
+
+def refuse(recipe: Recipe, found: Audit) -> None:
+    """Stop before training where results would be untrue.
+
+    Raises:
+        ValueError: what was found, in which cases, and what can be done.
+    """
+    refused = found.refused(audit_options(recipe.audit).allow)
+    if refused:
+        names = list(dict.fromkeys(finding.check for finding in refused))
+        allowed = (
+            f" To train all the same, on the record: --set audit.allow=[{', '.join(names)}]"
+            if set(names) <= set(refusals())
+            else ""
+        )
+        raise ValueError(
+            f"results on these data would be untrue. {'; '.join(f.line() for f in refused)}. "
+            f"{' '.join(dict.fromkeys(f.advice for f in refused if f.advice))} `delineate check` shows all of it."
+            f"{allowed}"
+        )
+
+
+def for_card(recipe: Recipe, found: Audit) -> dict[str, Any]:
+    """What a bundle's card keeps of an audit: no names of cases."""
+    return {
+        "allowed": list(audit_options(recipe.audit).allow),
+        "findings": [_short(finding) for finding in found.findings],
+    }
+
+
+def save_audit(found: Audit, path: Path) -> None:
+    """Write an audit as JSON."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n")
+
+
+def saved_audit(run: Path) -> Audit | None:
+    """The audit in a run's folder; None in one that was trained without."""
+    path = run / "audit.json"
+    return Audit.from_json(json.loads(path.read_text())) if path.is_file() else None
+
+
+def _short(finding: Finding) -> dict[str, Any]:
+    return {
+        "check": finding.check,
+        "level": finding.level,
+        "says": finding.says,
+        "cases": len(finding.cases),
+    }

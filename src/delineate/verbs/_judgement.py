@@ -1,0 +1,112 @@
+"""What a judgement leaves in a folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from delineate.audit import Audit
+from delineate.core import Case, Image, Predictor, Segmentation
+from delineate.evaluate import evaluate
+from delineate.files import mask_suffix, whole_file, write_mask
+from delineate.metrics import Metric
+from delineate.report import write_report
+from delineate.table import Table
+from delineate.verbs.predict import write_overlay
+
+
+def judge(
+    predictor: Predictor,
+    cases: Sequence[Case],
+    metrics: Mapping[str, Metric],
+    out: Path,
+    *,
+    split: str,
+    predictions: bool,
+) -> Table:
+    """Judge cases, and write cases.csv, scores.json, overlays/ and predictions/ into `out`.
+
+    Args:
+        predictor: whoever finds.
+        cases: each with its truth.
+        metrics: by name.
+        out: the folder; what an earlier judgement left there is replaced.
+        split: what the cases are called.
+        predictions: write what was found.
+    """
+    for old in ("predictions", "overlays"):  # of an earlier judgement, perhaps of another split
+        shutil.rmtree(out / old, ignore_errors=True)
+
+    def keep(case: Case, found: Segmentation, truth: Segmentation) -> None:
+        if predictions:
+            suffix = mask_suffix(case.files[0]) if case.files else _natural_suffix(found)
+            write_mask(found, out / "predictions" / (case.id + suffix))
+        write_overlay(case.image, found, truth, out / "overlays" / f"{case.id}.jpg")
+
+    table = evaluate(predictor, cases, metrics, split=split, on_case=keep)
+    table.save(out / "cases.csv")
+    with whole_file(out / "scores.json") as part:
+        part.write_text(json.dumps(table.scores(), indent=2) + "\n")
+    return table
+
+
+def report(
+    predictor: Predictor,
+    cases: Sequence[Case],
+    table: Table,
+    out: Path,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    card: Mapping[str, Any] | None = None,
+    audit: Audit | None = None,
+) -> None:
+    """Write report.html into `out`, with pictures of the cases worth a look.
+
+    card: that of the bundle which was judged, if it was one.
+    audit: of the data it learnt from and was judged on, if they were audited.
+    """
+    by_id = {case.id: case for case in cases}
+
+    def show(case_id: str) -> tuple[Image, Segmentation, Segmentation]:
+        case = by_id[case_id]
+        truth = case.truth
+        assert truth is not None
+        return case.image, predictor(case), truth
+
+    data = (card or {}).get("data", {})
+    write_report(
+        out / "report.html",
+        title=title,
+        facts=facts,
+        table=table,
+        curves=out / "metrics.csv",
+        gallery=show,
+        audit=None if audit is None else audit.findings,
+        split={n: (count, data["groups"][n]) for n, count in data.get("cases", {}).items()},
+        card=card,
+    )
+
+
+def summary(folder: str | Path) -> str:
+    """The scores of the last judgement in a folder, for the terminal."""
+    scores = json.loads((Path(folder) / "scores.json").read_text())
+    lines = [f"{scores['split']}: {scores['cases']} cases of {scores['groups']} groups"]
+    for label, about in scores["labels"].items():
+        for metric, score in about["metrics"].items():
+            over = "mean" if score.get("mean") is not None else "pooled"
+            value = score.get(over)
+            low, high = score["interval" if over == "mean" else "pooled_interval"] or (None, None)
+            interval = f"[{low:.3f}, {high:.3f}]" if low is not None else ""
+            words = "  -  " if value is None else f"{value:.3f}"
+            note = " pooled" if over == "pooled" and value is not None else ""
+            lines.append(f"  {label:<16} {metric:<20} {words} {interval}{note}")
+    return "\n".join(lines)
+
+
+def _natural_suffix(found: Segmentation) -> str:
+    """The format of a mask whose image was never a file."""
+    return ".png" if found.geometry.ndim == 2 and found.geometry.unit == "px" else ".nii.gz"

@@ -1,0 +1,40 @@
+"""The metrics of a full judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from delineate.core import LabelSet
+from delineate.metrics import Metric, load_metrics, traits_of
+from delineate.resolve import Call, resolve
+
+FULL = (
+    "dice", "iou", "precision", "recall", "specificity", "f_beta", "hd95", "nsd", "assd", "volume_error",
+    "pq", "sq", "rq", "mask_ap", "lesion_recall", "lesion_precision", "lesion_f1",
+    "auroc", "average_precision", "ece", "ece_top", "brier", "balanced_accuracy", "pixel_accuracy",
+    "expected_dice",
+)  # fmt: skip
+"""What every judgement tells; a recipe may name more, such as cldice for vessels or NSD at an organ's tolerance."""
+
+
+def full_metrics(
+    named: Sequence[Call], labels: LabelSet, *, probabilities: bool
+) -> Mapping[str, Metric]:
+    """The metrics that are named, as they are named, then the rest of the full set that can be asked for.
+
+    Args:
+        named: these come first, and the very first leads.
+        labels: of the problem; lesions are counted where one of them is a thing.
+        probabilities: whether findings carry probabilities; masks alone do not.
+    """
+    names = {call.name for call in named}
+    things = any(label.kind == "thing" for label in labels)
+    there = {"": True, "things": things, "probabilities": probabilities, "scores": probabilities}
+    known = {name: traits_of(resolve("metrics", name)) for name in FULL if name not in names}
+    rest = [
+        Call(name)
+        for name, has in known.items()
+        # without scores to rank by, average precision is one point
+        if there[has.needs] and (probabilities or not has.pooled_only)
+    ]
+    return load_metrics([*named, *rest])

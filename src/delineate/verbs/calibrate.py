@@ -1,0 +1,123 @@
+"""Run folder -> how far its model's confidence is to be believed, in the card."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delineate.bundle import load_bundle, open_bundle
+from delineate.core import Case, Segmentation
+from delineate.evaluate import evaluate
+from delineate.metrics import load_metrics
+from delineate.predict.confidence import LOGITS, dice_by_level, mean_over_levels
+from delineate.predict.temperature import ece, fit_temperature, nll, seen_probabilities
+from delineate.resolve import Call
+from delineate.stats.risk_coverage import risk_coverage
+from delineate.verbs._run_folder import RunFolder
+
+
+def calibrate(
+    run: str | Path, *, split: str = "val", device: str = "auto", review: float = 0.08
+) -> dict[str, Any]:
+    """Fit a temperature, and below which expected Dice a person should look; masks do not change.
+
+    The temperature is the likeliest over all samples of all cases of `split`, each case counting the same. What is
+    written into the card as `calibration`, and returned, says how much it helped: negative log-likelihood and
+    calibration error of those samples, and how well the expected Dice agrees with the true one, before and after.
+
+    Args:
+        run: the folder that train left behind.
+        split: cases that were neither learnt from nor will be judged on.
+        device: "auto", "cpu", "cuda", "mps".
+        review: the share of cases that a person should look at.
+
+    Raises:
+        ValueError: no run there, no such split, a case without truth, or a share that is none.
+    """
+    if not 0 <= review <= 1:
+        raise ValueError(f"review is {review}; expected a part of all cases, from 0 to 1.")
+    folder = RunFolder.find(run)
+    splits = folder.cases()
+    if not splits.get(split):
+        raise ValueError(
+            f"{run}: the data has no split {split!r} to calibrate on; there are {', '.join(splits)}. "
+            "Probabilities stay as the model gives them (temperature 1)."
+        )
+    names = folder.recipe.labels.names
+    seen = np.zeros((2, len(LOGITS) + 1))
+    levels: dict[str, list[np.ndarray]] = {name: [] for name in names}
+
+    def collect(case: Case, found: Segmentation, truth: Segmentation) -> None:
+        assert found.probabilities is not None
+        maps = dict(zip(found.labels.names, found.probabilities[1:], strict=True))
+        judged = ... if truth.valid is None else truth.valid
+        for name, dice in dice_by_level(found).items():
+            counts = seen_probabilities(maps[name][judged], truth.mask(name)[judged])
+            seen[:] += counts / max(counts.sum(), 1)
+            levels[name].append(dice)
+
+    table = evaluate(
+        load_bundle(folder.path, device=device, keep_probabilities=True),
+        splits[split],
+        load_metrics([Call("dice")]),
+        split=split,
+        on_case=collect,
+    )
+    temperature = fit_temperature(seen)
+    labels, thresholds = {}, {}
+    for name in names:
+        dice = np.array([score for _, score in table.of(name, "dice")])
+        before, after = (mean_over_levels(np.stack(levels[name]), t) for t in (1.0, temperature))
+        labels[name] = _agreement(dice, before, after)
+        risk = np.where(np.isnan(dice), 0.0, 1 - dice)  # rightly found to be empty: nothing is lost
+        thresholds[name] = risk_coverage(after, risk).review(review).threshold
+    entry = {
+        "temperature": temperature,
+        "split": split,
+        "cases": len(splits[split]),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "nll_before": nll(seen, 1.0),
+        "nll_after": nll(seen, temperature),
+        "ece_before": ece(seen, 1.0),
+        "ece_after": ece(seen, temperature),
+        "labels": labels,
+        "review": {"share": review, "thresholds": thresholds},
+    }
+    open_bundle(folder.path).update_card(calibration=entry)
+    return entry
+
+
+def _agreement(dice: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, float | None]:
+    """Expected beside true Dice, over the cases that have one."""
+    known = ~np.isnan(dice)
+    dice, before, after = dice[known], before[known], after[known]
+    return {
+        "cases": int(known.sum()),
+        "dice": _mean(dice),
+        "expected_before": _mean(before),
+        "expected_after": _mean(after),
+        "rmse_before": _root(_mean((before - dice) ** 2)),
+        "rmse_after": _root(_mean((after - dice) ** 2)),
+        "spearman": _spearman(after, dice),
+    }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def _root(value: float | None) -> float | None:
+    return None if value is None else math.sqrt(value)
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Rank correlation; None where one of them does not vary."""
+    from scipy.stats import spearmanr
+
+    if any(len(np.unique(values)) < 2 for values in (a, b)):
+        return None
+    return float(spearmanr(a, b).statistic)

@@ -1,0 +1,161 @@
+"""Folders that evaluate wrote -> who is better, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from delineate.compare import Comparison
+from delineate.compare import compare as compare_tables
+from delineate.core import Image, Segmentation
+from delineate.data import found_masks
+from delineate.files import whole_file
+from delineate.report import write_comparison
+from delineate.table import Table
+from delineate.verbs._facts import command, commit, versions
+from delineate.verbs._run_folder import RunFolder, fresh_folder
+
+PRIMARY = ("dice", "nsd", "hd95")
+"""Compared where no metric is named: few, since each further test makes all of them harder to pass."""
+
+
+def compare(
+    runs: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    metrics: Sequence[str] | None = None,
+    common: bool = False,
+) -> tuple[Comparison, Path]:
+    """Compare what was judged on the same cases; the comparison and the folder that was written are returned.
+
+    Writes report.html, comparison.csv (a row per case, label and metric) and comparison.json.
+
+    Args:
+        runs: folders with a cases.csv, of runs or of masks; the first is what the others are compared with.
+        out: the folder to write to; outputs/compare/<time> if left out.
+        metrics: names; Dice, NSD and HD95 if left out.
+        common: compare the cases that all of them have, where some have more.
+
+    Raises:
+        ValueError: no table there, other cases, other labels, or another truth.
+    """
+    folders = [Path(run) for run in runs]
+    if len({folder.resolve() for folder in folders}) < 2:
+        raise ValueError(
+            f"{len(folders)} folder given; a comparison needs at least two, and different ones."
+        )
+    for folder in folders:
+        if not (folder / "cases.csv").is_file():
+            raise ValueError(
+                f"{folder}: no cases.csv there. Judge it first: delineate evaluate {folder}"
+            )
+    named = dict(zip(_names(folders), folders, strict=True))
+    tables = {name: Table.load(folder / "cases.csv") for name, folder in named.items()}
+    first = next(iter(tables))
+    shared = [m for m in tables[first].metrics if all(m in t.metrics for t in tables.values())]
+    chosen = metrics or [m for m in shared if m.partition("(")[0] in PRIMARY] or None
+    found = compare_tables(tables, metrics=chosen, reference=first, common=common)
+    written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
+    written.mkdir(parents=True, exist_ok=True)
+    found.save(written / "comparison.csv")
+    with whole_file(written / "comparison.json") as part:
+        part.write_text(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")
+    write_comparison(
+        written / "report.html",
+        title=" and ".join(named) if len(named) == 2 else f"{first} and {len(named) - 1} others",
+        comparison=found,
+        facts={
+            "command": command(),
+            "commit": str(commit() or "not in a checkout"),
+            "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        },
+        about={name: _about(folder) for name, folder in named.items()},
+        gallery=_Pictures.of(named, found.first.split),
+    )
+    return found, written
+
+
+def lines(comparison: Comparison) -> list[str]:
+    """The differences, for the terminal."""
+    said = [
+        f"{len(comparison.first.cases)} cases of {len(comparison.first.groups)} groups; "
+        "difference of the means, 95 % interval, p after Holm"
+    ]
+    for d in comparison.differences:
+        apart, interval = d.leading
+        ends = f"[{interval.low:+.3f}, {interval.high:+.3f}]" if interval.known else ""
+        p = f"p {d.p_holm:.3g}" if d.p_holm == d.p_holm else ""
+        said.append(
+            f"  {d.name} - {d.against}: {d.label:<12} {d.metric:<12} {apart:+.3f} {ends} {p}"
+            f"  better in {d.wins}, worse in {d.losses} of {d.cases}"
+        )
+    return said
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """What each is called: its recipe, else its folder; both where that is not enough."""
+    short = [
+        folder.recipe.name if folder is not None else path.resolve().name
+        for path, folder in ((path, _run(path)) for path in folders)
+    ]
+    times = Counter(short)
+    return [
+        name if times[name] == 1 else f"{name} {path.resolve().name}"
+        for name, path in zip(short, folders, strict=True)
+    ]
+
+
+def _run(folder: Path) -> RunFolder | None:
+    return RunFolder.find(folder) if (folder / "recipe.yaml").is_file() else None
+
+
+def _about(folder: Path) -> Mapping[str, str]:
+    """What is known of one of those that are compared."""
+    known: dict[str, str] = {"folder": str(folder)}
+    card = folder / "bundle" / "card.json"
+    if card.is_file():
+        said: dict[str, Any] = json.loads(card.read_text())
+        known |= {
+            "trained by": said["command"],
+            "data SHA-256": said["data"]["sha256"],
+            "commit": str(said["commit"]),
+        }
+    return known
+
+
+class _Pictures:
+    """Shows a case as all of several runs saw it, from the masks they left behind."""
+
+    def __init__(self, runs: Mapping[str, RunFolder], split: str) -> None:
+        self.cases = {case.id: case for case in next(iter(runs.values())).cases()[split]}
+        self.found = {
+            name: found_masks(
+                run.path / "predictions", list(self.cases.values()), run.recipe.labels
+            )
+            for name, run in runs.items()
+        }
+
+    @classmethod
+    def of(cls, named: Mapping[str, Path], split: str) -> _Pictures | None:
+        """Pictures, where all are runs whose data are at hand."""
+        runs = {name: run for name, folder in named.items() if (run := _run(folder))}
+        if len(runs) < len(named):
+            return None
+        try:
+            return cls(runs, split)
+        except (
+            ValueError,
+            KeyError,
+        ):  # other data than then, or no masks kept: the figures stand without
+            return None
+
+    def __call__(self, case_id: str) -> tuple[Image, Mapping[str, Segmentation], Segmentation]:
+        case = self.cases[case_id]
+        truth = case.truth
+        assert truth is not None
+        return case.image, {name: masks(case) for name, masks in self.found.items()}, truth

@@ -1,0 +1,122 @@
+"""Data that would make results untrue are refused before anything is trained, unless that is asked for by name."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from delineate.cli import main
+
+
+@pytest.fixture
+def recipe(tiny_recipe, tmp_path):
+    """The tiny recipe on twelve photographs of the phantom, written to disk with a split."""
+    from delineate.data import load_cases
+    from delineate.files import write_image, write_mask
+    from delineate.recipe import load_recipe
+
+    cases = [c for part in load_cases(load_recipe(tiny_recipe)).values() for c in part][:12]
+    home = tmp_path / "data"
+    rows = ["id,split"]
+    for i, case in enumerate(cases):
+        write_image(case.image, home / "images" / f"{i:02}.png")
+        write_mask(case.truth, home / "masks" / f"{i:02}.png")
+        rows.append(f"{i:02},{'train' if i < 6 else 'val' if i < 9 else 'test'}")
+    (home / "table.csv").write_text("\n".join(rows) + "\n")
+    tree = yaml.safe_load(tiny_recipe.read_text())
+    folder = {"root": str(home), "images": "images/*", "masks": "masks/*", "table": "table.csv"}
+    tree["data"] = {"folder": folder}
+    tree["trainer"] |= {"epochs": 1}
+    path = tmp_path / "leaky.yaml"
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return path
+
+
+def plant_a_leak(recipe):
+    """One photograph of the training part, saved again as JPEG, takes the place of one of the test part."""
+    home = recipe.parent / "data"
+    picture = cv2.imread(str(home / "images" / "02.png"))
+    again = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], 1)
+    cv2.imwrite(str(home / "images" / "10.png"), again)
+    shutil.copy(home / "masks" / "02.png", home / "masks" / "10.png")
+
+
+def test_clean_data_pass_and_leave_a_page_and_a_table(recipe, tmp_path, capsys):
+    out = tmp_path / "audit"
+    assert main(["check", str(recipe), "-o", str(out)]) == 0
+    assert {p.name for p in out.iterdir()} >= {"audit.html", "audit.json", "cases.csv"}
+    assert "refused" not in capsys.readouterr().err
+
+
+def test_a_planted_leak_is_refused_by_check_and_by_train(recipe, tmp_path, capsys):
+    plant_a_leak(recipe)
+    assert main(["check", str(recipe), "-o", str(tmp_path / "audit")]) == 2
+    said = capsys.readouterr().err
+    assert "02" in said
+    assert "10" in said
+    run = tmp_path / "run"
+    assert main(["train", str(recipe), "-o", str(run)]) == 2
+    said = capsys.readouterr().err
+    assert "duplicates_across_splits" in said
+    assert "audit.allow" in said
+    assert not (run / "bundle").exists()
+
+
+def test_an_override_has_a_name_and_stays_on_the_card(recipe, tmp_path, capsys):
+    plant_a_leak(recipe)
+    run = tmp_path / "run"
+    allow = "audit.allow=[near_duplicates_across_splits]"
+    assert main(["train", str(recipe), "-o", str(run), "--set", allow]) == 0
+    card = json.loads((run / "bundle" / "card.json").read_text())
+    assert card["audit"]["allowed"] == ["near_duplicates_across_splits"]
+    assert any(f["check"] == "near_duplicates_across_splits" for f in card["audit"]["findings"])
+    assert "near_duplicates_across_splits" in (run / "recipe.yaml").read_text()
+    assert main(["check", str(recipe), "--set", "audit.allow=[leeks]"]) == 2
+    assert "leeks" in capsys.readouterr().err
+
+
+def test_pairs_that_do_not_lie_on_one_grid_are_all_named(recipe, capsys, tmp_path):
+    home = recipe.parent / "data"
+    for name in ("03", "07"):
+        cv2.imwrite(str(home / "masks" / f"{name}.png"), np.zeros((10, 12), np.uint8))
+    assert main(["check", str(recipe), "-o", str(tmp_path / "audit")]) == 2
+    said = capsys.readouterr().err
+    assert "03" in said
+    assert "07" in said
+
+
+def test_masks_that_lie_elsewhere_are_used_only_if_allowed_by_name(tmp_path, tiny_recipe, capsys):
+    from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
+    from delineate.files import write_image, write_mask
+
+    labels = LabelSet((Label("organ", 1),))
+    rng = np.random.default_rng(0)
+    there, elsewhere = (np.array([[-1.0, 0, 0, x], [0, -1, 0, 0], [0, 0, 2, 0]]) for x in (0, 30))
+    for i in range(6):
+        classes = np.zeros((12, 12, 8), np.uint8)
+        classes[2 + i % 3 : 9, 3:9, 2:6] = 1
+        pixels = (classes * 80 + rng.integers(0, 99, classes.shape))[None].astype(np.int16)
+        place = elsewhere if i == 2 else there
+        grids = [
+            Geometry.in_patient(classes.shape, np.vstack([a, [0, 0, 0, 1]])) for a in (there, place)
+        ]
+        write_image(Image(pixels, grids[0]), tmp_path / "images" / f"{i}.nii.gz")
+        write_mask(Segmentation(classes, labels, grids[1]), tmp_path / "masks" / f"{i}.nii.gz")
+    tree = yaml.safe_load(tiny_recipe.read_text())
+    folder = {"root": str(tmp_path), "images": "images/*", "masks": "masks/*"}
+    tree |= {"labels": {"organ": 1}, "prepare": [{"standardize": "image"}], "augment": []}
+    tree["data"] = {"folder": folder | {"split": {"train": 0.5, "test": 0.5}}}
+    tree["trainer"] |= {"epochs": 1, "monitor": "val/loss"}
+    path = tmp_path / "moved.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    run = tmp_path / "run"
+    assert main(["train", str(path), "-o", str(run)]) == 2
+    assert "place in the patient, by up to 30 mm" in capsys.readouterr().err
+    allow = ["--set", "audit.allow=[misplaced]"]
+    assert main(["train", str(path), "-o", str(run), *allow]) == 0
+    assert json.loads((run / "bundle" / "card.json").read_text())["audit"]["allowed"] == [
+        "misplaced"
+    ]

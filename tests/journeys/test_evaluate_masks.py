@@ -1,0 +1,100 @@
+"""Masks of another tool, judged and compared from the command line."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from delineate.cli import main
+
+SITES = ["north"] * 6 + ["south"] * 6
+FACTS = "id,group,site\n" + "".join(f"case{i},p{i // 2},{s}\n" for i, s in enumerate(SITES))
+
+
+def disc(centre, radius):
+    rows, columns = np.ogrid[:48, :64]
+    return np.uint8((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 <= radius**2)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """True masks, images, and what two tools found, one of them better; the second adds to the names."""
+    rng = np.random.default_rng(0)
+    for part in ("truth", "images", "good", "poor"):
+        (tmp_path / part).mkdir()
+    for i in range(12):
+        centre, radius = rng.integers(16, 32, 2), rng.integers(6, 12)
+        truth = disc(centre, radius)
+        cv2.imwrite(str(tmp_path / "truth" / f"case{i}.png"), truth)
+        cv2.imwrite(str(tmp_path / "images" / f"case{i}.jpg"), truth * 90 + 60)
+        cv2.imwrite(
+            str(tmp_path / "good" / f"case{i}.png"), disc((centre[0], centre[1] + 1), radius)
+        )
+        cv2.imwrite(
+            str(tmp_path / "poor" / f"case{i}_seg.png"),
+            9 * disc((centre[0], centre[1] + 5), radius),
+        )
+    (tmp_path / "labels.yaml").write_text("labels: {polyp: {value: 1, kind: thing}}\n")
+    (tmp_path / "theirs.yaml").write_text(
+        "labels: {polyp: {value: 1, kind: thing}}\nfound: {polyp: 9}\nmetrics: [dice, {nsd: {tolerance: 1.0}}]\n"
+    )
+    (tmp_path / "facts.csv").write_text(FACTS)
+    return tmp_path
+
+
+def judged(home, found, labels, *more):
+    return main(
+        ["evaluate", "--truth", f"{home}/truth", "--found", f"{home}/{found}", "--labels", f"{home}/{labels}",
+         "--table", f"{home}/facts.csv", "-o", f"{home}/out-{found}", *more]
+    )  # fmt: skip
+
+
+def test_two_tools_are_judged_and_compared(folders, capsys):
+    assert judged(folders, "good", "labels.yaml", "--images", f"{folders}/images") == 0
+    assert judged(folders, "poor", "theirs.yaml", "--found-pattern", "{stem}_seg.png") == 0
+    printed = capsys.readouterr().out
+    assert "12 cases of 6 groups" in printed
+    scores = {
+        name: json.loads((folders / f"out-{name}" / "scores.json").read_text())
+        for name in ("good", "poor")
+    }
+    means = {n: s["labels"]["polyp"]["metrics"]["dice"]["mean"] for n, s in scores.items()}
+    assert means["good"] > 0.9 > means["poor"] > 0.5
+    assert set(scores["good"]["subgroups"]["site"]) == {"north", "south"}
+    assert (folders / "out-good" / "overlays" / "case0.jpg").exists()
+    page = (folders / "out-poor" / "report.html").read_text()
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+    out = folders / "comparison"
+    words = [f"{folders}/out-poor", f"{folders}/out-good", "-o", str(out)]
+    assert main(["compare", *words, "--metrics", "dice,iou"]) == 0
+    assert "dice" in capsys.readouterr().out
+    assert {p.name for p in out.iterdir()} >= {"report.html", "comparison.csv", "comparison.json"}
+
+
+def test_what_cannot_be_judged_is_said_in_one_line(folders, capsys):
+    (folders / "good" / "case3.png").unlink()
+    assert judged(folders, "good", "labels.yaml") == 2
+    assert "1 of 12 cases have no mask there: case3" in capsys.readouterr().err
+    assert not (folders / "out-good").exists()
+    assert judged(folders, "poor", "labels.yaml", "--found-pattern", "{stem}_seg.png") == 2
+    assert "values without a label: 9" in capsys.readouterr().err
+    assert judged(folders, "poor", "labels.yaml", "--metrics", "auroc") == 2
+    assert main(["evaluate"]) == 2
+    assert "--truth, --found, --labels is missing" in capsys.readouterr().err
+    assert main(["evaluate", "a-run", "--found", "masks"]) == 2
+    assert "--found belongs to masks" in capsys.readouterr().err
+
+
+def test_runs_on_other_cases_are_not_compared(folders, capsys):
+    assert judged(folders, "good", "labels.yaml") == 0
+    (folders / "truth" / "case3.png").unlink()
+    (folders / "poor" / "case3_seg.png").unlink()
+    assert judged(folders, "poor", "theirs.yaml", "--found-pattern", "{stem}_seg.png") == 0
+    words = ["compare", f"{folders}/out-poor", f"{folders}/out-good", "-o", f"{folders}/c"]
+    capsys.readouterr()
+    assert main(words) == 2
+    assert "case3" in capsys.readouterr().err
+    assert not (folders / "c").exists()
+    assert main([*words, "--common"]) == 0
