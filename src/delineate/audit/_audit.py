@@ -56,12 +56,17 @@ class Audit:
         """The findings of one level."""
         return [f for f in self.findings if f.level == level]
 
-    def lines(self) -> list[str]:
-        """The data and the findings in a few short lines."""
+    def lines(self, allowed: Collection[str] = ()) -> list[str]:
+        """The data and the findings in a few short lines, but for what is refused."""
         lines = [_split_line(name, split) for name, split in self.splits.items()]
         kinds = ("shapes", "channels", "types")
         lines.append("images   " + "; ".join(f"{k}: {_common(self.fingerprint[k])}" for k in kinds))
-        return lines + [f"{finding.level:<8} {finding.line()}" for finding in self.findings]
+        refused = self.refused(allowed)
+        for finding in self.findings:
+            if finding not in refused:
+                level = "allowed" if finding.level == "refuse" else finding.level
+                lines.append(f"{level:<8} {finding.line()}")
+        return lines
 
     def as_json(self) -> dict[str, Any]:
         """All of it but the cases, ready for JSON."""

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from delineate.files import UnreadableFile
-from delineate.files._formats import by_content
+from delineate.files import UnreadableFile, by_content
 from delineate.files.nifti import nifti
 
 TEXTS = ("descrip", "aux_file", "intent_name", "db_name")

@@ -23,11 +23,10 @@ from delineate.audit._identity import identity
 from delineate.audit._look import look
 from delineate.audit._nifti_header import nifti_header, two_places
 from delineate.audit._stored import misnamed, not_finite, stored_mask
+from delineate.components import components
 from delineate.core import Case, Geometry, Image, Segmentation
-from delineate.data._align import align
-from delineate.data._values import MaskValues
+from delineate.data import MaskValues, align
 from delineate.files import UnreadableFile, read_geometry
-from delineate.refine._components import components
 
 ENDS = 20, 235
 """Samples of a sharp mask of bytes after JPEG lie below the first or above the second, but for few."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from delineate.core import Image
-from delineate.files import UnreadableFile
-from delineate.files._formats import by_content, by_ending
+from delineate.files import UnreadableFile, by_content, by_ending
 
 
 def stored_mask(path: Path) -> Image:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from delineate.core import Splits
+from delineate.data._align import align
 from delineate.data._files_as_cases import cases_of
 from delineate.data._found_masks import FoundMasks, found_masks
 from delineate.data._split_csv import write_split
+from delineate.data._values import MaskValues
 from delineate.recipe import Recipe
 from delineate.resolve import build
 
-__all__ = ["FoundMasks", "cases_of", "found_masks", "load_cases", "write_split"]
+__all__ = [
+    "FoundMasks",
+    "MaskValues",
+    "align",
+    "cases_of",
+    "found_masks",
+    "load_cases",
+    "write_split",
+]
 
 
 def load_cases(recipe: Recipe) -> Splits:

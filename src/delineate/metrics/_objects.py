@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import cc3d
 import numpy as np
 from scipy.ndimage import find_objects
 
+from delineate.components import components
 from delineate.core import Instance, Label, LabelSet, Segmentation
 
 
@@ -74,7 +73,7 @@ def segments(
         if label.name in drawn:
             continue
         mask, before = segmentation.mask(label.name), len(places) - 1
-        parts = _components(mask, faces) if label.kind == "thing" else mask
+        parts = components(mask, faces=faces)[0] if label.kind == "thing" else mask
         places += [place[label.name]] * int(parts.max())
         numbers = _holding(numbers, len(places))
         if label.kind == "thing":
@@ -98,12 +97,3 @@ def _holding(numbers: np.ndarray, count: int) -> np.ndarray:
 def _precedence(instance: Instance, i: int) -> tuple[bool, float, int]:
     """Of two that overlap, the greater is drawn last."""
     return not instance.crowd, instance.score, -i
-
-
-def _components(mask: np.ndarray, faces: bool) -> np.ndarray:
-    """Numbers from 1 of what hangs together; 0 outside the mask."""
-    flat = mask.squeeze()  # axes of one sample join nothing, and cc3d miscounts with two of them
-    flat = flat.reshape(1, -1) if flat.ndim < 2 else flat
-    connectivity: Any = (4 if faces else 8) if flat.ndim == 2 else (6 if faces else 26)
-    numbers = cc3d.connected_components(flat, connectivity=connectivity)
-    return np.asarray(numbers.reshape(mask.shape))

@@ -7,10 +7,9 @@ probabilities stay what the network said.
 from collections.abc import Sequence
 
 from delineate.core import Refinement
-from delineate.refine._components import components
 from delineate.resolve import Call, build
 
-__all__ = ["components", "load_refine"]
+__all__ = ["load_refine"]
 
 
 def load_refine(calls: Sequence[Call]) -> tuple[Refinement, ...]:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
-from delineate.refine._components import components
 
 
 def drop_small(min_size: float, labels: list[str] | None = None) -> Refinement:

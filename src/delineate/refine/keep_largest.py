@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
-from delineate.refine._components import components
 
 
 def keep_largest(count: int = 1, labels: list[str] | None = None) -> Refinement:

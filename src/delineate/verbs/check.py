@@ -59,16 +59,20 @@ def check(
     save_audit(found, folder / "audit.json")
     found.save_csv(folder / "cases.csv")
     write_audit(
-        folder / "audit.html", title=plan.name, audit=found, splits=splits, labels=plan.labels
+        folder / "audit.html",
+        title=plan.name,
+        audit=found,
+        splits=splits,
+        labels=plan.labels,
+        allowed=allowed,
     )
     prepared, problems = _prepared(plan, splits)
     lines = [
         f"recipe   {plan.name}: every name and argument is known",
-        *found.lines(),
+        *found.lines(allowed),
         prepared,
         f"page     {folder / 'audit.html'}",
     ]
-    lines += [f"allowed  {name}" for name in allowed]
     return Findings(lines, [*(finding.line() for finding in refused), *problems], folder)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from delineate.bundle import load_bundle, open_bundle
+from delineate.components import components
 from delineate.core import Case, Image, Segmentation
 from delineate.data import cases_of
 from delineate.files import mask_suffix, whole_file, write_mask
 from delineate.metrics.expected_dice import SCORE
-from delineate.refine import components
 from delineate.report import overlay
 
 
