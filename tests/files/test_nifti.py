@@ -181,3 +181,15 @@ def test_simpleitk_and_nibabel_agree(suffix, tmp_path):
 def test_a_float_mask_of_nibabel_becomes_labels(tmp_path):
     path = save(tmp_path / "m.nii.gz", np.array([[[0, 1, 2.0]]]))
     assert read_mask(path).pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_long_extension_is_passed_over(tmp_path, ending):
+    """TotalSegmentator writes the names of its labels there, some 12 kB."""
+    path = tmp_path / f"labelled{ending}"
+    image = nibabel.Nifti1Image(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.eye(4))
+    names = b"<?xml version='1.0'?>" + b"<Label>liver</Label>" * 600
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, names))
+    nibabel.save(image, path)
+    assert read_geometry(path).shape == (2, 3, 4)
+    np.testing.assert_array_equal(read_mask(path).pixels[0], np.asarray(image.dataobj))

@@ -62,7 +62,10 @@ def _nibabel() -> Any:
 
 
 def _header(data: bytes) -> Any:
-    return _kind(data).header_class.from_fileobj(io.BytesIO(data))
+    """The header at the start of a file, without extensions: they may be longer than what was read of it."""
+    kind = _kind(data).header_class
+    size = kind.template_dtype.itemsize
+    return kind.from_fileobj(io.BytesIO(data[:size] + bytes(4)))
 
 
 def _geometry(header: Any) -> Geometry:
