@@ -4,6 +4,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+import cv2
 import nibabel
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from PIL import Image, PngImagePlugin
 
 from delineate.audit import audit
 from delineate.audit._identity import identity, patient
-from delineate.core import Case
+from delineate.audit._read_case import read_case
+from delineate.audit.identity import identity as check
+from delineate.core import Case, Geometry
+from delineate.core import Image as Scan
 from delineate.files import read_image
 from delineate.report.write_audit import write_audit
 
@@ -122,3 +126,50 @@ def test_files_without_names_and_files_that_are_none_say_nothing(tmp_path):
     (tmp_path / "half.dcm").write_bytes(bytes(128) + b"DICM")
     for name in ("plain.png", "cut.nii.gz", "half.dcm"):
         assert identity(tmp_path / name).fields == ()
+
+
+def test_where_text_is_shown_is_told_and_not_what_it_says(folder, labels, square, picture):
+    plain = np.repeat(picture(1)[..., None] // 2, 3, axis=2)
+    named = cv2.putText(plain.copy(), "ZZPHI", (6, 70), 0, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+    splits = folder({"train": {"named": (named, square), "plain": (plain // 2, square)}})
+    found = audit(splits, labels, progress=False)
+    (shown,) = (f for f in found.findings if f.check == "burned_in_pixels")
+    assert (shown.cases, shown.why) == ((("named",),), ("1 line at the left",))
+    assert shown.says == "what looks like text in the pixels of 1 picture, at the left"
+    (box,) = found.cases[0].image.text
+    assert len(box) == 4
+    assert all(type(number) is float and 0 <= number <= 1 for number in box)
+    assert "ZZPHI" not in repr(found) + repr(found.cases) + json.dumps(found.as_json())
+
+
+LEFT, RIGHT, TOP, BOTTOM, MIDDLE = (
+    (0.4, 0.0, 0.1, 0.3), (0.1, 0.85, 0.1, 0.1), (0.0, 0.3, 0.1, 0.4), (0.9, 0.3, 0.1, 0.4), (0.45, 0.4, 0.1, 0.2)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("boxes", "where"),
+    [
+        ((LEFT,), "1 line at the left"),
+        ((LEFT, LEFT, TOP), "3 lines mostly at the left"),
+        ((RIGHT, RIGHT), "2 lines at the right"),
+        ((TOP, BOTTOM), "2 lines at several sides"),
+        ((MIDDLE,), "1 line in the middle"),
+    ],
+)
+def test_the_side_of_the_picture(boxes, where, facts, labels):
+    found = check([facts("a", text=boxes), facts("b")], labels)
+    assert [(f.check, f.level, f.cases, f.why) for f in found] == [
+        ("burned_in_pixels", "warn", (("a",),), (where,))
+    ]
+
+
+def test_volumes_are_not_searched_for_text():
+    text = cv2.putText(np.zeros((60, 120), np.uint8), "ZZPHI", (5, 40), 0, 0.5, 255)[None]
+    volume = text[:, None].repeat(4, 1)
+    flat, deep = (
+        read_case(Case("a", "a", partial(Scan, pixels, Geometry.in_pixels(pixels.shape[1:]))), "")
+        for pixels in (text, volume)
+    )
+    assert len(flat.image.text) == 1
+    assert deep.image.text == ()

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from delineate.audit import audit
+from delineate.audit._text import text_lines
 from delineate.core import Label, LabelSet
 from delineate.data.folder import folder
+from delineate.files import read_image
 
 POLYP = LabelSet((Label("polyp", 1, "thing"),))
 TWO = LabelSet((Label("first", 1), Label("second", 2)))
@@ -68,6 +70,7 @@ def test_near_duplicates_across_the_published_split_of_kvasir(real_data, listed)
     assert len(found["lossy_masks"].cases) == len(chosen)
     assert {f for f in found if f != "tiny_objects"} == {
         "near_duplicates_across_splits", "near_duplicates_of_two_groups", "lossy_masks",
+        "burned_in_pixels",
     }  # fmt: skip
 
 
@@ -172,3 +175,22 @@ def test_every_odd_scan_is_told_by_its_name(real_data, listed):
         "misplaced",
         "unreadable",
     }
+
+
+def test_text_in_the_pixels_of_named_pictures(real_data):
+    def lines(folder, *stems):
+        return [text_lines(read_image(real_data / folder / "images" / s).pixels) for s in stems]
+
+    dated = [f"{stem}.jpg" for stem in ("tr_0025", "tr_0313", "tr_0625", "va_0014", "te_0010")]
+    for found in lines("kvasir_seg_352", *dated):
+        assert len(found) >= 2
+        assert all(x + width < 0.4 for _, x, _, width in found)
+    bare = [f"{stem}.jpg" for stem in ("te_0057", "te_0075", "tr_0264", "tr_0215", "tr_0559")]
+    assert lines("kvasir_seg_352", *bare) == [()] * 5  # all with highlights
+    assert all(lines("cxr_lung_v7", "cxr_1676455.jpg", "cxr_1676647.jpg", "cxr_1676323.jpg"))
+    single = (
+        "cxr_1676345.jpg",
+        "cxr_1676391.jpg",
+        "cxr_1676339.jpg",
+    )  # a letter; one in a box; devices
+    assert lines("cxr_lung_v7", *single) == [()] * 3

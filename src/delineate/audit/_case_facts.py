@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-VERSION = 1
+VERSION = 2
 """Of the facts; another number makes all of them be read again."""
 
 QUANTILES = (0.0, 0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995, 1.0)
 """Those that are kept of the intensities of an image."""
+
+Box = tuple[float, float, float, float]
+"""(y, x, height, width), as shares of the height and the width of a 2D image."""
 
 ProblemKind = Literal["unreadable", "misaligned", "misplaced", "values"]
 
@@ -26,6 +29,7 @@ class ImageFacts:
     pixels: a digest of the samples, whatever file they are kept in.
     slices: digests of the slices of a volume along each patient axis; "" for one that shows nothing.
     look: small pictures, as `pictures_of` reads them.
+    text: where lines of text are in a 2D image, as `text_lines` finds them; never what they say.
     """
 
     shape: tuple[int, ...]
@@ -39,6 +43,7 @@ class ImageFacts:
     pixels: str
     slices: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     look: tuple[str, ...] = field(default=(), repr=False)
+    text: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from delineate.audit._identity import identity
 from delineate.audit._look import look
 from delineate.audit._nifti_header import nifti_header, two_places
 from delineate.audit._stored import misnamed, not_finite, stored_mask
+from delineate.audit._text import text_lines
 from delineate.components import components
 from delineate.core import Case, Geometry, Image, Segmentation
 from delineate.data import MaskValues, align
@@ -102,6 +103,7 @@ def _image(case: Case, image: Image) -> ImageFacts:
         _digest(upright),
         _slices(upright) if grid.ndim == 3 else (),
         look(image) if case.files else (),  # what is drawn to a plan is alike by design
+        text_lines(pixels) if grid.ndim == 2 else (),
     )
 
 

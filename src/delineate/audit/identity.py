@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
-from delineate.audit._case_facts import CaseFacts
+from delineate.audit._case_facts import Box, CaseFacts
 from delineate.audit._finding import Finding, Level, finding, many
 from delineate.core import LabelSet
 
 FINDS: Mapping[str, Level] = {
     "burned_in_text": "warn",
+    "burned_in_pixels": "warn",
     "burned_in_unknown": "note",
     "identity_fields": "note",
 }
@@ -19,7 +21,11 @@ WRITTEN_ON = ("US", "ES", "SC", "XA", "RF", "OT")
 
 
 def identity(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
-    """Fields of DICOM, EXIF, PNG, NIfTI and NRRD that are filled, and pictures that say they carry text."""
+    """Fields of DICOM, EXIF, PNG, NIfTI and NRRD that are filled, and pictures that say or show they carry text.
+
+    Pixels are looked at in 2D images only, and most lines of text are found, not all: see `text_lines`.
+    """
+    shown = [(c.id, c.image.text) for c in cases if c.image and c.image.text]
     return [
         *finding(
             FINDS,
@@ -27,6 +33,17 @@ def identity(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             [((c.id,), "") for c in cases if c.identity.burned_in == "YES"],
             lambda n: f"text written into the picture of {many(n, 'case')}, as the files say",
             "It may name the patient, and a model may read it. Cover it before anything leaves this place.",
+        ),
+        *finding(
+            FINDS,
+            "burned_in_pixels",
+            [((id,), f"{many(len(text), 'line')} {_where(text)}") for id, text in shown],
+            lambda n: (
+                f"what looks like text in the pixels of {many(n, 'picture')}, "
+                f"{_where(box for _, text in shown for box in text)}"
+            ),
+            "It may name the patient, and a model may read it. Look at some, and cover it before anything leaves "
+            "this place. Others may carry text that is faint, small or cut off, and is not found.",
         ),
         *finding(
             FINDS,
@@ -53,3 +70,24 @@ def identity(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "leave this place.",
         ),
     ]
+
+
+def _where(boxes: Iterable[Box]) -> str:
+    """At which side of the picture most of them are, in words."""
+    sides = Counter(_side(*box) for box in boxes)
+    (side, most), *_ = sides.most_common(1)
+    if most == sides.total():
+        return side
+    return f"mostly {side}" if most > sides.total() / 2 else "at several sides"
+
+
+def _side(y: float, x: float, height: float, width: float) -> str:
+    """The nearest side, unless the middle of a box lies in the middle third of the picture."""
+    away = {
+        "at the left": x + width / 2,
+        "at the right": 1 - x - width / 2,
+        "at the top": y + height / 2,
+        "at the bottom": 1 - y - height / 2,
+    }
+    side = min(away, key=lambda name: away[name])
+    return side if away[side] < 1 / 3 else "in the middle"
