@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("run", nargs="?", help="folder that train left behind")
     verb.add_argument("--split", help="cases to judge on: test, val or train")
     verb.add_argument("--metrics", metavar="A,B", type=_words, help="these only, not the full set")
+    verb.add_argument("--answers", metavar="FILE", help="YAML: answers to the report's checklist")
     _device(verb)
     masks = verb.add_argument_group("masks instead of a run")
     masks.add_argument("--truth", help="folder of true masks")
@@ -99,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "calibrate", _calibrate, "fit how sure a model may be on validation cases")
     verb.add_argument("run", help="folder that train left behind")
+    verb.add_argument(
+        "--split", default="val", help="cases that are not judged on; val if left out"
+    )
+    verb.add_argument("--review", type=float, default=0.08, metavar="SHARE", help="for a person")
     _device(verb)
 
     verb = _verb(verbs, "predict", _predict, "write a mask for every image")
@@ -189,7 +194,13 @@ def _evaluate(options: argparse.Namespace) -> None:
                 f"{', '.join(given) or '--found-pattern'} belongs to masks, but the run {options.run} "
                 "was given too. Give one of them."
             )
-        evaluate(options.run, split=options.split, metrics=options.metrics, device=options.device)
+        evaluate(
+            options.run,
+            split=options.split,
+            metrics=options.metrics,
+            device=options.device,
+            answers=options.answers,
+        )
         _say_scores(options.run)
         return
     if options.split is not None or options.device != "auto":
@@ -212,6 +223,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         table=options.table,
         group=options.group,
         metrics=options.metrics,
+        answers=options.answers,
     )
     _say_scores(str(out))
     print(f"report: {out / 'report.html'}")
@@ -226,10 +238,14 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
+    import json
+
     from delineate.verbs.calibrate import calibrate
 
-    for name, value in calibrate(options.run, device=options.device).items():
-        print(f"{name:<24} {value}")
+    known = calibrate(
+        options.run, split=options.split, device=options.device, review=options.review
+    )
+    print(json.dumps(known, indent=2))
 
 
 def _say_scores(run: str) -> None:

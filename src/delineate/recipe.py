@@ -158,13 +158,32 @@ def load_labels(path: str | Path) -> tuple[LabelSet, dict[str, Any]]:
         raise RecipeError(f"{path}: no such file of labels.")
     tree, lines = _read(path)
     inner = isinstance(tree.get("labels"), dict)
-    labels = {n: v for n, v in (tree["labels"] if inner else tree).items() if v not in (0, "0")}
+    labels = tree["labels"] if inner else tree
+    if path.suffix == ".json":
+        labels = _of_nnunet(labels)
+    labels = {n: v for n, v in labels.items() if v not in (0, "0")}
 
     def where(*place: str | int) -> str:
         place = place if inner else place[1:]
         return f"{path}:{lines[place]}" if place in lines else str(path)
 
     return _labels(labels, where), {k: v for k, v in tree.items() if inner and k != "labels"}
+
+
+def _of_nnunet(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Labels as a dataset.json writes them: `{"background": 0, "liver": 1, "ignore": 2}`; before version 2, turned."""
+    if all(str(name).isdigit() and isinstance(value, str) for name, value in labels.items()):
+        labels = {str(value): int(name) for name, value in labels.items()}
+    regions = [name for name, value in labels.items() if isinstance(value, list)]
+    if regions:
+        raise RecipeError(
+            f"{', '.join(map(str, regions))}: regions of several values, and one map cannot hold labels that overlap. "
+            "Write a file of labels that names each value."
+        )
+    return {
+        str(name): {"value": value, "kind": "ignore"} if name == "ignore" else value
+        for name, value in labels.items()
+    }
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:

@@ -15,9 +15,9 @@ def test_each_name_is_used_once_and_the_refusals_are_known():
     assert {
         "not_finite", "misplaced", "label_never_trained",
         "duplicates_across_splits", "near_duplicates_across_splits", "shared_slices_across_splits",
-        "group_across_splits", "patient_across_splits",
+        "patient_across_splits",
     } == set(refusals())  # fmt: skip
-    for name in ("unreadable", "misaligned", "values_without_label"):  # there is no pair to allow
+    for name in ("unreadable", "misaligned", "values_without_label", "group_across_splits"):
         assert levels()[name] == "refuse"
 
 

@@ -98,3 +98,74 @@ def test_runs_on_other_cases_are_not_compared(folders, capsys):
     assert "case3" in capsys.readouterr().err
     assert not (folders / "c").exists()
     assert main([*words, "--common"]) == 0
+
+
+def names_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_nobody_elses_files_are_touched(folders, capsys):
+    before = names_in(folders)
+    masks = ["--truth", f"{folders}/truth", "--found", f"{folders}/good", "--labels", f"{folders}/labels.yaml"]  # fmt: skip
+    for out in ("good", "truth", ".", "labels.yaml"):
+        assert main(["evaluate", *masks, "-o", f"{folders}/{out}"]) == 2
+    assert "is a file" in capsys.readouterr().err
+    assert names_in(folders) == before
+    assert judged(folders, "good", "labels.yaml") == 0
+    assert judged(folders, "good", "labels.yaml") == 0  # its own folder may be written again
+    kept = names_in(folders / "out-good")
+    (folders / "out-good" / "notes.txt").write_text("mine")
+    assert judged(folders, "good", "labels.yaml") == 2
+    assert "holds notes.txt" in capsys.readouterr().err
+    assert names_in(folders / "out-good") == sorted([*kept, "notes.txt"])
+
+
+def test_what_fails_half_way_leaves_what_was_there(folders, capsys):
+    assert judged(folders, "good", "labels.yaml") == 0
+    before = {p: p.read_bytes() for p in (folders / "out-good").rglob("*") if p.is_file()}
+    cv2.imwrite(str(folders / "good" / "case9.png"), np.full((48, 64), 7, np.uint8))
+    assert judged(folders, "good", "labels.yaml") == 2
+    assert "case9.png: values without a label: 7" in capsys.readouterr().err
+    assert before == {p: p.read_bytes() for p in (folders / "out-good").rglob("*") if p.is_file()}
+
+
+def test_folders_of_one_name_are_told_apart(folders):
+    for place in ("a", "b"):
+        (folders / place).mkdir()
+        assert judged(folders, "good", "labels.yaml") == 0
+        (folders / "out-good").rename(folders / place / "eval")
+    assert judged(folders, "poor", "theirs.yaml", "--found-pattern", "{stem}_seg.png") == 0
+    three = [f"{folders}/a/eval", f"{folders}/b/eval", f"{folders}/out-poor"]
+    assert main(["compare", *three, "-o", f"{folders}/c", "--metrics", "dice"]) == 0
+    found = json.loads((folders / "c" / "comparison.json").read_text())
+    assert found["names"] == ["a/eval", "b/eval", "out-poor"]
+    assert main(["compare", *three[:1], *three[:1]]) == 2
+
+
+def test_labels_of_a_recipe_and_of_nnunet_say_what_they_say(folders, tiny_recipe):
+    import yaml
+
+    tree = yaml.safe_load(tiny_recipe.read_text())
+    tree["data"] = {"folder": {"root": ".", "values": {"polyp": 9}}}
+    tree["metrics"] = ["iou", "cldice"]
+    (folders / "recipe.yaml").write_text(yaml.safe_dump(tree))
+    for mask in (folders / "truth").iterdir():
+        name = f"{mask.stem}_seg.png"
+        cv2.imwrite(str(mask), cv2.imread(str(folders / "poor" / name), cv2.IMREAD_GRAYSCALE))
+    assert judged(folders, "poor", "recipe.yaml", "--found-pattern", "{stem}_seg.png") == 0
+    scores = json.loads((folders / "out-poor" / "scores.json").read_text())
+    assert list(scores["labels"]["polyp"]["metrics"])[:2] == ["iou", "cldice"]
+    assert scores["labels"]["polyp"]["metrics"]["iou"]["mean"] == 1
+
+    (folders / "dataset.json").write_text('{"labels": {"background": 0, "polyp": 9, "ignore": 2}}')
+    assert judged(folders, "poor", "dataset.json", "--found-pattern", "{stem}_seg.png") == 0
+
+
+def test_answers_close_items_of_the_checklist(folders, capsys):
+    (folders / "answers.yaml").write_text("CLAIM 14: Two readers drew every polyp twice.\n")
+    assert judged(folders, "good", "labels.yaml", "--answers", f"{folders}/answers.yaml") == 0
+    page = (folders / "out-good" / "report.html").read_text()
+    assert "Two readers drew every polyp twice." in page
+    (folders / "answers.yaml").write_text("CLAIM 99: Nothing.\n")
+    assert judged(folders, "good", "labels.yaml", "--answers", f"{folders}/answers.yaml") == 2
+    assert "CLAIM 99" in capsys.readouterr().err

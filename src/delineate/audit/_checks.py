@@ -8,8 +8,8 @@ from functools import cache
 
 from delineate.audit._finding import Check, Level
 
-UNUSABLE = ("unreadable", "misaligned", "values_without_label")
-"""Refused for a reason that nobody can allow: there is no pair of image and truth."""
+NEVER = ("unreadable", "misaligned", "values_without_label", "group_across_splits")
+"""Nobody can allow these: there is no pair of image and truth, or a group is parted that the recipe itself names."""
 
 HOME = __name__.rpartition(".")[0]
 
@@ -37,4 +37,4 @@ def levels() -> dict[str, Level]:
 def refusals() -> tuple[str, ...]:
     """The names under which data are refused that a recipe can allow; what cannot be read is not among them."""
     refused = (name for name, level in levels().items() if level == "refuse")
-    return tuple(name for name in refused if name not in UNUSABLE)
+    return tuple(name for name in refused if name not in NEVER)

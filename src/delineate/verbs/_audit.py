@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ class AuditOptions:
     allow: findings, by name, that do not keep the data from being trained on; they stay on the bundle's card.
     """
 
-    allow: tuple[str, ...] = ()
+    allow: list[str] = field(default_factory=list)
 
 
 def audit_options(call: Call) -> AuditOptions:
@@ -33,12 +33,19 @@ def audit_options(call: Call) -> AuditOptions:
     options = AuditOptions(**bind(AuditOptions, call))
     for name in options.allow:
         if name not in refusals():
-            kind = f" is a {levels()[name]} and refuses nothing." if name in levels() else ""
             raise call.fail(
-                f"audit.allow names {name!r}{kind or nearest(name, refusals())} "
+                f"audit.allow names {name!r}{_reason(name)} "
                 f"What is refused, and can be allowed: {', '.join(refusals())}"
             )
     return options
+
+
+def _reason(name: str) -> str:
+    if name not in levels():
+        return nearest(name, refusals())
+    if levels()[name] == "refuse":
+        return ", which cannot be allowed: mend the data."
+    return f", which is a {levels()[name]} and refuses nothing."
 
 
 def audit_data(recipe: Recipe, splits: Splits) -> Audit:

@@ -59,6 +59,15 @@ def data_hash(splits: Splits) -> str:
     return total.hexdigest()
 
 
+def files_hash(files: Iterable[Path]) -> str:
+    """One hash over the content of files, in the order of their names."""
+    total = hashlib.sha256()
+    for file in sorted(files, key=lambda path: path.name):
+        with open(file, "rb") as content:
+            total.update(hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()
+
+
 def command() -> str:
     """What was typed."""
     return shlex.join(["delineate", *sys.argv[1:]])
@@ -76,9 +85,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the source, where it runs from a checkout."""
+    """The commit of the source, where it runs from a checkout of its own."""
     here = Path(__file__).parent
     try:
+        _git(
+            here, ["ls-files", "--error-unmatch", Path(__file__).name]
+        )  # not somebody's who has it in a .venv
         said = _git(here, ["rev-parse", "HEAD"]), _git(here, ["status", "--porcelain"])
     except (OSError, subprocess.CalledProcessError):
         return None

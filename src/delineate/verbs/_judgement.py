@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from delineate.audit import Audit
 from delineate.core import Case, Image, Predictor, Segmentation
@@ -16,6 +17,9 @@ from delineate.metrics import Metric
 from delineate.report import write_report
 from delineate.table import Table
 from delineate.verbs.predict import write_overlay
+
+WRITES = ("cases.csv", "cases.tallies.npz", "scores.json", "report.html", "overlays")
+"""What a judgement of masks leaves in its folder; that of a run also leaves `predictions`."""
 
 
 def judge(
@@ -27,18 +31,16 @@ def judge(
     split: str,
     predictions: bool,
 ) -> Table:
-    """Judge cases, and write cases.csv, scores.json, overlays/ and predictions/ into `out`.
+    """Judge cases, and write cases.csv, scores.json, overlays/ and predictions/ into an empty folder.
 
     Args:
         predictor: whoever finds.
         cases: each with its truth.
         metrics: by name.
-        out: the folder; what an earlier judgement left there is replaced.
+        out: the folder.
         split: what the cases are called.
         predictions: write what was found.
     """
-    for old in ("predictions", "overlays"):  # of an earlier judgement, perhaps of another split
-        shutil.rmtree(out / old, ignore_errors=True)
 
     def keep(case: Case, found: Segmentation, truth: Segmentation) -> None:
         if predictions:
@@ -63,11 +65,15 @@ def report(
     facts: Mapping[str, str],
     card: Mapping[str, Any] | None = None,
     audit: Audit | None = None,
+    curves: Path | None = None,
+    answers: str | Path | None = None,
 ) -> None:
     """Write report.html into `out`, with pictures of the cases worth a look.
 
     card: that of the bundle which was judged, if it was one.
     audit: of the data it learnt from and was judged on, if they were audited.
+    curves: the log of its training.
+    answers: a YAML file that answers items of the checklist, by number ("CLAIM 14") or topic.
     """
     by_id = {case.id: case for case in cases}
 
@@ -83,12 +89,30 @@ def report(
         title=title,
         facts=facts,
         table=table,
-        curves=out / "metrics.csv",
+        curves=curves,
         gallery=show,
         audit=None if audit is None else audit.findings,
         split={n: (count, data["groups"][n]) for n, count in data.get("cases", {}).items()},
         card=card,
+        answers=read_answers(answers),
     )
+
+
+def read_answers(path: str | Path | None) -> dict[str, str] | None:
+    """What the authors say to items of the checklist.
+
+    Raises:
+        ValueError: no such file, or no mapping of texts.
+    """
+    if path is None:
+        return None
+    try:
+        said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not valid YAML.") from error
+    if not isinstance(said, dict) or not all(isinstance(v, str) for v in said.values()):
+        raise ValueError(f"{path}: expected answers by item, like 'CLAIM 14: Two readers, ...'.")
+    return {str(item): answer for item, answer in said.items()}
 
 
 def summary(folder: str | Path) -> str:

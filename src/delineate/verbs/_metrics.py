@@ -8,8 +8,9 @@ from delineate.core import LabelSet
 from delineate.metrics import Metric, load_metrics, traits_of
 from delineate.resolve import Call, resolve
 
-FULL = (
-    "dice", "iou", "precision", "recall", "specificity", "f_beta", "hd95", "nsd", "assd", "volume_error",
+FULL: tuple[str | tuple[str, Mapping[str, float]], ...] = (
+    "dice", "iou", "precision", "recall", "specificity", ("f_beta", {"beta": 2.0}), "hd95",
+    ("nsd", {"tolerance": 2.0}), "assd", "volume_error",
     "pq", "sq", "rq", "mask_ap", "lesion_recall", "lesion_precision", "lesion_f1",
     "auroc", "average_precision", "ece", "ece_top", "brier", "balanced_accuracy", "pixel_accuracy",
     "expected_dice",
@@ -27,14 +28,18 @@ def full_metrics(
         labels: of the problem; lesions are counted where one of them is a thing.
         probabilities: whether findings carry probabilities; masks alone do not.
     """
-    names = {call.name for call in named}
+    named = list(named)
+    taken = {call.name for call in named}
     things = any(label.kind == "thing" for label in labels)
     there = {"": True, "things": things, "probabilities": probabilities, "scores": probabilities}
-    known = {name: traits_of(resolve("metrics", name)) for name in FULL if name not in names}
+    full = [Call(item) if isinstance(item, str) else Call(*item) for item in FULL]
+    known = {call.name: traits_of(resolve("metrics", call.name)) for call in full}
     rest = [
-        Call(name)
-        for name, has in known.items()
+        call
+        for call in full
+        if call.name not in taken
+        and there[known[call.name].needs]
         # without scores to rank by, average precision is one point
-        if there[has.needs] and (probabilities or not has.pooled_only)
+        and (probabilities or not known[call.name].pooled_only)
     ]
     return load_metrics([*named, *rest])

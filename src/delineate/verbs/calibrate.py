@@ -14,7 +14,7 @@ from delineate.core import Case, Segmentation
 from delineate.evaluate import evaluate
 from delineate.metrics import load_metrics
 from delineate.predict.confidence import LOGITS, dice_by_level, mean_over_levels
-from delineate.predict.temperature import ece, fit_temperature, nll, seen_probabilities
+from delineate.predict.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
 from delineate.resolve import Call
 from delineate.stats.risk_coverage import risk_coverage
 from delineate.verbs._run_folder import RunFolder
@@ -27,7 +27,10 @@ def calibrate(
 
     The temperature is the likeliest over all samples of all cases of `split`, each case counting the same. What is
     written into the card as `calibration`, and returned, says how much it helped: negative log-likelihood and
-    calibration error of those samples, and how well the expected Dice agrees with the true one, before and after.
+    calibration error of all those samples, background far from any label too (`ece_everywhere`; the metric `ece` looks
+    near the truth alone), and how well the expected Dice agrees with the true one, before and after. All "after" is
+    on the cases it was fitted to, so it flatters; judge another split to know. `at_bound` is true where the temperature
+    lies at an end of the search (0.1 or 10): the model is then nearly always right or wrong here, or cases too few.
 
     Args:
         run: the folder that train left behind.
@@ -77,13 +80,14 @@ def calibrate(
         thresholds[name] = risk_coverage(after, risk).review(review).threshold
     entry = {
         "temperature": temperature,
+        "at_bound": at_bound(temperature),
         "split": split,
         "cases": len(splits[split]),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "nll_before": nll(seen, 1.0),
         "nll_after": nll(seen, temperature),
-        "ece_before": ece(seen, 1.0),
-        "ece_after": ece(seen, temperature),
+        "ece_everywhere_before": ece(seen, 1.0),
+        "ece_everywhere_after": ece(seen, temperature),
         "labels": labels,
         "review": {"share": review, "thresholds": thresholds},
     }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from delineate.audit import Finding
 from delineate.bundle import predict_options
 from delineate.core import Splits
 from delineate.data import load_cases
@@ -17,7 +18,10 @@ from delineate.prepare import load_prepare
 from delineate.recipe import Recipe, load_recipe
 from delineate.report import write_audit
 from delineate.verbs._audit import audit_data, audit_options, save_audit
+from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs.train import check_calls
+
+WRITES = ("audit.html", "audit.json", "cases.csv")
 
 
 @dataclass(frozen=True)
@@ -51,29 +55,40 @@ def check(
     plan = load_recipe(recipe, overrides)
     check_calls(plan)
     allowed = audit_options(plan.audit).allow
-    splits = load_cases(plan)
-    found = audit_data(plan, splits)
-    refused = found.refused(allowed)
     folder = Path("outputs") / plan.name / "audit" if out is None else Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_audit(found, folder / "audit.json")
-    found.save_csv(folder / "cases.csv")
-    write_audit(
-        folder / "audit.html",
-        title=plan.name,
-        audit=found,
-        splits=splits,
-        labels=plan.labels,
-        allowed=allowed,
-    )
+    own_folder(folder, WRITES)
+    splits = load_cases(plan)
     prepared, problems = _prepared(plan, splits)
+    found = audit_data(plan, splits)
+    if problems:
+        found = replace(found, findings=(_unprepared(problems), *found.findings))
+    with replacing(folder, WRITES) as part:
+        save_audit(found, part / "audit.json")
+        found.save_csv(part / "cases.csv")
+        write_audit(
+            part / "audit.html",
+            title=plan.name,
+            audit=found,
+            splits=splits,
+            labels=plan.labels,
+            allowed=allowed,
+        )
     lines = [
         f"recipe   {plan.name}: every name and argument is known",
         *found.lines(allowed),
         prepared,
         f"page     {folder / 'audit.html'}",
     ]
-    return Findings(lines, [*(finding.line() for finding in refused), *problems], folder)
+    return Findings(lines, [finding.line() for finding in found.refused(allowed)], folder)
+
+
+def _unprepared(problems: list[str]) -> Finding:
+    return Finding(
+        "unprepared",
+        "refuse",
+        "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
+        "Change `prepare` or `predict` in the recipe.",
+    )
 
 
 def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:

@@ -17,8 +17,10 @@ from delineate.files import whole_file
 from delineate.report import write_comparison
 from delineate.table import Table
 from delineate.verbs._facts import command, commit, versions
+from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder, fresh_folder
 
+WRITES = ("report.html", "comparison.csv", "comparison.json")
 PRIMARY = ("dice", "nsd", "hd95")
 """Compared where no metric is named: few, since each further test makes all of them harder to pass."""
 
@@ -44,10 +46,13 @@ def compare(
         ValueError: no table there, other cases, other labels, or another truth.
     """
     folders = [Path(run) for run in runs]
-    if len({folder.resolve() for folder in folders}) < 2:
-        raise ValueError(
-            f"{len(folders)} folder given; a comparison needs at least two, and different ones."
-        )
+    if len(folders) < 2:
+        raise ValueError(f"{runs[0]} alone was given; a comparison needs at least two folders.")
+    twice = [str(f) for f, n in Counter(folder.resolve() for folder in folders).items() if n > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} was given twice; a comparison needs different folders.")
+    if out is not None:
+        own_folder(Path(out), WRITES, folders)
     for folder in folders:
         if not (folder / "cases.csv").is_file():
             raise ValueError(
@@ -60,23 +65,25 @@ def compare(
     chosen = metrics or [m for m in shared if m.partition("(")[0] in PRIMARY] or None
     found = compare_tables(tables, metrics=chosen, reference=first, common=common)
     written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
-    written.mkdir(parents=True, exist_ok=True)
-    found.save(written / "comparison.csv")
-    with whole_file(written / "comparison.json") as part:
-        part.write_text(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")
-    write_comparison(
-        written / "report.html",
-        title=" and ".join(named) if len(named) == 2 else f"{first} and {len(named) - 1} others",
-        comparison=found,
-        facts={
-            "command": command(),
-            "commit": str(commit() or "not in a checkout"),
-            "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
-            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        },
-        about={name: _about(folder) for name, folder in named.items()},
-        gallery=_Pictures.of(named, found.first.split),
-    )
+    with replacing(written, WRITES) as part:
+        found.save(part / "comparison.csv")
+        with whole_file(part / "comparison.json") as file:
+            file.write_text(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")
+        write_comparison(
+            part / "report.html",
+            title=" and ".join(named)
+            if len(named) == 2
+            else f"{first} and {len(named) - 1} others",
+            comparison=found,
+            facts={
+                "compared by": command(),
+                "commit": str(commit() or "unknown"),
+                "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+                "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            },
+            about={name: _about(folder) for name, folder in named.items()},
+            gallery=_Pictures.of(named, found.first.split),
+        )
     return found, written
 
 
@@ -90,24 +97,29 @@ def lines(comparison: Comparison) -> list[str]:
         apart, interval = d.leading
         ends = f"[{interval.low:+.3f}, {interval.high:+.3f}]" if interval.known else ""
         p = f"p {d.p_holm:.3g}" if d.p_holm == d.p_holm else ""
+        cases = f"better in {d.wins}, worse in {d.losses} of {d.cases}"
         said.append(
-            f"  {d.name} - {d.against}: {d.label:<12} {d.metric:<12} {apart:+.3f} {ends} {p}"
-            f"  better in {d.wins}, worse in {d.losses} of {d.cases}"
+            f"  {d.name} - {d.against}: {d.label:<12} {d.metric:<12} {apart:+.3f} {ends} "
+            + (f"{p}  {cases}" if p else "pooled, not tested")
         )
     return said
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """What each is called: its recipe, else its folder; both where that is not enough."""
-    short = [
-        folder.recipe.name if folder is not None else path.resolve().name
-        for path, folder in ((path, _run(path)) for path in folders)
+    """What each is called: its recipe, else its folder; two that are called alike by as much of the path as it takes."""
+    names = [
+        path.resolve().name if run is None else run.recipe.name
+        for path, run in ((path, _run(path)) for path in folders)
     ]
-    times = Counter(short)
-    return [
-        name if times[name] == 1 else f"{name} {path.resolve().name}"
-        for name, path in zip(short, folders, strict=True)
-    ]
+    for depth in range(1, max(len(path.resolve().parts) for path in folders) + 1):
+        times = Counter(names)
+        if max(times.values()) == 1:
+            break
+        names = [
+            name if times[name] == 1 else "/".join(path.resolve().parts[-depth:])
+            for name, path in zip(names, folders, strict=True)
+        ]
+    return names
 
 
 def _run(folder: Path) -> RunFolder | None:

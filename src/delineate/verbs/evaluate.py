@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from delineate.bundle import Bundle, load_bundle, open_bundle
+from delineate.bundle import load_bundle, open_bundle
 from delineate.metrics import load_metrics
 from delineate.resolve import Call
 from delineate.table import Table
 from delineate.verbs._audit import saved_audit
-from delineate.verbs._facts import command
-from delineate.verbs._judgement import judge, report
+from delineate.verbs._facts import command, commit, versions
+from delineate.verbs._judgement import WRITES, judge, read_answers, report
 from delineate.verbs._metrics import full_metrics
+from delineate.verbs._replacing import replacing
 from delineate.verbs._run_folder import RunFolder
 
 
@@ -22,6 +25,7 @@ def evaluate(
     split: str | None = None,
     metrics: Sequence[str] | None = None,
     device: str = "auto",
+    answers: str | Path | None = None,
 ) -> Table:
     """Judge a run's bundle on the cases of one split, and write what was seen into the run's folder.
 
@@ -33,6 +37,7 @@ def evaluate(
         split: "test" where the data has it, else "val".
         metrics: names; those of the recipe and then the full set if left out.
         device: "auto", "cpu", "cuda", "mps".
+        answers: a YAML file that answers items of the report's checklist, by number ("CLAIM 14") or topic.
 
     Raises:
         ValueError: no run there, no such split, or a case without truth.
@@ -50,24 +55,28 @@ def evaluate(
         if metrics is None
         else load_metrics([Call(metric) for metric in metrics])
     )
-    table = judge(predictor, splits[name], chosen, folder.path, split=name, predictions=True)
-    bundle = bundle.update_card(scores={**bundle.card.get("scores", {}), name: table.scores()})
-    report(
-        predictor,
-        splits[name],
-        table,
-        folder.path,
-        title=recipe.name,
-        facts={**_facts(bundle, name), "recipe": (folder.path / "recipe.yaml").read_text()},
-        card=bundle.card,
-        audit=saved_audit(folder.path),
-    )
+    read_answers(answers)  # a slip there is told before the work begins
+    with replacing(folder.path, (*WRITES, "predictions")) as part:
+        table = judge(predictor, splits[name], chosen, part, split=name, predictions=True)
+        known = {**bundle.card, "scores": {**bundle.card.get("scores", {}), name: table.scores()}}
+        report(
+            predictor,
+            splits[name],
+            table,
+            part,
+            title=recipe.name,
+            facts={**_facts(known, name), "recipe": (folder.path / "recipe.yaml").read_text()},
+            card=known,
+            audit=saved_audit(folder.path),
+            curves=folder.path / "metrics.csv",
+            answers=answers,
+        )
+    bundle.update_card(scores=known["scores"])
     return table
 
 
-def _facts(bundle: Bundle, split: str) -> dict[str, str]:
+def _facts(card: Mapping[str, Any], split: str) -> dict[str, str]:
     """What the report says was run."""
-    card = bundle.card
     training = card.get("training", {})
     cases, groups = card["data"]["cases"], card["data"]["groups"]
     return {
@@ -81,8 +90,14 @@ def _facts(bundle: Bundle, split: str) -> dict[str, str]:
         "best epoch": str(training.get("epoch", "")),
         "device": str(training.get("device", "")),
         "seed": str(card["seed"]),
-        "commit": str(card["commit"] or "not in a checkout"),
-        "versions": ", ".join(f"{name} {number}" for name, number in card["versions"].items()),
-        "created": card["created"],
+        "trained with": _with(card["commit"], card["versions"]),
+        "trained on": card["created"],
+        "judged with": _with(commit(), versions()),
+        "judged at": datetime.now(UTC).isoformat(timespec="seconds"),
         "intended use": card["intended_use"],
     }
+
+
+def _with(commit: str | None, versions: Mapping[str, str]) -> str:
+    numbers = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return f"commit {commit or 'unknown'}; {numbers}"

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from delineate.core import Image
+from delineate.core import Image, LabelSet
 from delineate.data import found_masks
 from delineate.data.folder import folder as folder_layout
 from delineate.files import read_geometry
-from delineate.metrics import load_metrics
+from delineate.metrics import Metric, load_metrics, traits_of
 from delineate.recipe import as_call, load_labels
 from delineate.resolve import Call, RecipeError, nearest
 from delineate.table import Table
-from delineate.verbs._facts import INTENDED_USE, command, commit, data_hash, versions
-from delineate.verbs._judgement import judge, report
+from delineate.verbs._facts import (
+    INTENDED_USE,
+    command,
+    commit,
+    data_hash,
+    files_hash,
+    versions,
+)
+from delineate.verbs._judgement import WRITES, judge, read_answers, report
 from delineate.verbs._metrics import full_metrics
+from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import fresh_folder
 
 WRITTEN = ("values", "found", "tolerance", "metrics")
@@ -40,6 +49,7 @@ def evaluate_masks(
     table: str | Path | None = None,
     group: str | None = None,
     metrics: Sequence[str] | None = None,
+    answers: str | Path | None = None,
 ) -> tuple[Table, Path]:
     """Judge masks of any tool, person or challenge; the table and the folder that was written are returned.
 
@@ -57,21 +67,13 @@ def evaluate_masks(
         table: a CSV of facts about the cases (site, device), for subgroups.
         group: the patient of a case, as in the data layout `folder`.
         metrics: names; all that masks can tell if left out.
+        answers: a YAML file that answers items of the report's checklist, by number ("CLAIM 14") or topic.
 
     Raises:
         ValueError: masks that do not pair up, do not lie on one grid, or hold values without a label.
     """
     truth, found, labels = Path(truth), Path(found), Path(labels)
-    label_set, said = load_labels(labels)
-    if "model" not in said:  # a recipe has more to say, which is not asked for here
-        for key in said:
-            if key not in WRITTEN and labels.suffix != ".json":
-                raise RecipeError(
-                    f"{labels}: unknown {key!r}{nearest(str(key), WRITTEN)} Beside labels it may have: "
-                    f"{', '.join(WRITTEN)}"
-                )
-    else:
-        said = {}
+    label_set, said = _read_labels(labels)
     places = [place.absolute() for place in (truth, *([Path(images)] if images else []))]
     for place in places:
         if not place.is_dir():
@@ -103,22 +105,56 @@ def evaluate_masks(
     named = [Call(name) for name in metrics or ()]
     listed = [as_call(item, str(labels), "metrics") for item in said.get("metrics", ())]
     chosen = load_metrics(named) if named else full_metrics(listed, label_set, probabilities=False)
+    _refuse_needs(chosen)
+    read_answers(answers)  # a slip there is told before the work begins
     written = fresh_folder(Path("outputs") / "evaluate") if out is None else Path(out)
-    written.mkdir(parents=True, exist_ok=True)
-    judged = judge(predictor, cases, chosen, written, split="test", predictions=False)
+    own_folder(written, WRITES, [*places, found])
     facts = {
         "judged by": command(),
         "truth": str(truth),
         "found": str(found),
-        "data SHA-256": data_hash({"test": cases}),
+        "truth SHA-256": data_hash({"test": cases}),
+        "found SHA-256": files_hash(predictor.files.values()),
         "commit": str(commit() or "not in a checkout"),
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "intended use": INTENDED_USE,
         "labels": labels.read_text(),
     }
-    report(predictor, cases, judged, written, title=found.name, facts=facts)
+    with replacing(written, WRITES) as part:
+        judged = judge(predictor, cases, chosen, part, split="test", predictions=False)
+        report(predictor, cases, judged, part, title=found.name, facts=facts, answers=answers)
     return judged, written
+
+
+def _read_labels(path: Path) -> tuple[LabelSet, Mapping[str, Any]]:
+    """The labels, and what is said beside them: of a recipe what it says of masks, of a dataset.json nothing."""
+    labels, said = load_labels(path)
+    if "model" in said:
+        layout = said["data"].get("folder") if isinstance(said.get("data"), Mapping) else None
+        kept = {key: (layout or {}).get(key) for key in ("values", "tolerance")}
+        return labels, {k: v for k, v in (kept | {"metrics": said.get("metrics")}).items() if v}
+    if path.suffix == ".json":
+        return labels, {}
+    for key in said:
+        if key not in WRITTEN:
+            raise RecipeError(
+                f"{path}: unknown {key!r}{nearest(str(key), WRITTEN)} Beside labels it may have: "
+                f"{', '.join(WRITTEN)}"
+            )
+    return labels, said
+
+
+def _refuse_needs(metrics: Mapping[str, Metric]) -> None:
+    """Masks have no probabilities, and no model's own opinion."""
+    asking = [
+        n for n, judge in metrics.items() if traits_of(judge).needs in ("probabilities", "scores")
+    ]
+    if asking:
+        raise ValueError(
+            f"{', '.join(asking)}: judged from probabilities, and masks have none. Leave out what asks for them, "
+            "or judge a run."
+        )
 
 
 def _all_in(folder: Path, home: Path) -> str:
