@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,7 @@ def known(metrics=("dice",), groups=("p", "q"), columns=None, **what):
     table = Table("test", metrics, rows, traits)
     return Known(**{
         "table": table, "scores": table.scores(), "facts": {}, "card": {}, "split": {},
-        "audit": None, "shown": (), **what,
+        "leaks": None, "shown": (), "parted": (), **what,
     })  # fmt: skip
 
 
@@ -65,8 +66,9 @@ def test_a_run_answers_more():
             card={"seed": 5, "versions": {"numpy": "2.4"}, "training": {"epoch": 9},
                   "data": {"sha256": "ab" * 32}, "intended_use": "Research."},
             split={"train": (10, 5), "test": (3, 2)},
-            audit=("note",),
+            leaks=(),
             shown=("fails", "pictures"),
+            parted=("size", "site"),
         )
     )  # fmt: skip
     assert claim["9"].answer == "See “prepare” in the recipe, printed under “What was run”."
@@ -83,10 +85,51 @@ def test_a_run_answers_more():
     assert reloaded["Dependent cases"].state == "answered"
 
 
-@pytest.mark.parametrize("audit", [None, ("refuse", "note")])
-def test_partitions_are_not_said_to_be_disjoint_without_an_audit_that_found_them_so(audit):
-    claim, _ = items(known(split={"train": (9, 9), "test": (2, 2)}, audit=audit))
+@pytest.mark.parametrize("leaks", [None, ("duplicates_across_splits",)])
+def test_partitions_are_not_said_to_be_disjoint_without_an_audit_that_found_them_so(leaks):
+    claim, _ = items(known(split={"train": (9, 9), "test": (2, 2)}, leaks=leaks))
     assert claim["20"].state == "open"
+
+
+def test_cases_known_to_leak_are_no_internal_test():
+    split = {"train": (9, 9), "test": (2, 2)}
+    told = "which the model did not learn from"
+    assert told in items(known(split=split, leaks=()))[0]["32"].answer
+    claim, _ = items(known(split=split, leaks=("near_duplicates_across_splits",)))
+    assert (claim["32"].state, claim["32"].answer) == ("open", "")
+
+
+def test_columns_of_the_data_are_not_passed_off_as_what_patients_are_like():
+    nobody = "The data tell which cases are of one patient, and nothing more of the patients."
+    groups = ("p", "p", "q", "r")
+
+    def of(*names):
+        table = known(groups=groups).table
+        rows = tuple(
+            replace(row, columns={n: row.group if n == "who" else f"{i % 2}" for n in names})
+            for i, row in enumerate(table.rows)
+        )
+        return items(known(table=replace(table, rows=rows)))[0]["36"].answer
+
+    assert of() == ""
+    assert of("patient") == of("who") == nobody
+    assert of("patient", "site", "sex") == (
+        "The data tell of the judged cases, by column: “site”, “sex”."
+    )
+
+
+def test_scores_are_said_to_be_parted_only_by_what_is_drawn():
+    claim, _ = items(known(groups=("p", "q", "r"), shown=("fails",), parted=("site",)))
+    assert claim["30"].answer == "Scores by site, under “Where it fails”."
+    assert "by size" not in claim["39"].answer
+    claim, _ = items(known(parted=("size", "site")))
+    assert claim["30"].answer == "Scores by size of the object, by site, under “Where it fails”."
+
+
+def test_the_tolerance_is_told():
+    _, reloaded = items(known(metrics=("nsd", "nsd_voxel(tolerance=1.5)")))
+    answer = reloaded["Tolerance of the boundary"].answer
+    assert answer == "Judged: NSD at 2 px, Voxel NSD at 1.5 px."
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -1,5 +1,7 @@
 """The parts of a page, one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,32 @@ def test_every_metric_is_explained(metric):
     assert "_" not in title(metric)
 
 
+def test_a_tolerance_and_a_beta_are_told_wherever_the_score_is():
+    metrics = ("nsd", "nsd(tolerance=1.5)", "f_beta(beta=0.5)")
+    scores = dict.fromkeys(metrics, 0.8)
+    rows = tuple(row(f"c{i}", metric="iou", **scores) for i in range(6))
+    table = Table("test", metrics, rows)
+    named = ["NSD at 2 mm", "NSD at 1.5 mm", "F0.5"]
+    assert [line.name for line in blocks(table, table.scores())[0].lines] == named
+    told = [tile.name for tile in tiles(table, table.scores(), metrics)]
+    assert told == [f"{name}, polyp" for name in named]
+    assert _figures.distribution(table, "nsd", "polyp").title == "NSD at 2 mm per case: polyp"
+    assert "mean NSD at 2 mm of" in sentences(table, table.scores(), unseen=False)["polyp"]
+
+
+def test_terms_say_which_tolerance_and_which_beta():
+    assert explained("nsd", "px").endswith("The tolerance is 2 px, the default.")
+    assert explained("nsd(tolerance=2.0)", "mm").endswith("The tolerance is 2 mm.")
+    assert explained("f_beta").endswith(
+        "beta is 2, the default: missing weighs more than finding too much."
+    )
+    assert explained("f_beta(beta=0.5)").endswith(
+        "beta is 0.5: finding too much weighs more than missing."
+    )
+    assert explained("f_beta(beta=1.0)").endswith("both weigh the same, which is Dice.")
+    assert "never above" in explained("iou")
+
+
 def test_a_metric_of_ones_own_has_a_name_and_no_explanation():
     assert (title("my_boundary"), explained("my_boundary")) == ("My boundary", "")
 
@@ -40,7 +68,8 @@ def test_sentences_say_how_well_and_how_often_not_at_all():
     table = Table("test", ("dice",), tuple(rows))
     said = sentences(table, table.scores(), unseen=True)["polyp"]
     assert said.startswith(
-        "In 21 unseen cases, polyp was found with a mean Dice of 0.680 (95 % interval 0."
+        "In the 20 unseen cases that can be scored, of 21 in all, polyp was found with a mean Dice of 0.680 "
+        "(95 % interval 0."
     )
     # Clopper-Pearson of 2 in 19; two cases without it are too few for a rate.
     assert (
@@ -49,6 +78,19 @@ def test_sentences_say_how_well_and_how_often_not_at_all():
     )
     assert said.endswith("Something was taken for it in 1 of the 2 cases without it.")
     assert "unseen" not in sentences(table, table.scores(), unseen=False)["polyp"]
+
+
+def test_a_mean_is_said_to_be_over_the_cases_it_is_over():
+    rows = [row(f"c{i}", 1.0, group=f"p{i // 2}") for i in range(2)]
+    rows += [row(f"e{i}", np.nan, tp=0, fn=0, fp=0, group=f"q{i // 2}") for i in range(4)]
+    table = Table("test", ("dice",), tuple(rows))
+    assert sentences(table, table.scores(), unseen=False)["polyp"].startswith(
+        "In the 2 cases of 1 group that can be scored, of 6 in all, polyp was found with a mean Dice of 1.000."
+    )
+    whole = Table("test", ("dice",), tuple(rows[:2]))
+    assert sentences(whole, whole.scores(), unseen=True)["polyp"].startswith(
+        "In 2 unseen cases of 1 group, polyp was found"
+    )
 
 
 def test_the_other_rules_for_empty_cases_are_told_where_they_matter():
@@ -98,6 +140,19 @@ def test_a_forest_lies_on_its_axis():
     assert forest.branches[0].high < forest.reference < forest.branches[2].low
     places = {number: at for at, number in forest.ticks}
     assert places["0.2"] < forest.branches[1].at < places["0.8"]
+
+
+def test_kinds_of_one_case_are_told_in_words_and_numbers_stand_in_order():
+    kinds = ["10", "10", "2", "2", "1", "1", "3", "7"]
+    rows = tuple(
+        replace(row(f"c{i}", i / 10), columns={"polyps": kind}) for i, kind in enumerate(kinds)
+    )
+    table = Table("test", ("dice",), rows)
+    (forest,) = by_kind(table, table.scores(), "dice", "polyp")
+    assert [branch.name for branch in forest.branches] == ["1", "2", "10"]
+    assert forest.left_out == "2 values with one case each are not shown"
+    alone = Table("test", ("dice",), rows[4:])
+    assert by_kind(alone, alone.scores(), "dice", "polyp") == []
 
 
 def test_labels_stand_above_each_other_from_three_on():

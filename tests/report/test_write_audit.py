@@ -96,9 +96,21 @@ def test_what_is_allowed_is_told_apart(splits, tmp_path):
     page = written(
         tmp_path / "audit.html", splits, allowed=["unreadable", "duplicates_across_splits"]
     )
+    assert "To train all the same" not in page.text
     assert "Fit to train on" in page.text
     assert "Allowed by name" in page.text
     assert "Refused: results" not in page.text
+    assert re.search(r"<b>0</b>refusals", page.text)
+    assert re.search(r"<b>2</b>allowed refusals", page.text)
+
+
+def test_only_what_can_be_allowed_is_offered_and_only_while_it_is_not(splits, tmp_path):
+    page = written(tmp_path / "audit.html", splits)
+    offered = re.findall(r"audit: {allow: \[(\w+)\]}", page.text)
+    assert offered == ["duplicates_across_splits"]  # what cannot be read cannot be trained on
+    page = written(tmp_path / "audit.html", splits, allowed=["duplicates_across_splits"])
+    assert "1 file cannot be read" in page.text
+    assert "allow: [" not in page.text
 
 
 def test_pairs_are_shown_side_by_side_and_cases_of_each_split(splits, tmp_path):

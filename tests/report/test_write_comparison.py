@@ -1,5 +1,6 @@
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from delineate.compare import compare
 from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
 from delineate.metrics import EMPTY_RULE, Tally, Traits
+from delineate.report._comparison import ComparisonPage
 from delineate.report._difference import probability, sentence, signed
 from delineate.report.write_comparison import write_comparison
 from delineate.table import Row, Table
@@ -142,6 +144,43 @@ def test_plots_take_the_colours_of_the_page(tmp_path, pair):
         assert not re.findall(r"(?:fill|stroke): ?#", plot)
 
 
+def test_kinds_of_one_case_are_told_in_words_and_numbers_stand_in_order():
+    kinds = ["10"] * 4 + ["2"] * 4 + ["1"] * 4 + ["3", "7"]
+
+    def with_kinds(table):
+        rows = [
+            replace(row, columns={"polyps": kind})
+            for row, kind in zip(table.rows, kinds, strict=True)
+        ]
+        return replace(table, rows=tuple(rows))
+
+    tables = {n: with_kinds(table(0.7, cases=14, seed=i)) for i, n in enumerate("ab")}
+    (pair,) = ComparisonPage(compare(tables, resamples=50), {}, {}, None).pairs
+    forest = pair.forests["polyp"][0]
+    groups = {
+        name: (tuple(b.name for b in branches), note) for name, branches, note in forest.groups
+    }
+    assert groups["polyps"] == (("1", "2", "10"), "2 values with one case each are not shown")
+    assert groups[""] == (("All cases",), "")
+
+
+def test_a_tolerance_is_told_wherever_the_score_is(tmp_path):
+    def judged(seed):
+        scores = np.random.default_rng(seed).uniform(0.5, 1, 12)
+        rows = tuple(
+            Row(f"c{i}", f"p{i}", "polyp", truth_samples=9, truth_size=9.0 + i, unit="mm³",
+                scores={"nsd(tolerance=2.0)": s, "f_beta": s})
+            for i, s in enumerate(scores)
+        )  # fmt: skip
+        return Table("test", ("nsd(tolerance=2.0)", "f_beta"), rows)
+
+    page = written(tmp_path / "r.html", {"a": judged(0), "b": judged(1)})
+    for said in ("mean NSD at 2 mm of polyp", "NSD at 2 mm, polyp", "NSD at 2 mm: polyp",
+                 "The tolerance is 2 mm.", "F2", "beta is 2, the default"):  # fmt: skip
+        assert said in page.text, said
+    assert "tolerance=" not in page.text
+
+
 def test_of_several_each_pair_is_told_and_all_are_ranked(tmp_path):
     tables = {n: table(0.7 + 0.1 * i, seed=i) for i, n in enumerate(("one", "two", "three"))}
     page = written(tmp_path / "r.html", tables)
@@ -166,6 +205,10 @@ def test_a_table_against_itself_shows_no_difference(tmp_path):
     page = written(tmp_path / "r.html", {"a": same, "again": same}, gallery=show())
     assert "No difference between again and a is shown" in page.text
     assert page.all("img") == []  # none is better anywhere
+    assert "difference of each case" not in page.text
+    assert "Each dot is a case; all differences are 0." in page.text
+    assert "in 0, equal in 30 and worse in 0 of 30 cases. All differences are 0." in page.text
+    assert "not to say that they are equal" not in page.text
 
 
 def test_one_case_is_enough(tmp_path):

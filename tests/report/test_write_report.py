@@ -356,6 +356,26 @@ def test_all_that_a_model_can_tell(tmp_path, log):
     assert "nan" not in page.text.lower()
 
 
+def test_after_an_allowed_leak_nothing_is_said_to_be_unseen(tmp_path):
+    leak = Finding(
+        "duplicates_across_splits", "refuse", "1 image on two sides of the split", "Group them."
+    )
+    what = {"table": judged(), "split": {"train": (30, 15), "test": (12, 6)}, "card": CARD}
+    page = written(tmp_path / "r.html", audit=(leak,), **what)
+    assert (
+        "known to leak across the split: 1 image on two sides of the split (duplicates_across_splits)."
+        in page.text
+    )
+    lead = page.text.index("known to leak")
+    assert lead < page.text.index("In 12 cases of 6 groups, liver was found")
+    for untrue in ("unseen", "did not learn from", "found none"):
+        assert untrue not in page.text
+    page = written(tmp_path / "r.html", audit=(), **what)
+    assert "known to leak" not in page.text
+    for true in ("unseen", "did not learn from", "found none"):
+        assert true in page.text
+
+
 def test_masks_of_another_tool(tmp_path):
     page = written(tmp_path / "r.html", table=table({f"c{i}": i / 9 for i in range(9)}), audit=())
     assert "In 9 cases, polyp was found" in page.text  # whether they are unseen is not known

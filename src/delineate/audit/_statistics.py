@@ -61,7 +61,7 @@ def _of_split(cases: Sequence[CaseFacts], labels: LabelSet) -> dict[str, Any]:
         "cases": len(cases),
         "groups": len({case.group for case in cases}),
         "without_truth": sum(case.truth is None and not case.problems for case in cases),
-        "unusable": sum(bool(case.problems) for case in cases),
+        "unusable": sum(bool(case.problems) and None in (case.image, case.truth) for case in cases),
         "empty": sum(
             case.truth is not None and not any(case.truth.objects.values()) for case in cases
         ),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any, Literal
 
 import numpy as np
 
-from delineate.report._scores import length_unit
-from delineate.report._words import counted, title
-from delineate.resolve import resolve
+from delineate.report._scores import named
+from delineate.report._words import counted
 from delineate.table import Table
 
 Split = Mapping[str, tuple[int, int]]
@@ -23,14 +21,18 @@ OBJECTS = ("pq", "sq", "rq", "mask_ap", "lesion_recall", "lesion_precision", "le
 STATED = ("ece", "ece_top", "brier")
 RATES = ("recall", "specificity", "precision", "auroc", "average_precision", *OBJECTS[-3:])
 
+PATIENT = ("patient", "patient_id", "patientid", "subject", "subject_id")
+"""Columns that tell who a case is of, not what that person is like."""
+
 
 @dataclass(frozen=True)
 class Known:
     """What the program knows of this evaluation.
 
     scores: `table.scores()`.
-    audit: the levels of what the audit of the data found; None where there was none.
+    leaks: the names of what the audit of the data found on two sides of the split; None where there was no audit.
     shown: the sections on the page.
+    parted: the kinds of case ("size", or a column) whose scores are on the page.
     """
 
     table: Table
@@ -38,8 +40,9 @@ class Known:
     facts: Mapping[str, str]
     card: Mapping[str, Any]
     split: Split
-    audit: Collection[str] | None
+    leaks: Collection[str] | None
     shown: Collection[str]
+    parted: Collection[str]
 
     @property
     def recipe(self) -> str:
@@ -48,7 +51,8 @@ class Known:
 
     def of(self, stems: Collection[str]) -> str:
         """Those of these metrics that were judged, as they are read."""
-        return ", ".join(title(m) for m in self.table.metrics if m.partition("(")[0] in stems)
+        judged = [m for m in self.table.metrics if m.partition("(")[0] in stems]
+        return ", ".join(named(self.table, metric) for metric in judged)
 
     def judged(self, stems: Collection[str]) -> str:
         """The same as a sentence."""
@@ -159,7 +163,7 @@ def _partitions(known: Known) -> str:
 
 
 def _disjoint(known: Known) -> str:
-    if not known.split or known.audit is None or "refuse" in known.audit:
+    if not known.split or known.leaks is None or known.leaks:
         return ""
     return "By group (patient): the audit looked for groups and images on two sides of the split and found none."
 
@@ -190,7 +194,8 @@ def _picked(known: Known) -> str:
 
 
 def _performance(known: Known) -> str:
-    return f"{', '.join(title(m) for m in known.table.metrics)}; each explained under “Terms”."
+    listed = ", ".join(named(known.table, metric) for metric in known.table.metrics)
+    return f"{listed}; each explained under “Terms”."
 
 
 def _uncertainty(known: Known) -> str:
@@ -198,20 +203,33 @@ def _uncertainty(known: Known) -> str:
 
 
 def _robustness(known: Known) -> str:
-    kinds = ["size of the object", *known.table.columns] if "fails" in known.shown else []
+    kinds = ["size of the object" if kind == "size" else kind for kind in known.parted]
     return f"Scores by {', by '.join(kinds)}, under “Where it fails”." if kinds else ""
 
 
 def _internal(known: Known) -> str:
     if known.table.split not in known.split or known.table.split in ("train", "val"):
         return ""  # learnt from, or looked at when the weights were picked
+    if known.leaks:
+        return ""  # what is on two sides of the split was learnt from
     cases = counted(len(known.table.cases), "case")
     return f"{cases} of the split “{known.table.split}”, which the model did not learn from."
 
 
 def _characteristics(known: Known) -> str:
-    columns = known.table.columns
-    return f"Known of the judged cases: {', '.join(columns)}." if columns else ""
+    columns = [name for name in known.table.columns if not _tells_groups(known.table, name)]
+    if columns:
+        listed = ", ".join(f"“{name}”" for name in columns)
+        return f"The data tell of the judged cases, by column: {listed}."
+    if known.table.columns:
+        return "The data tell which cases are of one patient, and nothing more of the patients."
+    return ""
+
+
+def _tells_groups(table: Table, column: str) -> bool:
+    """Whether a column only says which cases belong together."""
+    is_group = all(row.columns.get(column, row.group) == row.group for row in table.rows)
+    return is_group or column.lower() in PATIENT
 
 
 def _diagnostic(known: Known) -> str:
@@ -226,10 +244,10 @@ def _failures(known: Known) -> str:
         words
         for section, words in (
             ("pictures", "the lowest scores under “Pictures”"),
-            ("fails", "scores by size under “Where it fails”"),
+            ("size", "scores by size under “Where it fails”"),
             ("confusion", "what was taken for what under “Confusion”"),
         )
-        if section in known.shown
+        if section in (*known.shown, *known.parted)
     ]
     return f"Shown: {', '.join(places)}." if places else ""
 
@@ -246,12 +264,7 @@ def _task(known: Known) -> str:
 
 
 def _tolerance(known: Known) -> str:
-    if not known.of(("nsd",)):
-        return ""
-    if "nsd" in known.recipe:
-        return _says(known, "metrics")
-    default = signature(resolve("metrics", "nsd")).parameters["tolerance"].default
-    return f"NSD has the tolerance {default:g} {length_unit(known.table)}, unless its name says another."
+    return known.judged(("nsd", "nsd_voxel"))
 
 
 def _sizes(known: Known) -> str:

@@ -20,12 +20,13 @@ from delineate.report._difference import (
     tile,
 )
 from delineate.report._figures import Plot
+from delineate.report._forest import FEWEST
 from delineate.report._glossary import explained
 from delineate.report._page import BOUNDARY, FEW
 from delineate.report._paired import scores_in_pairs
-from delineate.report._scores import between, unit_of
+from delineate.report._scores import between, length_unit, named, unit_of
 from delineate.report._side_by_side import ShowAll, SideBySide, side_by_side
-from delineate.report._words import counted, decimals, number, title, whole
+from delineate.report._words import counted, decimals, in_order, number, whole
 
 TILES = 4
 """Figures on top at most."""
@@ -149,7 +150,7 @@ class Pair:
                 if cases:
                     told.append(
                         f"In {counted(cases, 'case')} without {d.label}, {who} rightly found nothing and {other} "
-                        f"something: there {who} has the best {title(d.metric)}."
+                        f"something: there {who} has the best {named(self.comparison.first, d.metric)}."
                     )
         return told
 
@@ -166,16 +167,17 @@ class Pair:
 
     def _by_label(self, metric: str) -> Forest | None:
         parts = {whole(d.label): d for d in self.differences if d.metric == metric}
-        return forest(self.comparison, f"{title(metric)} by label", [("", parts)])
+        heading = f"{named(self.comparison.first, metric)} by label"
+        return forest(self.comparison, heading, [("", parts)])
 
     def _by_metric(self) -> Forest | None:
         """Scores that share an axis: from 0 to 1, and more is better."""
-        traits = self.comparison.first.traits
+        first = self.comparison.first
         parts = {
-            title(d.metric) + ("" if d.mean == d.mean else ", pooled"): d
+            named(first, d.metric) + ("" if d.mean == d.mean else ", pooled"): d
             for d in self.differences
             if d.label == self.leaders[0].label
-            and traits[d.metric].range == (0.0, 1.0)
+            and first.traits[d.metric].range == (0.0, 1.0)
             and not d.lower_is_better
         }
         return forest(self.comparison, f"Scores of {self.leaders[0].label}", [("", parts)])
@@ -188,7 +190,9 @@ class Pair:
                 parts.setdefault("size" if column == f"size of {label}" else column, {})[value] = d
         if len(parts) < 2:
             return None
-        return forest(self.comparison, f"{title(metric)}: {whole(label)}", list(parts.items()))
+        heading = f"{named(self.comparison.first, metric)}: {whole(label)}"
+        groups = [(name, {v: of[v] for v in in_order(of)}) for name, of in parts.items()]
+        return forest(self.comparison, heading, groups, least=FEWEST)
 
     def _far(self, d: Difference) -> Iterator[Far]:
         for case, against, name in self.comparison.paired(d):
@@ -296,7 +300,9 @@ class ComparisonPage:
     @property
     def terms(self) -> dict[str, str]:
         """The metrics in a reader's words."""
-        return {title(m): words for m in self.comparison.metrics if (words := explained(m))}
+        first = self.comparison.first
+        told = {m: explained(m, length_unit(first)) for m in self.comparison.metrics}
+        return {named(first, metric): words for metric, words in told.items() if words}
 
     @property
     def empty_rule(self) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from matplotlib.ticker import MaxNLocator
 
 from delineate.compare import Comparison, Difference
-from delineate.report._scores import unit_of
-from delineate.report._words import counted, decimals, number, title, whole
+from delineate.report._scores import named, unit_of
+from delineate.report._words import counted, decimals, left_out, number, whole
 from delineate.stats import Interval
 
 
@@ -53,13 +53,16 @@ class Branch:
 
 @dataclass(frozen=True)
 class Forest:
-    """Groups of branches over one axis: its ticks as (place in percent, number), and the place of no difference."""
+    """Groups of branches over one axis: its ticks as (place in percent, number), and the place of no difference.
+
+    groups: what each is by, its branches, and what is not drawn, in words.
+    """
 
     title: str
     measured: str
     against: str
     name: str
-    groups: tuple[tuple[str, tuple[Branch, ...]], ...]
+    groups: tuple[tuple[str, tuple[Branch, ...], str], ...]
     ticks: tuple[tuple[float, str], ...]
     zero: float
 
@@ -88,7 +91,7 @@ def line(comparison: Comparison, d: Difference, *, pooled: bool = False) -> Line
     traits = comparison.first.traits[d.metric]
     places = decimals([*scores, apart])
     return Line(
-        title(d.metric) + (", pooled" if of_all and not pooled else ""),
+        named(comparison.first, d.metric) + (", pooled" if of_all and not pooled else ""),
         unit_of(comparison.first, d.metric),
         "↓" if traits.lower_is_better else "→ 0" if traits.signed else "",
         number(scores[0], places),
@@ -151,20 +154,33 @@ def sentence(comparison: Comparison, d: Difference) -> str:
             f" Case by case, {d.name} is better in {d.wins:,}, equal in {d.ties:,} and worse in {d.losses:,} "
             f"of {counted(d.cases, 'case')}."
         )
-    if not d.shown and interval.known:
+    if d.ties == d.cases and not apart:
+        words += " All differences are 0."
+    elif not d.shown and interval.known:
         words += " That is not to say that they are equal: all that lies within the interval fits these cases."
     return words
 
 
 def forest(
-    comparison: Comparison, heading: str, groups: Sequence[tuple[str, dict[str, Difference]]]
+    comparison: Comparison,
+    heading: str,
+    groups: Sequence[tuple[str, dict[str, Difference]]],
+    *,
+    least: int = 1,
 ) -> Forest | None:
-    """Differences above each other, all of one pair and in one unit; None for fewer than two."""
-    groups = [
+    """Differences above each other, all of one pair and in one unit; None for fewer than two.
+
+    least: cases of a part that is drawn; those of fewer are told in words.
+    """
+    known_of = [
         (name, {branch: d for branch, d in parts.items() if d.leading[0] == d.leading[0]})
         for name, parts in groups
     ]
-    every = [d for _, parts in groups for d in parts.values()]
+    drawn = [
+        (name, {n: d for n, d in parts.items() if d.subgroup is None or d.cases >= least}, len(parts))
+        for name, parts in known_of
+    ]  # fmt: skip
+    every = [d for _, parts, _ in drawn for d in parts.values()]
     if len(every) < 2:
         return None
     known = [v for d in every for v in (d.leading[0], *d.leading[1]) if v == v]
@@ -191,7 +207,9 @@ def forest(
         first.against,
         first.name,
         tuple(
-            (name, tuple(branch(n, d) for n, d in parts.items())) for name, parts in groups if parts
+            (name, tuple(branch(n, d) for n, d in parts.items()), left_out(count - len(parts)))
+            for name, parts, count in drawn
+            if parts
         ),
         tuple((_place(tick, low, high, first), f"{tick:g}".replace("-", "−")) for tick in ticks),
         _place(0.0, low, high, first),
@@ -200,7 +218,7 @@ def forest(
 
 def measured(comparison: Comparison, d: Difference) -> str:
     """The metric's name; of a signed error, that its size is compared."""
-    name = title(d.metric)
+    name = named(comparison.first, d.metric)
     return (
         f"size of {name[:1].lower()}{name[1:]}"
         if comparison.first.traits[d.metric].signed

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from delineate.report._scores import unit_of
+from delineate.report._scores import named, unit_of
 from delineate.report._words import counted, decimals, number, title
 from delineate.table import Table
 
@@ -102,7 +102,9 @@ def distribution(table: Table, metric: str, label: str) -> Plot:
         f"{extreme}. The line is the mean" + (", the band its interval." if low == low else ".")
     )
     return Plot(
-        f"{title(metric)} per case: {label}", _svg(figure, "distribution", metric, label), words
+        f"{named(table, metric)} per case: {label}",
+        _svg(figure, "distribution", metric, label),
+        words,
     )
 
 
@@ -141,7 +143,7 @@ def by_size(table: Table, metric: str, label: str) -> Plot | None:
     axes.set(xlabel=f"size in the truth, {unit}", ylabel=_measured(table, metric))
     names = [f"{case}: {number(score, places)}" for _, score, case in pairs[::step]]
     drawn = _svg(figure, "size", metric, label, names=names)
-    return Plot(f"{title(metric)} by size: {label}", drawn, words)
+    return Plot(f"{named(table, metric)} by size: {label}", drawn, words)
 
 
 def _curve(quantity: str, sides: Mapping[str, Sequence[tuple[float, float]]]) -> Plot:
@@ -182,7 +184,7 @@ def _panel(width: float = 4.4, height: float = 2.6) -> tuple[Figure, Axes]:
 def _measured(table: Table, metric: str) -> str:
     """A metric and its unit, for an axis."""
     unit = unit_of(table, metric)
-    return f"{title(metric)}, {unit}" if unit else title(metric)
+    return f"{named(table, metric)}, {unit}" if unit else named(table, metric)
 
 
 def _log_ticks(axes: Axes, sizes: np.ndarray) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from delineate.report._scores import between, unit_of
-from delineate.report._words import decimals, number, title
+from delineate.report._scores import between, named, unit_of
+from delineate.report._words import decimals, in_order, left_out, number
 from delineate.table import Table
+
+FEWEST = 2
+"""Cases of a kind that is drawn: one case is no kind."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,10 @@ class Branch:
 
 @dataclass(frozen=True)
 class Forest:
-    """Branches over one axis: its ticks as (place in percent, number), and the place of the mean over all cases."""
+    """Branches over one axis: its ticks as (place in percent, number), and the place of the mean over all cases.
+
+    left_out: what is not drawn, in words.
+    """
 
     title: str
     kind: str
@@ -36,6 +42,7 @@ class Forest:
     branches: tuple[Branch, ...]
     ticks: tuple[tuple[float | None, str], ...]
     reference: float | None
+    left_out: str = ""
 
 
 Parts = Mapping[str, Mapping[str, Any]]
@@ -49,30 +56,45 @@ def by_label(table: Table, scores: Mapping[str, Any], metric: str) -> list[Fores
         for label, about in scores["labels"].items()
         if label != "all" and metric in about["metrics"]
     }
-    return _forests(table, metric, {"label": parts}, None, "") if len(parts) > 2 else []
+    return _forests(table, metric, {"label": parts}, None, "", least=1) if len(parts) > 2 else []
 
 
 def by_kind(table: Table, scores: Mapping[str, Any], metric: str, label: str) -> list[Forest]:
     """The thirds by size, and the kinds of case that each column tells apart, over one axis."""
     size = f"size of {label}"
+    subgroups = {kind: scores["subgroups"].get(kind, {}) for kind in (size, *table.columns)}
     kinds = {
         "size" if kind == size else kind: {
-            value: about["labels"][label][metric]
-            for value, about in scores["subgroups"].get(kind, {}).items()
-            if metric in about["labels"].get(label, {})
+            value: parts[value]["labels"][label][metric]
+            for value in in_order(parts)
+            if metric in parts[value]["labels"].get(label, {})
         }
-        for kind in (size, *table.columns)
+        for kind, parts in subgroups.items()
     }
     mean = scores["labels"][label]["metrics"].get(metric, {}).get("mean")
-    return _forests(table, metric, kinds, mean, f": {label}")
+    return _forests(table, metric, kinds, mean, f": {label}", least=FEWEST)
 
 
 def _forests(
-    table: Table, metric: str, kinds: Mapping[str, Parts], mean: float | None, of: str
+    table: Table,
+    metric: str,
+    kinds: Mapping[str, Parts],
+    mean: float | None,
+    of: str,
+    *,
+    least: int,
 ) -> list[Forest]:
-    """One for each kind of which two or more have a score."""
+    """One for each kind of which two or more have a score over at least so many cases."""
     scored = {
-        kind: {name: score for name, score in parts.items() if score["mean"] is not None}
+        kind: {
+            name: score
+            for name, score in parts.items()
+            if score["mean"] is not None and score["cases"] >= least
+        }
+        for kind, parts in kinds.items()
+    }
+    few = {
+        kind: sum(0 < score["cases"] < least for score in parts.values())
         for kind, parts in kinds.items()
     }
     scored = {kind: parts for kind, parts in scored.items() if len(parts) > 1}
@@ -94,9 +116,9 @@ def _forests(
 
     return [
         Forest(
-            f"{title(metric)} by {kind}{of}",
+            f"{named(table, metric)} by {kind}{of}",
             kind,
-            title(metric) + (f", {unit}" if unit else ""),
+            named(table, metric) + (f", {unit}" if unit else ""),
             tuple(
                 Branch(
                     name, f"{score['cases']:,}", number(score["mean"], places),
@@ -107,6 +129,7 @@ def _forests(
             ),
             tuple((place(tick), f"{tick:g}") for tick in ticks),
             place(mean),
+            left_out(few[kind]),
         )
         for kind, parts in scored.items()
     ]  # fmt: skip

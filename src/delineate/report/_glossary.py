@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from delineate.report._words import arguments
 from delineate.resolve import resolve
 
 EXPLAINED = {
@@ -9,14 +10,14 @@ EXPLAINED = {
         "Overlap of what was found with the truth: twice the shared area or volume by the sum of both. 1 is "
         "perfect, 0 is apart."
     ),
-    "iou": "Overlap: the shared area or volume by that of both together. Stricter than Dice, and always below it.",
+    "iou": "Overlap: the shared area or volume by that of both together. Stricter than Dice, and never above it.",
     "precision": "Of what was found, the share that is true (positive predictive value).",
     "recall": "Of what is true, the share that was found (sensitivity).",
     "specificity": (
         "Of what is not the label, the share that was rightly left alone. Near 1 wherever the background is "
         "large."
     ),
-    "f_beta": "Precision and recall in one number; with beta 2, missing weighs more than finding too much.",
+    "f_beta": "Precision and recall in one number",
     "pixel_accuracy": "Share of pixels or voxels that are right, the background included, which dominates it.",
     "balanced_accuracy": (
         "Mean of the recall of all classes, the background as one of them, so that a large one does not drown "
@@ -45,8 +46,8 @@ EXPLAINED = {
     "hd95_surfel": "As HD95, with each point weighted by the piece of surface it stands for.",
     "assd": "Mean distance between the two surfaces, over the points of both.",
     "nsd": (
-        "Share of the two surfaces that lie within a tolerance of each other: how much of the outline needs "
-        "no correction."
+        "Normalised surface Dice, the share of the two surfaces that lie within a tolerance of each other: how much "
+        "of the outline needs no correction."
     ),
     "nsd_voxel": "As NSD, counting surface voxels instead of measuring the surface.",
     "pq": "Panoptic quality: objects matched one by one (IoU above 0.5), SQ times RQ.",
@@ -65,13 +66,37 @@ EXPLAINED = {
 }  # fmt: skip
 
 
-def explained(metric: str) -> str:
-    """One sentence on a metric; of one not known here, what its own file says; "" of one that is not ours."""
+def explained(metric: str, unit: str = "") -> str:
+    """What a metric says; of one not known here, what its own file says; "" of one that is not ours.
+
+    unit: what lengths are measured in, where that is known.
+
+    >>> explained("nsd_voxel", "px")
+    'As NSD, counting surface voxels instead of measuring the surface. The tolerance is 2 px, the default.'
+    """
     name = metric.partition("(")[0]
     if name in EXPLAINED:
-        return EXPLAINED[name]
+        return EXPLAINED[name] + _argument(metric, unit)
     try:
         said = resolve("metrics", name).__doc__ or ""
     except LookupError:
         return ""
     return said.strip().partition("\n")[0].replace("`", "")
+
+
+def _argument(metric: str, unit: str) -> str:
+    """The argument without which the score says nothing, and whether it is the default."""
+    told = arguments(metric)
+    default = "" if "(" in metric else ", the default"
+    if "tolerance" in told:
+        return f" The tolerance is {told['tolerance']}{f' {unit}' if unit else ''}{default}."
+    if "beta" in told:
+        return f"; beta is {told['beta']}{default}: {_weighs(float(told['beta']))}."
+    return ""
+
+
+def _weighs(beta: float) -> str:
+    if beta == 1:
+        return "both weigh the same, which is Dice"
+    more, less = ("missing", "finding too much")[:: 1 if beta > 1 else -1]
+    return f"{more} weighs more than {less}"

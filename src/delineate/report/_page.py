@@ -16,10 +16,9 @@ from delineate.report._forest import Forest, by_kind, by_label
 from delineate.report._gallery import Look, Show, look
 from delineate.report._glossary import explained
 from delineate.report._review import Review, review
-from delineate.report._scores import Block, Tile, blocks, tiles
+from delineate.report._scores import Block, Tile, blocks, length_unit, named, tiles
 from delineate.report._sentences import sentences
 from delineate.report._thresholds import thresholds
-from delineate.report._words import title
 from delineate.report.pick_gallery import pick_gallery
 from delineate.table import Table
 
@@ -92,8 +91,17 @@ class Page:
     @cached_property
     def sentences(self) -> dict[str, str]:
         """The result of each label in plain words."""
-        unseen = self.table.split == "test" and "test" in self.split
+        unseen = self.table.split == "test" and "test" in self.split and not self.leaks
         return sentences(self.table, self.scores, unseen=unseen)
+
+    @cached_property
+    def leaks(self) -> list[Finding]:
+        """What the audit found on two sides of the split, and a recipe allowed by name."""
+        return [
+            finding
+            for finding in self.audit or ()
+            if finding.level == "refuse" and finding.check.endswith("_across_splits")
+        ]
 
     @cached_property
     def by_label(self) -> list[Forest]:
@@ -180,16 +188,19 @@ class Page:
     @cached_property
     def checklist(self) -> dict[str, list[Item]]:
         """What a reviewer asks."""
-        levels = None if self.audit is None else {finding.level for finding in self.audit}
+        leaks = None if self.audit is None else [finding.check for finding in self.leaks]
+        parted = dict.fromkeys(f.kind for forests in self.forests.values() for f in forests)
         known = Known(
-            self.table, self.scores, self.facts, self.card, self.split, levels, self.sections
-        )
+            self.table, self.scores, self.facts, self.card, self.split, leaks, self.sections, list(parted)
+        )  # fmt: skip
         return checklist(known, self.answers)
 
     @cached_property
     def terms(self) -> dict[str, str]:
         """The metrics in a reader's words."""
-        return {title(m): words for m in self.table.metrics if (words := explained(m))}
+        unit = length_unit(self.table)
+        told = {m: explained(m, unit) for m in self.table.metrics}
+        return {named(self.table, metric): words for metric, words in told.items() if words}
 
     @property
     def short(self) -> dict[str, str]:

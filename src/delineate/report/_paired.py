@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from delineate.compare import Comparison, Difference
+from delineate.compare.difference import TIE
 from delineate.report._difference import measured, signed
 from delineate.report._figures import DOTS, FIRST, HOVER, RULE, SECOND, Plot, _panel, _svg
 from delineate.report._scores import unit_of
@@ -15,7 +16,7 @@ from delineate.report._words import counted, decimals, number, whole
 
 
 def scores_in_pairs(comparison: Comparison, d: Difference) -> list[Plot]:
-    """Each case by its two scores, and the differences in order of size; none where no case has both."""
+    """Each case by its two scores, and the differences in order of size unless all are 0; none if no case has both."""
     found = comparison.paired(d)
     if not found:
         return []
@@ -26,10 +27,15 @@ def scores_in_pairs(comparison: Comparison, d: Difference) -> list[Plot]:
     axis = measured(comparison, d) + (f", {unit}" if unit else "")
     of = f"{measured(comparison, d)}, {whole(d.label)}"
     place = (d.against, d.name, d.label, d.metric)
-    return [
-        _scatter(cases, against, name, d, axis, of, places, place),
-        _ordered(cases, name - against, d, axis, of, places, place),
-    ]
+    scatter = _scatter(cases, against, name, d, axis, of, places, place)
+    if _alike(against, name):
+        return [scatter]
+    return [scatter, _ordered(cases, name - against, d, axis, of, places, place)]
+
+
+def _alike(against: np.ndarray, name: np.ndarray) -> bool:
+    """Whether no case tells the two apart."""
+    return bool(np.all(np.abs(name - against) <= TIE))
 
 
 def _scatter(
@@ -66,9 +72,10 @@ def _scatter(
         for case, a, b in zip(cases[::step], against[::step], name[::step], strict=True)
     ]
     above = "below" if d.lower_is_better else "above"
+    alike = _alike(against, name)
+    where = "all differences are 0" if alike else f"{above} the line {d.name} is better"
     words = (
-        f"Each dot is a case{f', every {step}th of {len(cases):,}' if step > 1 else ''}; {above} the line "
-        f"{d.name} is better."
+        f"Each dot is a case{f', every {step}th of {len(cases):,}' if step > 1 else ''}; {where}."
     )
     return Plot(f"{of}: one against the other", _svg(figure, "scatter", *place, names=told), words)
 

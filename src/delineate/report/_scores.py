@@ -82,6 +82,11 @@ def length_unit(table: Table) -> str:
     return next((row.unit.rstrip("²³") for row in table.rows if row.unit), "")
 
 
+def named(table: Table, metric: str) -> str:
+    """A metric's name as it is read, with its arguments in the unit of the table."""
+    return title(metric, length_unit(table))
+
+
 def unit_of(table: Table, metric: str) -> str:
     """What a metric is measured in; "" for a pure number."""
     return length_unit(table) if table.traits[metric].unit == "length" else ""
@@ -94,7 +99,7 @@ def between(ends: Sequence[float | None], places: int = 3) -> str:
 
 
 def _tile(table: Table, label: str, metric: str, score: Mapping[str, Any]) -> Tile:
-    name = f"{title(metric)}, {whole(label)}"
+    name = f"{named(table, metric)}, {whole(label)}"
     pooled = table.traits[metric].pooled_only
     value, ends = (
         (score["pooled"], score["pooled_interval"])
@@ -122,7 +127,7 @@ def _block(table: Table, label: str, about: Mapping[str, Any]) -> Block:
         places = decimals([score["mean"], *score["interval"], score["median"], pooled])
         lines.append(
             Line(
-                title(metric), explained(metric), unit_of(table, metric),
+                named(table, metric), explained(metric, length_unit(table)), unit_of(table, metric),
                 "↓" if known.lower_is_better else "→ 0" if known.signed else "",
                 number(score["mean"], places), between(score["interval"], places),
                 number(score["median"], places), number(pooled, places), between(score["pooled_interval"], places),

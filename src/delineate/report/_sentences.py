@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from delineate.report._scores import between, unit_of
-from delineate.report._words import counted, decimals, number, title
+from delineate.report._scores import between, named, unit_of
+from delineate.report._words import counted, decimals, number
 from delineate.stats import clopper_pearson
 from delineate.table import Row, Table
 
@@ -33,15 +33,17 @@ def sentences(table: Table, scores: Mapping[str, Any], *, unseen: bool) -> dict[
 def _how_well(
     table: Table, label: str, metric: str, score: Mapping[str, Any], *, unseen: bool
 ) -> str:
-    n, groups = len(table.cases), len(table.groups)
-    where = f"In {n:,}{' unseen' if unseen else ''} {'case' if n == 1 else 'cases'}"
-    if groups != n:
-        where += f" of {counted(groups, 'group')}"
+    every, n = len(table.cases), score["cases"]
+    groups = len({row.group for row, value in table.of(label, metric) if value == value})
+    where = counted(n, "unseen case" if unseen else "case")
+    where += f" of {counted(groups, 'group')}" if groups != n else ""
+    where = (
+        f"In {where}" if n == every else f"In the {where} that can be scored, of {every:,} in all"
+    )
     places = decimals([score["mean"], *score["interval"]])
     unit = unit_of(table, metric)
-    words = (
-        f"{where}, {label} was found with a mean {title(metric)} of {number(score['mean'], places)}"
-    )
+    mean = number(score["mean"], places)
+    words = f"{where}, {label} was found with a mean {named(table, metric)} of {mean}"
     words += f" {unit}" if unit else ""
     ends = between(score["interval"], places)
     return words + (f" (95 % interval {ends})." if ends != "–" else ".")

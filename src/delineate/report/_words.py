@@ -2,36 +2,84 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
+from functools import cache
+from inspect import signature
+
+from delineate.resolve import resolve
 
 NAMES = {
     "assd": "ASSD", "auroc": "AUROC", "brier": "Brier score", "cldice": "clDice", "dice_at": "Dice at a threshold",
     "dice_soft": "Dice, soft", "dice_swept": "Dice, swept over thresholds", "ece": "ECE",
-    "ece_top": "ECE of the top class", "f_beta": "F-beta", "hausdorff": "Hausdorff distance", "hd95": "HD95",
+    "ece_top": "ECE of the top class", "hausdorff": "Hausdorff distance", "hd95": "HD95",
     "hd95_pooled": "HD95, surfaces pooled", "hd95_surfel": "HD95, surfel-weighted", "iou": "IoU",
     "expected_dice": "Expected Dice", "lesion_f1": "Lesion F1", "mask_ap": "Mask AP", "nsd": "NSD",
-    "nsd_voxel": "NSD, voxels counted", "pq": "PQ", "rq": "RQ", "sq": "SQ",
+    "nsd_voxel": "Voxel NSD", "pq": "PQ", "rq": "RQ", "sq": "SQ",
 }  # fmt: skip
 """Names that are not read as they are written; any other metric is read as its file is called."""
 
 
-def title(name: str) -> str:
+CARRIED = {"nsd": "tolerance", "nsd_voxel": "tolerance", "f_beta": "beta"}
+"""Arguments without which a score says nothing: they are told also where they are the default."""
+
+
+def title(metric: str, unit: str = "") -> str:
     """A metric's name as it is read, with the arguments it carries.
 
-    >>> title("pixel_accuracy"), title("iou"), title("nsd(tolerance=1.0)"), title("f_beta(beta=2.0)")
-    ('Pixel accuracy', 'IoU', 'NSD (tolerance 1)', 'F2')
+    unit: what lengths are measured in, where that is known.
+
+    >>> title("pixel_accuracy"), title("iou"), title("f_beta"), title("f_beta(beta=0.5)")
+    ('Pixel accuracy', 'IoU', 'F2', 'F0.5')
+    >>> title("nsd"), title("nsd(tolerance=1.0)"), title("nsd(tolerance=1.0)", "mm")
+    ('NSD (tolerance 2)', 'NSD (tolerance 1)', 'NSD at 1 mm')
     """
-    name, _, rest = name.partition("(")
-    pairs = [pair.partition("=") for pair in rest.removesuffix(")").split(", ") if pair]
-    told = ", ".join(
-        f"{key.replace('_', ' ')} {re.sub(r'[.]0$', '', value)}" for key, _, value in pairs
-    )
-    if name == "f_beta" and told:
-        return told.replace("beta ", "F")
+    name, told = metric.partition("(")[0], arguments(metric)
+    if name == "f_beta":
+        return f"F{told['beta']}"
     words = name.replace("_", " ")
     words = NAMES.get(name, words[:1].upper() + words[1:])
-    return f"{words} ({told})" if told else words
+    if unit and list(told) == ["tolerance"]:
+        return f"{words} at {told['tolerance']} {unit}"
+    listed = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in told.items())
+    return f"{words} ({listed})" if listed else words
+
+
+def arguments(metric: str) -> dict[str, str]:
+    """The arguments that a metric's name carries, and those of `CARRIED`, as they are read.
+
+    >>> arguments("nsd"), arguments("nsd(tolerance=1.5)"), arguments("dice")
+    ({'tolerance': '2'}, {'tolerance': '1.5'}, {})
+    """
+    name, _, rest = metric.partition("(")
+    pairs = [pair.partition("=") for pair in rest.removesuffix(")").split(", ") if pair]
+    given = {key: re.sub(r"[.]0$", "", value) for key, _, value in pairs}
+    if (key := CARRIED.get(name)) and key not in given:
+        given[key] = _default(name, key)
+    return given
+
+
+@cache
+def _default(metric: str, argument: str) -> str:
+    return f"{signature(resolve('metrics', metric)).parameters[argument].default:g}"
+
+
+def in_order(values: Iterable[str]) -> list[str]:
+    """Kinds of case as they are read: numbers by size, then the others as they come.
+
+    >>> in_order(["1", "10", "2", "n/a"]), in_order(["small", "medium"])
+    (['1', '2', '10', 'n/a'], ['small', 'medium'])
+    """
+    return sorted(values, key=_size)
+
+
+def _size(value: str) -> float:
+    try:
+        size = float(value)
+    except ValueError:
+        return math.inf
+    return size if math.isfinite(size) else math.inf
 
 
 def number(value: float | None, decimals: int = 3) -> str:
@@ -72,3 +120,14 @@ def whole(label: str) -> str:
 def unbroken(words: str) -> str:
     """A sentence that is not broken between a number and what it counts in."""
     return re.sub(r"(?<=\d) (?=%|mm\b|px\b)", "\N{NO-BREAK SPACE}", words)
+
+
+def left_out(count: int) -> str:
+    """That kinds of one case each are not drawn; "" where there are none.
+
+    >>> left_out(1), left_out(0)
+    ('1 value with one case is not shown', '')
+    """
+    if count == 1:
+        return "1 value with one case is not shown"
+    return f"{count:,} values with one case each are not shown" if count else ""

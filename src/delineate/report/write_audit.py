@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from delineate.audit import Audit, Finding
+from delineate.audit import Audit, Finding, refusals
 from delineate.core import LabelSet, Splits
 from delineate.files import whole_file
 
@@ -58,12 +58,15 @@ def write_audit(
         "thousands": "{:,}".format,
         "figure": _audit_plots.figure,
     }
+    by_level = _by_level(audit, allowed)
+    refused = by_level["refuse"]
     page = environment.from_string(here.joinpath("audit.html.jinja").read_text("utf-8")).render(
         style=Markup(here.joinpath("style.css").read_text("utf-8")),
         title=title,
-        refused=audit.refused(allowed),
-        findings=_by_heading(audit, allowed),
-        counts={level: len(audit.at(level)) for level in ("refuse", "warn", "note")},
+        refused=refused,
+        allowable={finding.check for finding in refused} & set(refusals()),
+        findings={HEADINGS[level]: by_level[level] for level in HEADINGS if by_level[level]},
+        counts={level: len(findings) for level, findings in by_level.items()},
         splits=audit.splits,
         images=audit.fingerprint,
         labels=labels,
@@ -78,12 +81,11 @@ def write_audit(
         part.write_text(page, encoding="utf-8")
 
 
-def _by_heading(audit: Audit, allowed: Collection[str]) -> Mapping[str, list[Finding]]:
+def _by_level(audit: Audit, allowed: Collection[str]) -> Mapping[str, list[Finding]]:
     refused = audit.refused(allowed)
-    found = {
+    return {
         "refuse": refused,
         "allow": [finding for finding in audit.at("refuse") if finding not in refused],
         "warn": audit.at("warn"),
         "note": audit.at("note"),
     }
-    return {HEADINGS[kind]: findings for kind, findings in found.items() if findings}
