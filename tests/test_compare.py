@@ -144,7 +144,8 @@ def test_a_metric_read_pooled_only_has_a_pooled_difference_and_no_test():
     assert math.isnan(found.mean)
     assert math.isnan(found.p)
     assert found.leading == (found.pooled, found.pooled_interval)
-    assert (found.better, found.shown, found.cases, found.groups) == ("b", True, 20, 20)
+    assert (found.better, found.shown, found.cases, found.groups) == ("b", False, 20, 20)
+    assert found.pooled_interval.low > 0  # known, but no test was made
 
 
 def test_p_is_corrected_for_all_tests_made():
@@ -172,6 +173,7 @@ def test_a_difference_is_shown_only_if_interval_and_corrected_p_agree():
     sure = only(compare({"a": table([0.1] * 20), "b": table([0.2] * 20)}))
     assert sure.shown
     assert not replace(sure, p_holm=0.05).shown
+    assert not replace(sure, p_holm=math.nan).shown
     assert not replace(sure, interval=sure.interval._replace(low=-0.1)).shown
     one = only(compare({"a": table([0.1]), "b": table([0.9])}))
     assert not one.shown
@@ -291,3 +293,80 @@ def test_pooled_scores_are_those_of_the_tables():
     a, b = ratios((1, 2), (9, 12)), ratios((2, 2), (8, 12))
     found = only(compare({"a": a, "b": b}))
     assert found.pooled_scores == (a.pooled("polyp", "dice"), pool(b.tallies("polyp", "dice")))
+
+
+@pytest.mark.parametrize("traits", [Traits(), ERROR])
+def test_nobody_is_shown_to_be_better_where_mean_and_test_speak_for_different_sides(traits):
+    """Many small gains outrank a few large losses, which decide the mean."""
+    b = [0.505 + i / 5000 for i in range(85)] + [0.0 - i / 1000 for i in range(15)]
+    found = only(compare({"a": table([0.5] * 100, traits=traits), "b": table(b, traits=traits)}))
+    assert found.mean < 0 < found.rank_sum
+    assert found.interval.high < 0
+    assert found.p_holm < 0.001
+    assert found.better == ("b" if traits is ERROR else "a")
+    assert not found.shown
+    assert replace(found, rank_sum=-1.0).shown
+
+
+def test_a_part_of_the_cases_is_never_shown_since_no_test_is_made():
+    columns = [{"site": "AB"[i % 2]} for i in range(24)]
+    a, b = (table([score] * 24, columns=columns) for score in (0.1, 0.9))
+    comparison = compare({"a": a, "b": b})
+    assert only(comparison).shown
+    assert [(d.interval.known, d.shown) for d in comparison.subgroups] == [(True, False)] * 5
+
+
+def test_a_pooled_difference_that_one_patient_decides_has_no_interval():
+    a, b = ratios((1, 2), *[(0, 0)] * 9), ratios((2, 2), *[(0, 0)] * 9)
+    found = only(compare({"a": a, "b": b}))
+    assert found.pooled == 0.5
+    assert not found.pooled_interval.known
+
+
+def test_what_models_say_of_themselves_is_compared_only_by_name():
+    def judged(dice, said):
+        rows = [
+            Row(f"c{i}", f"p{i}", "polyp", truth_samples=5, found_samples=5,
+                scores={"expected_dice": said, "dice": dice}) for i in range(3)
+        ]  # fmt: skip
+        own = {"expected_dice": Traits(needs="scores", one_on_itself=False)}
+        return Table("test", ("expected_dice", "dice"), tuple(rows), own)
+
+    tables = {"modest": judged(0.9, 0.5), "vain": judged(0.5, 0.9)}
+    assert compare(tables).metrics == ("dice",)
+    assert only(compare(tables, metrics=["expected_dice"])).better == "vain"
+    alone = {name: replace(t, metrics=("expected_dice",)) for name, t in tables.items()}
+    with pytest.raises(ValueError, match="models say of themselves: expected_dice"):
+        compare(alone)
+
+
+def test_refuses_other_truths_of_equal_size():
+    a, b = table([0.1, 0.2]), table([0.1, 0.2])
+
+    def known(table, *digests):
+        rows = zip(table.rows, digests, strict=True)
+        return replace(table, rows=tuple(replace(row, truth_digest=digest) for row, digest in rows))
+
+    a = known(a, "ab", "cd")
+    with pytest.raises(
+        ValueError, match="case 1: the truth of polyp is not the same in a and in b"
+    ):
+        compare({"a": a, "b": known(b, "ab", "ce")})
+    assert compare({"a": a, "b": known(b, "ab", "cd")}).differences
+    assert compare({"a": a, "b": known(b, "", "cd")}).differences  # a table of old knows none
+
+
+def test_refuses_a_table_without_cases():
+    nothing = Table("test", ("dice",), ())
+    with pytest.raises(ValueError, match="b has no case; there is nothing to compare"):
+        compare({"a": table([0.1]), "b": nothing})
+
+
+def test_says_how_few_groups_there_are():
+    few, enough = (
+        compare(dict.fromkeys("ab", table([0.5] * n, groups=[f"p{i}" for i in range(n)])))
+        for n in (3, 20)
+    )
+    assert few.caution == few.as_json()["caution"]
+    assert few.caution.startswith("With 3 groups")
+    assert enough.caution is enough.as_json()["caution"] is None

@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 from functools import partial
 
@@ -67,9 +68,67 @@ def test_scores_remember_their_parts_and_metrics_what_is_known_of_them():
 
 def test_facts_of_the_case_are_in_every_row():
     truth = segmentation([[1, 0, 0], [0, 0, 0]])
-    cases = [case("a", truth, columns={"site": "A", "device": ""}), case("b", truth)]
+    sites = ["A", "A", "B", "B", ""]
+    cases = [
+        case(f"c{i}", truth, f"p{i}", {"site": site, "device": ""}) for i, site in enumerate(sites)
+    ]
     table = evaluate(lambda _: truth, cases, METRICS, progress=False)
-    assert [row.columns for row in table.rows] == [{"site": "A"}] * 3 + [{}] * 3
+    expected = [{"site": site} if site else {} for site in sites for _ in range(3)]
+    assert [row.columns for row in table.rows] == expected
+
+
+def test_only_facts_that_make_subgroups_leave_the_data():
+    """A table is sent around: names stay at home, and so does what tells each patient apart."""
+    truth = segmentation([[1, 0, 0], [0, 0, 0]])
+    columns = [
+        {
+            "PatientName": ["Ann", "Bob"][i % 2], "MRN": str(100 + i % 3), "patient_id": "xy"[i % 2],
+            "referring mail": "xy"[i % 2], "DateOfBirth": ["1950", "1960"][i % 2], "patient": "xy"[i % 2],
+            "PatientSex": "FM"[i % 2], "site": "AB"[i % 2], "device": "XYZ"[i % 3], "valid_until": "no"[i % 2],
+            "group": f"p{i // 2:02}", "notes": f"note {i}", "era": "now", "odd": "x" if i else "y",
+            "many": str(i % 13),
+        }
+        for i in range(26)
+    ]  # fmt: skip
+    cases = [case(f"c{i}", truth, f"p{i // 2:02}", of) for i, of in enumerate(columns)]
+    table = evaluate(lambda _: truth, cases, METRICS, progress=False)
+    kept = {name for row in table.rows for name in row.columns}
+    assert kept == {"PatientSex", "site", "device", "valid_until"}
+
+
+def test_each_truth_has_a_digest_that_tells_it_from_others_of_its_size():
+    def digests(classes):
+        truth = segmentation(classes)
+        table = evaluate(lambda _: truth, [case("a", truth)], METRICS, progress=False)
+        return {row.label: row.truth_digest for row in table.rows}
+
+    first = digests([[1, 1, 0], [0, 0, 2]])
+    assert first == digests(np.asfortranarray(np.array([[1, 1, 0], [0, 0, 2]], np.uint8)))
+    assert first["all"] == ""
+    moved, turned = digests([[0, 1, 1], [0, 0, 2]]), digests([[1, 0, 0], [1, 0, 2]])
+    assert len({of["polyp"] for of in (first, moved, turned)}) == 3
+    assert first["instrument"] == moved["instrument"]
+    assert digests([[1, 1, 0], [0, 0, 0]])["instrument"] != first["instrument"]  # empty: known too
+
+
+def test_a_case_is_let_go_of_before_the_next_is_predicted():
+    """Two volumes with probabilities at a time would be twice the memory."""
+    truth = segmentation([[1, 0, 0], [0, 0, 0]])
+    gone = []
+
+    def predictor(_):
+        assert all(ref() is None for ref in gone)
+        maps = np.full((3, 2, 3), 1 / 3, np.float32)
+        found = segmentation([[1, 1, 0], [0, 0, 0]])
+        found = replace(found, probabilities=maps)
+        gone.extend((weakref.ref(found), weakref.ref(maps)))
+        return found
+
+    names = ("dice", "hd95", "nsd", "pq", "ece", "ece_top", "auroc", "brier")
+    metrics = load_metrics([Call(name) for name in names])
+    evaluate(predictor, [case(c, truth) for c in "abc"], metrics, progress=False)
+    assert len(gone) == 6
+    assert all(ref() is None for ref in gone)
 
 
 def test_probabilities_are_asked_for_before_anything_is_judged():

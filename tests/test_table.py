@@ -267,7 +267,7 @@ scored = st.dictionaries(
 def test_save_and_load_give_the_same_table(tmp_path_factory, made, traits):
     path = tmp_path_factory.mktemp("table") / "cases.csv"
     rows = tuple(
-        Row(f"{i} {name}", name, "polyp, large", 1, 2, 3, 4, 3, 4, 0.1, 1 / 3, "px²", scores, columns)
+        Row(f"{i} {name}", name, "polyp, large", 1, 2, 3, 4, 3, 4, 0.1, 1 / 3, "px²", scores, columns, "a0" * (i % 2))
         for i, (name, scores, columns) in enumerate(made)
     )  # fmt: skip
     known = {"mine(a=1)": Traits(lower_is_better=True, unit="length", range=None)} if traits else {}
@@ -301,10 +301,10 @@ def test_a_table_is_readable_by_people(tmp_path):
     columns = [{"site": "A"}, {"device": "X, Y"}]
     tallied((1, 2), (0, 0), columns=columns).save(tmp_path / "cases.csv")
     assert (tmp_path / "cases.csv").read_text().splitlines() == [
-        "split,case,group,label,tp,fp,fn,tn,found_samples,truth_samples,found_size,truth_size,unit,"
+        "split,case,group,label,tp,fp,fn,tn,found_samples,truth_samples,found_size,truth_size,unit,truth_digest,"
         "column:site,column:device,dice",
-        "test,case 0,p0,polyp,,,,,1,2,,2.0,mm³,A,,0.5",
-        'test,case 1,p1,polyp,,,,,0,0,,0.0,mm³,,"X, Y",nan',
+        "test,case 0,p0,polyp,,,,,1,2,,2.0,mm³,,A,,0.5",
+        'test,case 1,p1,polyp,,,,,0,0,,0.0,mm³,,,"X, Y",nan',
     ]
 
 
@@ -350,7 +350,11 @@ def test_load_refuses_what_lies_beside_another_table(tmp_path):
     path = tmp_path / "cases.csv"
     tallied((1, 2)).save(path)
     text = path.read_text()
-    for wrong in (text.replace("0.5", "0.6"), text.replace("case 0", "case 1")):
+    for wrong in (
+        text.replace("0.5", "0.6"),
+        text.replace("0.5", "nan"),
+        text.replace("case 0", "case 1"),
+    ):
         path.write_text(wrong)
         with pytest.raises(
             ValueError, match=r"tallies\.npz: its dice of case 0, polyp is not that of"
@@ -360,3 +364,53 @@ def test_load_refuses_what_lies_beside_another_table(tmp_path):
     (tmp_path / "cases.tallies.npz").write_bytes(b"cut short")
     with pytest.raises(ValueError, match=r"tallies\.npz: cannot be read .* Evaluate again"):
         Table.load(path)
+
+
+def test_a_table_of_old_knows_no_digests(tmp_path):
+    path = tmp_path / "cases.csv"
+    table(0.5).save(path)
+    path.write_text(path.read_text().replace(",truth_digest", "").replace("px²,,", "px²,"))
+    assert Table.load(path) == table(0.5)
+
+
+def test_a_score_that_is_not_known_is_not_that_of_another_table(tmp_path):
+    path = tmp_path / "cases.csv"
+    tallied((0, 0)).save(path)
+    assert math.isnan(Table.load(path).mean("polyp", "dice"))
+    path.write_text(path.read_text().replace("nan", "0.5"))
+    with pytest.raises(ValueError, match=r"tallies\.npz: its dice of case 0, polyp is not that of"):
+        Table.load(path)
+
+
+def test_load_refuses_tables_that_were_put_together_or_cut(tmp_path):
+    path = tmp_path / "cases.csv"
+    table(0.5, 0.6).save(path)
+    text = path.read_text()
+    path.write_text(text + text.splitlines()[1].replace("0.5", "0.7") + "\n")
+    with pytest.raises(ValueError, match=r"cases\.csv, line 4: case 0, polyp is in line 2 already"):
+        Table.load(path)
+    for wrong in (text.replace("0.6", "0.6,0.7"), text.replace(",0.6", "")):
+        path.write_text(wrong)
+        with pytest.raises(ValueError, match=r"cases\.csv, line 3: not as many fields"):
+            Table.load(path)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00\x01", b"split,case\ngr\xfc\xdfe,1\n"])
+def test_load_refuses_what_is_no_text(tmp_path, data):
+    path = tmp_path / "cases.csv"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"cases\.csv: no CSV in UTF-8 .*expected a table"):
+        Table.load(path)
+
+
+@pytest.mark.parametrize("name", ["label", "split", "truth_digest", "column:site"])
+def test_a_metric_is_not_called_like_a_column(tmp_path, name):
+    path = tmp_path / "cases.csv"
+    with pytest.raises(ValueError, match=f"the metric '{name}' is called like a column"):
+        tallied((1, 2), metric=name).save(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_few_groups_are_read_with_care():
+    assert table(0.5, 0.6, 0.7).scores()["caution"].startswith("With 3 groups")
+    assert table(*[0.5] * 20).scores(resamples=10)["caution"] is None

@@ -19,6 +19,7 @@ def test_colour_as_bytes():
     ("make", "said"),
     [
         (lambda: Label("liver", 0), "0 is background"),
+        (lambda: Label("all", 1), "scores of the whole image"),
         (lambda: Label("liver", 1, colour="red"), "#rrggbb"),
         (lambda: LabelSet((Label("a", 1), Label("b", 1))), "share the value 1"),
         (lambda: LabelSet((Label("a", 1), Label("a", 2))), "share the name a"),

@@ -106,7 +106,8 @@ def names_in(folder):
 
 def test_nobody_elses_files_are_touched(folders, capsys):
     before = names_in(folders)
-    masks = ["--truth", f"{folders}/truth", "--found", f"{folders}/good", "--labels", f"{folders}/labels.yaml"]  # fmt: skip
+    given = {"--truth": "truth", "--found": "good", "--labels": "labels.yaml"}
+    masks = [word for name, path in given.items() for word in (name, f"{folders}/{path}")]
     for out in ("good", "truth", ".", "labels.yaml"):
         assert main(["evaluate", *masks, "-o", f"{folders}/{out}"]) == 2
     assert "is a file" in capsys.readouterr().err

@@ -39,7 +39,6 @@ def test_three_dice_are_three_numbers():
     found, truth = pair(1 / (1 + np.exp((distance - 18.2) / 4)), distance < 16)
     at, soft, swept = (metric(found, truth)["polyp"] for metric in (dice_at, dice_soft, dice_swept))
     assert at == dice(found, truth)["polyp"]
-    print(at, soft, swept)
     assert at > max(soft, swept) + 0.1
     assert abs(soft - swept) > 0.02
 

@@ -83,5 +83,6 @@ def test_an_image_without_truth_has_no_place_to_judge():
 def test_refuses_what_makes_no_sense():
     with pytest.raises(ValueError, match="bins is 0"):
         ece(*pair([[0.2]], [[1]]), bins=0)
-    with pytest.raises(ValueError, match="margin is -1"):
-        ece(*pair([[0.2]], [[1]]), margin=-1)
+    for margin in (-1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"margin is {margin}; .* null for everywhere"):
+            ece(*pair([[0.2]], [[1]]), margin=margin)

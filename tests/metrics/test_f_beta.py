@@ -27,6 +27,7 @@ def test_a_beta_of_2_is_5pr_over_4p_plus_r(pair):
     assert f_beta(*pair)["polyp"] == pytest.approx(5 * p * r / (4 * p + r))
 
 
-def test_refuses_a_beta_of_0(pair):
-    with pytest.raises(ValueError, match="beta is 0; expected a number above 0"):
-        f_beta(*pair, beta=0)
+@pytest.mark.parametrize("beta", [0, -1, float("nan"), float("inf")])
+def test_refuses_a_beta_that_weighs_nothing(pair, beta):
+    with pytest.raises(ValueError, match=f"beta is {beta}; expected a number above 0"):
+        f_beta(*pair, beta=beta)

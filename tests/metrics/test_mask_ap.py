@@ -292,3 +292,5 @@ def test_is_read_pooled_and_refuses_an_iou_that_is_none():
     for iou in (0, 1.5, math.nan):
         with pytest.raises(ValueError, match="expected a number above 0"):
             mask_ap(one, one, iou=iou)
+    with pytest.raises(ValueError, match="area is 'tiny'; expected one of all, small"):
+        mask_ap(one, one, area="tiny")

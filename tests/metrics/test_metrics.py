@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.metrics import Tally, counts, load_metrics, pool, traits_of
+from delineate.metrics import Tally, counts, forget, load_metrics, pool, traits_of
 from delineate.resolve import Call, RecipeError, names, resolve
 
 LIVER, TUMOUR = Label("liver", 1), Label("tumour", 2, "thing")
@@ -273,7 +273,9 @@ def test_everything_ignored_has_no_accuracy(name):
 
 def test_load_metrics_keeps_the_order_and_the_names():
     metrics = load_metrics([Call("iou"), Call("dice"), Call("delineate.metrics.recall:recall")])
-    assert list(metrics) == ["iou", "dice", "recall"]
+    assert list(metrics) == ["iou", "dice", "delineate.metrics.recall:recall"]
+    both = load_metrics([Call("recall"), Call("delineate.metrics.recall:recall")])
+    assert len(both) == 2  # somebody's own recall may be another
     with pytest.raises(RecipeError, match="named twice"):
         load_metrics([Call("dice"), Call("dice")])
     with pytest.raises(RecipeError, match="did you mean 'dice'"):
@@ -283,4 +285,7 @@ def test_load_metrics_keeps_the_order_and_the_names():
 def test_the_matrix_is_counted_once_per_pair():
     found, truth = (truth_of(np.array([row], np.uint8)) for row in ([1, 0], [1, 1]))
     assert counts(found, truth) is counts(found, truth)
+    before = counts(found, truth)
+    forget()
+    assert counts(found, truth) is not before
     assert counts(truth_of(found.classes), truth) is not counts(found, truth)

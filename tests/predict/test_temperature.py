@@ -6,7 +6,7 @@ from scipy.special import expit
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
 from delineate.metrics.ece import ece as metric
-from delineate.predict.temperature import ece, fit_temperature, nll, seen_probabilities
+from delineate.predict.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
 
 
 def samples(temperature, n=100_000, seed=0):
@@ -28,8 +28,11 @@ def test_finds_the_temperature_that_was_put_in(temperature):
 
 def test_stays_within_bounds_where_nothing_is_ever_wrong_or_right():
     p = np.array([0.9, 0.1], np.float32)
-    assert fit_temperature(seen_probabilities(p, p > 0.5)) == pytest.approx(0.1, rel=0.01)
-    assert fit_temperature(seen_probabilities(p, p < 0.5)) == pytest.approx(10, rel=0.01)
+    for there, bound in ((p > 0.5, 0.1), (p < 0.5, 10)):
+        found = fit_temperature(seen_probabilities(p, there))
+        assert found == pytest.approx(bound, rel=0.01)
+        assert at_bound(found)
+    assert not at_bound(fit_temperature(seen_probabilities(*samples(2.5))))
 
 
 @settings(max_examples=15, deadline=None)
@@ -48,7 +51,7 @@ def test_weights_count_as_samples_do():
     assert ece(a / 500, 1.3) == pytest.approx(ece(a, 1.3))
 
 
-def test_calibration_error_is_that_of_the_metric():
+def test_calibration_error_is_that_of_the_metric_everywhere():
     p, there = samples(2.0, n=10_000)
     labels, grid = LabelSet((Label("polyp", 1),)), Geometry.in_pixels((100, 100))
     truth = Segmentation(there.reshape(100, 100).astype(np.uint8), labels, grid)

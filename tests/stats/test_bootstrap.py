@@ -129,8 +129,9 @@ def test_pooled_scores_are_read_anew_from_every_resample():
 
 
 def test_resamples_without_an_answer_are_left_out():
-    tallies = [Tally("ratio", pair) for pair in ((0, 0), (0, 0), (1, 2))]
-    assert bootstrap(partial(pool_weighted, tallies), own(3)) == (0.5, 0.5)
+    tallies = [Tally("ratio", pair) for pair in ((0, 0), (0, 0), (1, 2), (3, 4))]
+    low, high = bootstrap(partial(pool_weighted, tallies), own(4))
+    assert (low, high) == (0.5, 0.75)
     nothing = [Tally("ratio", (0, 0))] * 3
     for method in ("percentile", "bca"):
         assert not bootstrap(partial(pool_weighted, nothing), own(3), method=method).known
@@ -150,3 +151,33 @@ def test_refuses_what_cannot_be():
     ):
         with pytest.raises(ValueError, match=said):
             bootstrap(mean_of([0.1, 0.9]), own(2), **wrong)
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_nothing_is_known_where_one_group_alone_has_an_answer(method):
+    """However often one patient is drawn, the answer is theirs: a width of 0 would look like certainty."""
+    parts = [(1, 2), *[(0, 0)] * 9]
+    tallies = [Tally("ratio", pair) for pair in parts]
+    assert not bootstrap(partial(pool_weighted, tallies), own(10), method=method).known
+    twice = [Tally("ratio", pair) for pair in [*parts, (3, 4)]]
+    same_patient = [*own(10), own(1)[0]]
+    assert not bootstrap(partial(pool_weighted, twice), same_patient, method=method).known
+    assert bootstrap(partial(pool_weighted, twice), own(11), method=method) == (0.5, 0.75)
+
+
+def test_an_answer_that_groups_give_together_is_known():
+    """AUROC: no patient has both kinds of sample, but enough have one or the other."""
+    sides = [Tally("auroc", [[4, 2], [0, 0]]), Tally("auroc", [[0, 0], [1, 3]])]
+    found = bootstrap(partial(pool_weighted, sides * 2), own(4), resamples=500)
+    assert all(math.isnan(side) for side in sides)
+    assert found.known
+
+
+def test_bca_counts_half_of_the_resamples_that_equal_what_was_seen():
+    """Five in ten are as many above as below: there is no bias, though a quarter of the resamples are ties."""
+    values = np.repeat([0.0, 1.0], 5)
+    plain, moved = (
+        bootstrap(mean_of(values), own(10), resamples=20_000, method=m)
+        for m in ("percentile", "bca")
+    )
+    assert moved == plain == pytest.approx((0.2, 0.8))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from delineate.stats import wilcoxon
+from delineate.stats import signed_rank_sum, wilcoxon
 
 few = settings(max_examples=20, deadline=None)
 
@@ -67,3 +67,23 @@ def test_no_difference_at_all_and_nothing():
     assert wilcoxon([0.0, 0.0]) == 1
     assert math.isnan(wilcoxon([]))
     assert math.isnan(wilcoxon([math.nan]))
+
+
+def test_the_sum_says_to_which_side_p_speaks():
+    many, few_large = [0.005 + i / 5000 for i in range(85)], [-0.5 - i / 100 for i in range(15)]
+    assert np.mean(many + few_large) < 0 < signed_rank_sum(many + few_large)
+    assert wilcoxon(many + few_large) < 0.001
+    assert signed_rank_sum([]) == signed_rank_sum([0.0, math.nan]) == 0
+    assert signed_rank_sum([0.3 - 0.2, 0.1 - 0.2]) == 0  # rounding makes no rank
+    assert signed_rank_sum([3.0, -1.0, 0.0]) == 1
+
+
+@few
+@given(st.lists(st.integers(-6, 6), min_size=1, max_size=30).filter(any))
+def test_the_sum_is_that_of_scipy(differences):
+    known = np.array([d for d in differences if d])
+    up, down = (
+        stats.wilcoxon(known, alternative="greater", method="asymptotic").statistic,
+        stats.wilcoxon(-known, alternative="greater", method="asymptotic").statistic,
+    )
+    assert signed_rank_sum(differences) == pytest.approx(up - down)

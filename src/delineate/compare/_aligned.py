@@ -78,7 +78,7 @@ def _facts(
     (first, known), *others = (knowing or groups).items()
     for name, of in others:
         both = {(known[case], of[case]) for case in cases}
-        if knowing and not len(both) == len(set(of.values())) == len(set(known.values())):
+        if not len(both) == len(set(of.values())) == len(set(known.values())):
             raise ValueError(
                 f"cases that are of one group in {first} are of several in {name}, or the other way round. Judge "
                 "both with the same groups (patients)."
@@ -96,11 +96,19 @@ def _check_truths(tables: Mapping[str, Table]) -> None:
     for name, table in others:
         for row in table.rows:
             known = there.get((row.case, row.label))
-            if known is not None and known.truth_samples != row.truth_samples:
+            if known is None:
+                continue
+            if known.truth_samples != row.truth_samples:
                 raise ValueError(
                     f"{row.case}: {row.label} has {known.truth_samples} samples in the truth of {first}, "
                     f"{row.truth_samples} in that of {name}. They were judged against different truths, or at "
                     "different resolutions, and cannot be compared."
+                )
+            digests = {known.truth_digest, row.truth_digest} - {""}  # a table of old knows none
+            if len(digests) > 1:
+                raise ValueError(
+                    f"{row.case}: the truth of {row.label} is not the same in {first} and in {name}, though as large. "
+                    "They were judged against different truths, and cannot be compared."
                 )
 
 

@@ -35,20 +35,24 @@ def compare(
 
     Args:
         tables: by name.
-        metrics: what to compare; all that every table has if left out.
+        metrics: what to compare; if left out, all that every table has, but what models say of themselves.
         reference: the name of the one that the others are compared with.
         common: compare the cases that every table has, where some have more.
         seed: of the resamples.
         resamples: how many.
 
     Raises:
-        ValueError: fewer than two tables, a name or metric that is not there, cases or labels that some lack, or
-            cases that were judged against different truths.
+        ValueError: fewer than two tables, one without cases, a name or metric that is not there, cases or labels that
+            some lack, or cases that were judged against different truths.
     """
     if len(tables) < 2:
         raise ValueError(f"{len(tables)} table given; a comparison needs at least two.")
     if reference is not None and reference not in tables:
         raise ValueError(f"no table {reference!r} to refer to; there are {', '.join(tables)}.")
+    if empty := [name for name, table in tables.items() if not table.rows]:
+        raise ValueError(
+            f"{', '.join(empty)} has no case; there is nothing to compare. Is it the right file?"
+        )
     chosen = _shared_metrics(tables, metrics)
     same, left_out = aligned(tables, common=common)
     pairs = _pairs(tuple(tables), reference)
@@ -77,8 +81,15 @@ def _shared_metrics(tables: Mapping[str, Table], metrics: Sequence[str] | None) 
     if metrics is None:
         first = next(iter(tables.values())).metrics
         shared = tuple(m for m in first if all(m in table.metrics for table in tables.values()))
+        # Expected Dice is no judgement: a model that thinks better of itself is not better.
+        judged = tuple(m for m in shared if not any(_of_itself(t, m) for t in tables.values()))
+        if judged:
+            return judged
         if shared:
-            return shared
+            raise ValueError(
+                f"what every table has is what models say of themselves: {', '.join(shared)}. Name it to compare "
+                "it all the same, or judge all of them by the same metrics."
+            )
     for metric in metrics or ():
         lacking = [name for name, table in tables.items() if metric not in table.metrics]
         if lacking:
@@ -88,6 +99,10 @@ def _shared_metrics(tables: Mapping[str, Table], metrics: Sequence[str] | None) 
     if not metrics:
         raise ValueError("no metric is in every table. " + _who_has_what(tables))
     return tuple(dict.fromkeys(metrics))
+
+
+def _of_itself(table: Table, metric: str) -> bool:
+    return table.traits[metric].needs == "scores"
 
 
 def _who_has_what(tables: Mapping[str, Table]) -> str:

@@ -12,6 +12,7 @@ from delineate.compare._pairs import both_scores, paired
 from delineate.compare.difference import Difference
 from delineate.files import whole_file
 from delineate.metrics import EMPTY_RULE
+from delineate.stats import caution
 from delineate.table import Row, Table
 
 
@@ -54,6 +55,11 @@ class Comparison:
         """How many tests were made, for which p is corrected."""
         return sum(d.p == d.p for d in self.differences)
 
+    @property
+    def caution(self) -> str | None:
+        """What a reader must know of intervals from so few groups, or None."""
+        return caution(len(self.first.groups))
+
     def scores_of(self, label: str, metric: str) -> Iterator[tuple[Row, dict[str, float]]]:
         """Each case that has such a score somewhere: its row in the first table, and the scores by name."""
         columns = {
@@ -86,6 +92,7 @@ class Comparison:
             "difference": "name minus against",
             "interval": f"95 %, paired percentile bootstrap: {self.resamples} resamples of whole groups, "
             f"seed {self.seed}",
+            "caution": self.caution,
             "test": "Wilcoxon signed-rank over the mean differences of the groups, two-sided; "
             f"Holm over {self.tests} tests",
             "empty_rule": EMPTY_RULE,

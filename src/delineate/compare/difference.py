@@ -12,10 +12,10 @@ import numpy as np
 
 from delineate.compare._pairs import Both, paired
 from delineate.metrics import Tally, Traits, pool_weighted
-from delineate.stats import Interval, weighted_mean, wilcoxon
+from delineate.stats import Interval, signed_rank_sum, weighted_mean, wilcoxon
 
 SURE = 0.05
-"""What a difference is shown at: p after Holm's correction below it, and 0 outside the 95 % interval."""
+"""What a difference is shown at: p after Holm's correction below it, for the same side, and 0 outside the interval."""
 
 TIE = 1e-9
 """Scores that differ by less are equal."""
@@ -39,6 +39,7 @@ class Difference:
         part of the cases.
     p: that of Wilcoxon's test over the mean differences of the groups; p_holm: corrected for all tests made.
         NaN for a part of the cases, and for what is read pooled only: no test is made.
+    rank_sum: for whom that test speaks: its signed-rank sum, above 0 where `name` has more.
     wins, ties, losses: cases in which `name` is better, equal, worse.
     lower_is_better: of this score.
     subgroup: of which part of the cases, as (column, value); None for all.
@@ -63,6 +64,7 @@ class Difference:
     losses: int
     lower_is_better: bool
     p_holm: float = math.nan
+    rank_sum: float = math.nan
     subgroup: tuple[str, str] | None = None
 
     @property
@@ -82,9 +84,14 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether it is more than chance would easily bring: by its interval, and by the test if one was made."""
-        interval = self.leading[1]
-        return interval.known and 0.0 not in interval and not self.p_holm >= SURE
+        """Whether it is more than chance would easily bring: by its interval, and by a test that speaks for the same.
+
+        Never where no test was made. Many small gains against few large losses have a small p for one and a better
+        mean of the other: nobody is shown to be better.
+        """
+        apart, interval = self.leading
+        sure = interval.known and 0.0 not in interval and self.p_holm < SURE
+        return sure and self.rank_sum * apart > 0
 
     def as_json(self) -> dict[str, Any]:
         """All of it; NaN is None."""
@@ -126,6 +133,7 @@ def difference(
     against, name = np.array([scores for _, scores in scored], np.float64).reshape(-1, 2).T
     apart = name - against
     gains = -apart if lower else apart
+    by_group = _by_group(apart, groups)
     pooled_scores, pooled_interval = _pooled(both if whole else [], traits, draw)
     return Difference(
         **what,
@@ -138,7 +146,8 @@ def difference(
         pooled_scores=pooled_scores,
         pooled=pooled_scores[1] - pooled_scores[0],
         pooled_interval=pooled_interval,
-        p=wilcoxon(_by_group(apart, groups)) if whole else math.nan,
+        p=wilcoxon(by_group) if whole else math.nan,
+        rank_sum=signed_rank_sum(by_group) if whole else math.nan,
         wins=int((gains > TIE).sum()),
         ties=int((np.abs(gains) <= TIE).sum()),
         losses=int((gains < -TIE).sum()),

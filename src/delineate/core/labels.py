@@ -29,6 +29,10 @@ class Label:
     code: str | None = None
 
     def __post_init__(self) -> None:
+        if self.name == "all":
+            raise ValueError(
+                "a label is called 'all', which is what scores of the whole image are called; give it another name."
+            )
         if not 1 <= self.value <= 65535:
             raise ValueError(
                 f"label {self.name!r} has value {self.value}; expected 1 to 65535 (0 is background)."

@@ -16,7 +16,7 @@ truth marks to be ignored are judged by none.
 
 from delineate.metrics._counts import Counts, counts
 from delineate.metrics._load import Metric, load_metrics
-from delineate.metrics._pair import masks
+from delineate.metrics._pair import forget, masks
 from delineate.metrics._probability_histogram import (
     PrecisionRecallCurve,
     RocCurve,
@@ -35,6 +35,7 @@ __all__ = [
     "Tally",
     "Traits",
     "counts",
+    "forget",
     "load_metrics",
     "masks",
     "pool",

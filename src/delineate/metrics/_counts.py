@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
 from delineate.core import Segmentation
-from delineate.metrics._pair import check_pair
+from delineate.metrics._pair import check_pair, remembered
 from delineate.metrics._tally import Tally
 
 CHUNK = 2**18
@@ -56,7 +56,7 @@ class Counts:
         }
 
 
-@lru_cache(maxsize=1)  # segmentations hash by identity, and every metric asks for the same pair
+@remembered
 def counts(found: Segmentation, truth: Segmentation) -> Counts:
     """Count each pair of labels, in the order of the truth's labels.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -11,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from delineate.core import Segmentation
 from delineate.metrics._overlaps import Overlaps, overlaps
+from delineate.metrics._pair import remembered
 from delineate.metrics._tally import Tally
 
 
@@ -30,7 +30,7 @@ class Lesions:
         }
 
 
-@lru_cache(maxsize=1)  # recall, precision and F1 ask for the same pair
+@remembered  # recall, precision and F1 ask for the same pair
 def lesions(found: Segmentation, truth: Segmentation, iou: float) -> Lesions:
     """Detect the lesions of each thing by the rules of LiTS (Bilic et al., Medical Image Analysis 2023).
 

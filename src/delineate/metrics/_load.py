@@ -15,13 +15,15 @@ Metric = Callable[[Segmentation, Segmentation], dict[str, float]]
 def load_metrics(calls: Iterable[Call]) -> dict[str, Metric]:
     """The metrics of these calls by name, in order; arguments that are given belong to the name: "nsd(tolerance=1.0)".
 
+    Somebody's own metric keeps its whole name, "my_lab.metrics:dice": two definitions are never taken for one.
+
     Raises:
         RecipeError: as `resolve.check`; or the same metric with the same arguments twice.
     """
     metrics: dict[str, Metric] = {}
     for call in calls:
         args = check("metrics", call)
-        name = call.name.partition(":")[2] or call.name
+        name = call.name
         if args:
             name += "(" + ", ".join(f"{k}={v}" for k, v in args.items()) + ")"
         if name in metrics:

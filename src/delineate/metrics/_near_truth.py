@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from scipy import ndimage
 
 from delineate.core import Segmentation
+from delineate.metrics._pair import remembered
 
 
-@lru_cache(maxsize=1)  # ece and ece_top ask for the same region
+@remembered  # ece and ece_top ask for the same region
 def near_truth(truth: Segmentation, margin: float | None) -> np.ndarray:
     """Where any label is at most `margin` away, in the unit of the grid: boolean (*spatial); None is everywhere.
 
     What the truth ignores is left out.
 
     Raises:
-        ValueError: the margin is negative.
+        ValueError: the margin is negative or infinite.
     """
     valid = truth.valid
     if margin is None:
         return np.ones(truth.classes.shape, bool) if valid is None else valid
-    if not margin >= 0:
-        raise ValueError(f"margin is {margin}; expected 0 or more, or null for everywhere.")
+    if not 0 <= margin < np.inf:
+        raise ValueError(f"margin is {margin}; expected a number from 0, or null for everywhere.")
     there = np.isin(truth.classes, truth.labels.values)
     near = np.zeros_like(there)
     if there.any():

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from delineate.core import Label, Segmentation
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_forgetting: list[Callable[[], None]] = []
+"""What empties each of the memories."""
+
+
+def remembered(function: Callable[P, R]) -> Callable[P, R]:
+    """Keep what was last returned: segmentations hash by identity, and several metrics ask for the same pair.
+
+    So a pair must not be changed in place while it is judged.
+    """
+    memory = lru_cache(maxsize=1)(function)
+    _forgetting.append(memory.cache_clear)
+    return memory  # type: ignore[return-value]
+
+
+def forget() -> None:
+    """Let go of the last pair, which with its probabilities may be large.
+
+    What metrics have in common is worked out once for a pair, and kept. A pair must not be changed in place while it is
+    judged; after this it may be.
+    """
+    for clear in _forgetting:
+        clear()
 
 
 def check_pair(found: Segmentation, truth: Segmentation) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from delineate.core import Segmentation
 from delineate.metrics._overlaps import Overlaps, overlaps
+from delineate.metrics._pair import remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Panoptic:
     fn: np.ndarray
 
 
-@lru_cache(maxsize=1)  # PQ, SQ and RQ ask for the same pair
+@remembered  # PQ, SQ and RQ ask for the same pair
 def panoptic(found: Segmentation, truth: Segmentation) -> Panoptic:
     """Match the segments of each label (Kirillov et al., CVPR 2019; the rules of panopticapi).
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import numpy as np
 
 from delineate.core import Label, Segmentation
-from delineate.metrics._pair import check_pair
+from delineate.metrics._pair import check_pair, remembered
 
 SLACK = 1e-3
 """How far beyond 0 and 1 interpolation and half precision may carry a probability."""
@@ -36,7 +35,7 @@ def probabilities(
             yield label, given[where], there[where]
 
 
-@lru_cache(maxsize=1)  # every metric of probabilities asks for the same
+@remembered  # every metric of probabilities asks for the same
 def checked(found: Segmentation) -> np.ndarray:
     """The probabilities of a finding, (1 + label, *spatial) float32, in [0, 1].
 

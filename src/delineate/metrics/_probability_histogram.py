@@ -8,12 +8,12 @@ p below one half, and of 1 - p above it: fine everywhere that a float32 is.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from delineate.core import Segmentation
+from delineate.metrics._pair import remembered
 from delineate.metrics._probabilities import probabilities
 
 OCTAVE = 2**12
@@ -84,7 +84,7 @@ def precision_recall_curve(parts: np.ndarray) -> PrecisionRecallCurve:
     return PrecisionRecallCurve(_share(true), true / (true + false), threshold)
 
 
-@lru_cache(maxsize=1)  # auroc and average_precision ask for the same
+@remembered  # auroc and average_precision ask for the same
 def histograms(found: Segmentation, truth: Segmentation) -> dict[str, Histogram]:
     """The histogram of each label's own probability."""
     return {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from delineate.core import Segmentation
-from delineate.metrics._pair import check_pair, masks
+from delineate.metrics._pair import check_pair, masks, remembered
 from delineate.metrics._surface_nearest import nearest
 from delineate.metrics._surfels import surfel_areas, surfel_codes
 
@@ -32,7 +31,7 @@ Border = Callable[[np.ndarray, tuple[float, ...]], tuple[np.ndarray, np.ndarray]
 """A padded mask and its spacing -> where its surface is, boolean, and the area of each piece of it."""
 
 
-@lru_cache(maxsize=1)  # segmentations hash by identity, and every metric asks for the same pair
+@remembered
 def sample_distances(found: Segmentation, truth: Segmentation) -> Sides:
     """Between samples on the border of each mask: those with a face at the background or the edge of the image.
 
@@ -42,7 +41,7 @@ def sample_distances(found: Segmentation, truth: Segmentation) -> Sides:
     return _measured(found, truth, _border_samples)
 
 
-@lru_cache(maxsize=1)
+@remembered
 def surfel_distances(found: Segmentation, truth: Segmentation) -> Sides:
     """Between the surface elements of each mask, one in each neighbourhood of 2 x 2 (x 2) samples that it crosses.
 
@@ -83,7 +82,7 @@ def _measured(found: Segmentation, truth: Segmentation, border: Border) -> Sides
     return sides
 
 
-@lru_cache(maxsize=1)
+@remembered
 def _crops(
     found: Segmentation, truth: Segmentation
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[float, ...]]:

@@ -1,5 +1,7 @@
 """F-beta score."""
 
+import math
+
 from delineate.core import Segmentation
 from delineate.metrics._counts import counts
 
@@ -9,8 +11,10 @@ def f_beta(found: Segmentation, truth: Segmentation, *, beta: float = 2.0) -> di
 
     A `beta` of 1 is Dice; 2 minds what was missed more than what was found too much (van Rijsbergen 1979).
     """
-    if not beta > 0:
-        raise ValueError(f"beta is {beta}; expected a number above 0 (2 favours recall).")
+    if not 0 < beta < math.inf:
+        raise ValueError(
+            f"beta is {beta}; expected a number above 0 (2 favours recall; the recall metric is its limit)."
+        )
     n = counts(found, truth)
     right = (1 + beta**2) * n.tp
     return n.ratio(right, right + beta**2 * n.fn + n.fp)

@@ -41,6 +41,8 @@ def mask_ap(
         raise ValueError(
             f"iou is {iou}; expected a number above 0, up to 1, or none for .50:.05:.95."
         )
+    if area not in SIZES:
+        raise ValueError(f"area is {area!r}; expected one of {', '.join(SIZES)}.")
     check_pair(found, truth)
     thresholds = COCO_IOUS if iou is None else np.array([iou])
     return {

@@ -6,16 +6,27 @@ import numpy as np
 
 from delineate.predict.confidence import LOGITS, count_by_level
 
+BOUNDS = (0.1, 10.0)
+"""Between which temperatures is searched; what lies at one of them says that something is wrong."""
+
 
 def fit_temperature(seen: np.ndarray) -> float:
-    """The temperature under which what was seen is likeliest, from 0.1 to 10 (Guo et al., ICML 2017)."""
+    """The temperature under which what was seen is likeliest, within `BOUNDS` (Guo et al., ICML 2017)."""
     from scipy.optimize import minimize_scalar  # slow to import, and predicting does not fit
 
     # in 1 / temperature the likelihood is convex
     found = minimize_scalar(
-        lambda factor: nll(seen, 1 / factor), bounds=(0.1, 10), method="bounded"
+        lambda factor: nll(seen, 1 / factor),
+        bounds=(1 / BOUNDS[1], 1 / BOUNDS[0]),
+        method="bounded",
     )
     return 1 / float(found.x)
+
+
+def at_bound(temperature: float) -> bool:
+    """Whether a temperature that was fitted is as low or as high as was searched: the likeliest may lie beyond."""
+    low, high = BOUNDS
+    return temperature < low * 1.01 or temperature > high / 1.01
 
 
 def seen_probabilities(probability: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -32,7 +43,11 @@ def nll(seen: np.ndarray, temperature: float) -> float:
 
 
 def ece(seen: np.ndarray, temperature: float, *, bins: int = 15) -> float:
-    """Expected calibration error, as the metric of that name; seen (2, bin), counts or weights."""
+    """Expected calibration error of everything seen; seen (2, bin), counts or weights.
+
+    The metric `ece` looks near the truth alone, unless its margin is null: where easy background is left out, the
+    error is larger. Probabilities are known here to the width of a bin of logits.
+    """
     p = 1 / (1 + np.exp(-MIDDLES / temperature))
     place = np.minimum((p * bins).astype(np.intp), bins - 1)
     gap = np.bincount(place, p * seen.sum(axis=0) - seen[1], minlength=bins)

@@ -114,7 +114,9 @@ def tile(comparison: Comparison, d: Difference) -> Tile:
         f"{_capital(measured(comparison, d))}, {whole(d.label)}",
         signed(apart, places),
         unit_of(comparison.first, d.metric),
-        f"{d.better} is better" if d.shown else "no difference shown",
+        f"{d.better} is better"
+        if d.shown
+        else ("no difference shown" if d.p_holm == d.p_holm else "not tested"),
         f"{d.name} minus {d.against}, 95 % interval {between(interval, places)}"
         if interval.known
         else "one group: no interval",
@@ -141,7 +143,8 @@ def sentence(comparison: Comparison, d: Difference) -> str:
         scores = scores if d.better == d.name else " against ".join(scores.split(" against ")[::-1])
         words = f"{d.better} is better than {worse}: its {of} is {more} by {amount} ({scores}"
     else:
-        words = f"No difference between {d.name} and {d.against} is shown: their {of} differs by {amount} ({scores}"
+        tested = "is shown" if d.p_holm == d.p_holm else "was tested"
+        words = f"No difference between {d.name} and {d.against} {tested}: their {of} differs by {amount} ({scores}"
     if interval.known:
         words += f"; 95 % interval of the difference {between(interval, places)}"
     if d.p_holm == d.p_holm:

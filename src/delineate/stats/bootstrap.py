@@ -30,8 +30,8 @@ def bootstrap(
 
     "percentile" takes the quantiles of what the resamples give; "bca" moves them by bias and acceleration, the latter
     by the jackknife over groups (Efron, JASA 1987; Efron & Tibshirani, 1993, eq. 14.9, 14.14 and 14.15).
-    Resamples whose statistic is NaN are left out. With fewer than two groups nothing is known of the spread, and
-    both ends are NaN.
+    Resamples whose statistic is NaN are left out. With fewer than two groups, or where without one of them there
+    is no answer, nothing is known of the spread, and both ends are NaN.
 
     groups: of each case, in the order of the weights that `statistic` is given.
 
@@ -49,9 +49,11 @@ def bootstrap(
     drawn = np.concatenate(
         [statistic(w) for w in group_weights(groups, seed=seed, resamples=resamples)]
     )
-    drawn = drawn[~np.isnan(drawn)]
-    if not drawn.size:
+    known = ~np.isnan(drawn)
+    # Of what hangs on one group, a quarter of the resamples or more knows nothing.
+    if not known.all() and np.isnan(_without_each(statistic, groups)).any():
         return Interval()
+    drawn = drawn[known]
     ends = [(1 - level) / 2, (1 + level) / 2]
     if method == "bca":
         ends = _moved(ends, drawn, statistic, groups)
@@ -68,7 +70,7 @@ def _moved(
     below = ((drawn < seen).mean() + (drawn <= seen).mean()) / 2
     half = 0.5 / len(drawn)  # all resamples on one side say that much, not an infinite bias
     bias = normal.inv_cdf(float(np.clip(below, half, 1 - half)))
-    without = np.concatenate([statistic(w) for w in left_out(groups)])
+    without = _without_each(statistic, groups)
     without = without[~np.isnan(without)]
     apart = without.mean() - without if without.size else np.zeros(1)
     spread = float((apart**2).sum())
@@ -80,3 +82,8 @@ def _moved(
         z = bias + normal.inv_cdf(end)
         moved.append(normal.cdf(bias + z / max(1 - acceleration * z, 1e-9)))
     return moved
+
+
+def _without_each(statistic: Statistic, groups: Sequence[str]) -> np.ndarray:
+    """The statistic with one group after the other left out: (group,)."""
+    return np.concatenate([statistic(weights) for weights in left_out(groups)])

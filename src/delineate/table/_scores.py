@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from delineate.metrics import EMPTY_RULE
-from delineate.stats import Interval, clopper_pearson
+from delineate.stats import Interval, caution, clopper_pearson
 
 if TYPE_CHECKING:
     from delineate.table.table import Table
@@ -33,6 +33,7 @@ def scores(
         "groups": len(table.groups),
         "empty_rule": EMPTY_RULE,
         "interval": f"95 %, {METHODS[method]} bootstrap: {resamples} resamples of whole groups, seed {seed}",
+        "caution": caution(len(table.groups)),
         "metrics": {metric: short.about(metric) for metric in table.metrics},
         "labels": {label: short.of_label(label) for label in table.labels},
         "subgroups": short.subgroups(),

@@ -86,7 +86,8 @@ def read_tallies(
         for row, score, shape, part in zip(members, known.tolist(), shapes, parts, strict=True):
             place = places.get(tuple(about["rows"][row]), -1)
             written = scores[place].get(metric) if place >= 0 else None
-            if written is None or (written != score and written == written):
+            same = written == score or (written != written and score != score)
+            if written is None or not same:
                 raise ValueError(
                     f"{beside}: its {metric} of {', '.join(about['rows'][row])} is not that of {path.name}. "
                     "Evaluate again, or remove it to read the table without pooled scores."

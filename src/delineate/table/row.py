@@ -15,6 +15,7 @@ class Row:
     found_size, truth_size: area or volume in `unit`, "mm³" or "px²".
     scores: by metric; NaN where the question does not arise, a `Tally` where cases can be pooled.
     columns: facts of the case by name (site, device); what is not known is not among them.
+    truth_digest: tells one truth of the label from another of the same size; "" where it is not known.
     """
 
     case: str
@@ -31,3 +32,4 @@ class Row:
     unit: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
+    truth_digest: str = ""

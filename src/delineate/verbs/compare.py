@@ -106,7 +106,7 @@ def lines(comparison: Comparison) -> list[str]:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """What each is called: its recipe, else its folder; two that are called alike by as much of the path as it takes."""
+    """What each is called: its recipe, else its folder; where two are alike, as much of the path as it takes."""
     names = [
         path.resolve().name if run is None else run.recipe.name
         for path, run in ((path, _run(path)) for path in folders)
