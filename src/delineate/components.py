@@ -8,16 +8,21 @@ import cc3d
 import numpy as np
 
 
-def components(mask: np.ndarray, *, faces: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Component numbers (*spatial) from 1, and their sizes in samples (0 is what lies outside the mask).
+def numbered(mask: np.ndarray, *, faces: bool = False) -> np.ndarray:
+    """Component numbers (*spatial) from 1; 0 is what lies outside the mask.
 
     Samples that share a corner belong together: 8 neighbours in 2D, 26 in 3D; with `faces` only those
     that share a face do: 4 and 6.
     """
-    flat = (
-        mask.squeeze()
-    )  # axes of one sample join nothing, and cc3d counts labels wrongly with two of them
+    # axes of one sample join nothing, and cc3d counts labels wrongly with two of them
+    flat = mask.squeeze()
     flat = flat.reshape(1, -1) if flat.ndim < 2 else flat
     connectivity: Any = (4 if faces else 8) if flat.ndim == 2 else (6 if faces else 26)
-    numbers = cc3d.connected_components(flat, connectivity=connectivity).reshape(mask.shape)
+    numbers = cc3d.connected_components(flat, connectivity=connectivity)
+    return np.asarray(numbers.reshape(mask.shape))
+
+
+def components(mask: np.ndarray, *, faces: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """As `numbered`, and the size of each component in samples; that of 0 is what lies outside the mask."""
+    numbers = numbered(mask, faces=faces)
     return numbers, np.bincount(numbers.ravel(), minlength=1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import find_objects
 
-from delineate.components import components
+from delineate.components import numbered
 from delineate.core import Instance, Label, LabelSet, Segmentation
 
 
@@ -73,7 +73,7 @@ def segments(
         if label.name in drawn:
             continue
         mask, before = segmentation.mask(label.name), len(places) - 1
-        parts = components(mask, faces=faces)[0] if label.kind == "thing" else mask
+        parts = numbered(mask, faces=faces) if label.kind == "thing" else mask
         places += [place[label.name]] * int(parts.max())
         numbers = _holding(numbers, len(places))
         if label.kind == "thing":
