@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from delineate.audit import _alike
+from delineate.audit import _candidates
 from delineate.audit._alike import alike
 from delineate.audit._look import SIDE, look, pictures_of
 from delineate.core import Geometry, Image
@@ -30,6 +30,13 @@ def compressed(pixels):
     return cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 40])[1], 0)
 
 
+def tilted(pixels, angle, zoom=1.0):
+    """The same picture turned and enlarged about its middle, black where it shows nothing."""
+    rows, columns = pixels.shape
+    onto = cv2.getRotationMatrix2D((columns / 2, rows / 2), angle, zoom)
+    return cv2.warpAffine(np.ascontiguousarray(pixels), onto, (columns, rows))
+
+
 CHANGED = {
     "equal": lambda p: p,
     "smaller": lambda p: cv2.resize(p, (80, 80), interpolation=cv2.INTER_AREA),
@@ -41,6 +48,14 @@ CHANGED = {
     "cropped": lambda p: p[2:, 2:-1],
     "noisy": lambda p: (p + np.random.default_rng(1).normal(0, 4, p.shape)).clip(0, 255).astype(np.uint8),
 }  # fmt: skip
+TILTED = {
+    **{f"cropped {k}": lambda p, k=k: p[k:-k, k:-k] for k in (5, 10, 14)},
+    **{f"turned {angle} degrees": lambda p, angle=angle: tilted(p, angle) for angle in (-15, -9, 4, 12)},
+    "smaller on black": lambda p: tilted(p, 0, zoom=0.8),
+    "turned and cropped": lambda p: tilted(p, 8, zoom=1.15),
+    "off the middle": lambda p: p[:-7, 6:],
+    "mirrored, turned and cropped": lambda p: tilted(p[:, ::-1], -10, zoom=1.15),
+}  # fmt: skip
 TURNED = {
     "mirrored": lambda p: p[:, ::-1],
     "upside down": lambda p: p[::-1],
@@ -49,17 +64,27 @@ TURNED = {
 }
 
 
-@pytest.mark.parametrize("how", CHANGED | TURNED)
-def test_a_picture_is_known_again(picture, how):
+@pytest.mark.parametrize("how", CHANGED | TILTED | TURNED)
+@pytest.mark.parametrize("changed_first", [False, True])
+def test_a_picture_is_known_again(picture, how, changed_first):
     others = [seen(picture(seed)) for seed in range(1, 6)]
-    pairs = alike([seen(picture(0)), *others, seen((CHANGED | TURNED)[how](picture(0)))])
+    both = [seen(picture(0)), seen((CHANGED | TILTED | TURNED)[how](picture(0)))]
+    one, other = both[::-1] if changed_first else both
+    pairs = alike([one, *others, other])
     assert [(pair.first, pair.second) for pair in pairs] == [(0, 6)]
-    assert pairs[0].turned == (how in TURNED)
+    assert pairs[0].turned == (how in TURNED or how.startswith("mirrored"))
     assert pairs[0].score > (0.99 if how == "equal" else 0.75)
 
 
 def test_pictures_with_one_frame_are_not_alike_for_it(picture):
     assert alike([seen(framed(picture(seed))) for seed in range(12)]) == []
+
+
+def test_a_tilted_and_compressed_picture_is_known_among_many(picture):
+    many = [seen(picture(seed)) for seed in range(80)]
+    copies = [seen(compressed(tilted(picture(seed), 9, zoom=1.1))) for seed in range(0, 80, 20)]
+    pairs = alike([*many, *copies])
+    assert {(pair.first, pair.second) for pair in pairs} == {(0, 80), (20, 81), (40, 82), (60, 83)}
 
 
 def test_volumes_are_known_again_whichever_way_they_are_stored(picture):
@@ -85,8 +110,9 @@ def test_looks_are_small_and_empty_of_an_image_that_shows_nothing(picture):
 
 
 def test_of_many_copies_all_are_found(picture, monkeypatch):
-    monkeypatch.setattr(_alike, "NEAREST", 3)
-    monkeypatch.setattr(_alike, "CHUNK", 4)
+    sizes = {"FEW": 2, "NEAREST": 3, "ROWS": 4, "COLUMNS": 4}
+    for name, size in sizes.items():
+        monkeypatch.setattr(_candidates, name, size)
     copies = [
         seen(picture(0)),
         *[seen(picture(seed)) for seed in (1, 2, 3)],

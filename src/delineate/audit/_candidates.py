@@ -1,0 +1,146 @@
+"""Looks -> the pairs worth a close comparison, and how one lies upon the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from scipy.linalg import eigh
+
+from delineate.audit._detail import SURROUNDINGS, detail, shrunk
+
+SIDE = 24
+"""Samples along a side of a coarse picture."""
+
+TILTS = tuple(
+    (angle, zoom)
+    for zoom, angles in ((1.0, (0, -7, 7, -14, 14)), (1.17, (0, -9, 9)), (1 / 1.17, (0, -9, 9)))
+    for angle in angles
+)
+"""Degrees and factors close enough together that the one nearest to any slight turn or crop is alike enough."""
+
+KEPT = 160
+"""Numbers by which a coarse picture is compared: of all 576, the directions in which pictures differ most."""
+
+USUAL = 50
+"""What all pictures have in common counts as much as if this many more had nothing in common with them."""
+
+LIKELY, FEW = 0.25, 4
+"""The nearest few of those after a picture are candidates if they are this alike."""
+
+SURE, NEAREST = 0.6, 20
+"""And so are more if they are this alike: of a hundred copies, all are found, but not each pair."""
+
+ROWS, COLUMNS = 256, 1024
+"""The part of the table of all pairs that is computed at once, small enough to stay in the cache."""
+
+
+class Candidate(NamedTuple):
+    """Two looks by number, the turn of the first (a number of `turns`), and the tilt of the second."""
+
+    first: int
+    second: int
+    turn: int
+    tilt: tuple[float, float]
+
+
+def candidates(looks: Sequence[np.ndarray]) -> Iterator[Candidate]:
+    """Pairs that may show the same: the nearest to each picture, turned or mirrored in eight ways, and tilted.
+
+    What all pictures have in common (the ribs of chest films) is taken away first, so that they are near for
+    what is their own.
+
+    looks: (plane, side, side) uint8 each, all with as many planes.
+    """
+    details = [_details(look) for look in looks]
+    tilts = TILTS if len(looks[0]) == 1 else tuple(tilt for tilt in TILTS if tilt[0] == 0)
+    upright = _own(np.stack([_tilted(each, tilts[0]) for each in details]))
+    basis = _directions(upright)
+    right = np.stack(
+        [_flat(_own(np.stack([_tilted(each, tilt) for each in details]))) @ basis for tilt in tilts]
+    )
+    for start in range(0, len(looks), ROWS):
+        left = np.stack([_flat(turned) @ basis for turned in turns(upright[start : start + ROWS])])
+        best = np.zeros((left.shape[1], len(looks) - start), np.float32)
+        for column in range(0, best.shape[1], COLUMNS):
+            part = best[:, column : column + COLUMNS]
+            for tilted in right[:, start + column : start + column + COLUMNS]:
+                for turned in left:
+                    np.maximum(part, turned @ tilted.T, out=part)
+        best[np.tri(*best.shape, dtype=bool)] = 0  # each pair once, and none with itself
+        for row, column in _nearest(best):
+            ways = left[:, row] @ right[:, start + column].T
+            turn, tilt = np.unravel_index(int(ways.argmax()), ways.shape)
+            yield Candidate(start + row, start + column, int(turn), tilts[tilt])
+
+
+def turns(pictures: np.ndarray) -> Iterator[np.ndarray]:
+    """(picture, plane, row, column) in each way it may be turned or mirrored, first as it is.
+
+    A single plane in eight; the three planes of a volume flipped as the volume is, along any of its axes.
+    """
+    if pictures.shape[1] == 1:
+        for quarters in range(4):
+            turned = np.rot90(pictures, quarters, axes=(2, 3))
+            yield turned
+            yield turned[..., ::-1]
+        return
+    for flips in np.ndindex(2, 2, 2):
+        turned = pictures.copy()
+        for across in range(3):
+            row, column = (
+                slice(None, None, -1 if flips[a] else 1) for a in range(3) if a != across
+            )
+            turned[:, across] = pictures[:, across, row, column]
+        yield turned
+
+
+def tilt_onto(tilt: tuple[float, float], side: int, finer: int = 1) -> np.ndarray:
+    """The affine map (2, 3) from samples of a picture of this side to those of one so much finer, about the middle."""
+    angle, zoom = np.deg2rad(tilt[0]), tilt[1]
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    turn *= finer / zoom
+    shift = (side * finer - 1) / 2 - turn.sum(axis=1) * (side - 1) / 2
+    return np.column_stack([turn, shift]).astype(np.float32)
+
+
+def _details(look: np.ndarray) -> np.ndarray:
+    """(plane, 2 SIDE, 2 SIDE): what there is to see in a look, finer than needed, to be tilted."""
+    return np.stack([detail(*shrunk(plane, 2 * SIDE), 2 * SURROUNDINGS) for plane in look])
+
+
+def _tilted(details: np.ndarray, tilt: tuple[float, float]) -> np.ndarray:
+    onto = tilt_onto(tilt, SIDE, finer=2)
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.stack([cv2.warpAffine(plane, onto, (SIDE, SIDE), flags=how) for plane in details])
+
+
+def _own(pictures: np.ndarray) -> np.ndarray:
+    """What each picture does not have in common with the others, of length 1."""
+    own = pictures - pictures.sum(axis=0) / (len(pictures) + USUAL)
+    length = np.linalg.norm(_flat(own), axis=1)[:, None, None, None]
+    return np.asarray(own / (length + 1e-6))
+
+
+def _directions(pictures: np.ndarray) -> np.ndarray:
+    """(number, KEPT): those in which pictures, turned and mirrored, differ most."""
+    spread = sum(_flat(turned).T @ _flat(turned) for turned in turns(pictures))
+    last = len(spread) - 1
+    return np.asarray(eigh(spread, subset_by_index=(last - KEPT + 1, last))[1], np.float32)
+
+
+def _flat(pictures: np.ndarray) -> np.ndarray:
+    return pictures.reshape(len(pictures), -1)
+
+
+def _nearest(best: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Where each row is high enough: its few highest if `LIKELY`, and more if `SURE`."""
+    most = min(NEAREST, best.shape[1])
+    columns = np.argpartition(best, -most, axis=1)[:, -most:]
+    scores = np.take_along_axis(best, columns, axis=1)
+    order = scores.argsort(axis=1)[:, ::-1]
+    least = np.where(np.arange(most) < FEW, LIKELY, SURE)
+    for row, place in np.argwhere(np.take_along_axis(scores, order, axis=1) >= least):
+        yield int(row), int(columns[row, order[row, place]])
