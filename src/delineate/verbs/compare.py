@@ -93,13 +93,14 @@ def lines(comparison: Comparison) -> list[str]:
         f"{len(comparison.first.cases)} cases of {len(comparison.first.groups)} groups; "
         "difference of the means, 95 % interval, p after Holm"
     ]
+    wide = max((len(d.metric) for d in comparison.differences), default=0)
     for d in comparison.differences:
         apart, interval = d.leading
         ends = f"[{interval.low:+.3f}, {interval.high:+.3f}]" if interval.known else ""
         p = f"p {d.p_holm:.3g}" if d.p_holm == d.p_holm else ""
         cases = f"better in {d.wins}, worse in {d.losses} of {d.cases}"
         said.append(
-            f"  {d.name} - {d.against}: {d.label:<12} {d.metric:<12} {apart:+.3f} {ends} "
+            f"  {d.name} - {d.against}: {d.label:<12} {d.metric:<{wide}} {apart:+.3f} {ends} "
             + (f"{p}  {cases}" if p else "pooled, not tested")
         )
     return said
