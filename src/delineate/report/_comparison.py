@@ -26,7 +26,15 @@ from delineate.report._page import BOUNDARY, FEW
 from delineate.report._paired import scores_in_pairs
 from delineate.report._scores import between, length_unit, named, unit_of
 from delineate.report._side_by_side import ShowAll, SideBySide, side_by_side
-from delineate.report._words import counted, decimals, in_order, number, whole
+from delineate.report._words import (
+    counted,
+    decimals,
+    in_order,
+    number,
+    one_line,
+    several_lines,
+    whole,
+)
 
 TILES = 4
 """Figures on top at most."""
@@ -290,12 +298,12 @@ class ComparisonPage:
     @property
     def short(self) -> dict[str, str]:
         """Facts of one line."""
-        return {k: v for k, v in self.facts.items() if "\n" not in v.strip()}
+        return one_line(self.facts)
 
     @property
     def long(self) -> dict[str, str]:
         """Facts of several lines."""
-        return {k: v.strip("\n") for k, v in self.facts.items() if "\n" in v.strip()}
+        return several_lines(self.facts)
 
     @property
     def terms(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from delineate.report._review import Review, review
 from delineate.report._scores import Block, Tile, blocks, length_unit, named, tiles
 from delineate.report._sentences import sentences
 from delineate.report._thresholds import thresholds
+from delineate.report._words import one_line, several_lines
 from delineate.report.pick_gallery import pick_gallery
 from delineate.table import Table
 
@@ -205,12 +206,12 @@ class Page:
     @property
     def short(self) -> dict[str, str]:
         """Facts of one line."""
-        return {k: v for k, v in self.facts.items() if "\n" not in v.strip()}
+        return one_line(self.facts)
 
     @property
     def long(self) -> dict[str, str]:
         """Facts of several lines."""
-        return {k: v.strip("\n") for k, v in self.facts.items() if "\n" in v.strip()}
+        return several_lines(self.facts)
 
     @property
     def few(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from inspect import signature
 
@@ -131,3 +131,13 @@ def left_out(count: int) -> str:
     if count == 1:
         return "1 value with one case is not shown"
     return f"{count:,} values with one case each are not shown" if count else ""
+
+
+def one_line(facts: Mapping[str, str]) -> dict[str, str]:
+    """Facts that fit a list."""
+    return {name: text for name, text in facts.items() if "\n" not in text.strip()}
+
+
+def several_lines(facts: Mapping[str, str]) -> dict[str, str]:
+    """Facts that are set as written."""
+    return {name: text.strip("\n") for name, text in facts.items() if "\n" in text.strip()}

@@ -8,7 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -66,6 +66,21 @@ def files_hash(files: Iterable[Path]) -> str:
         with open(file, "rb") as content:
             total.update(hashlib.file_digest(content, "sha256").digest())
     return total.hexdigest()
+
+
+def done_by(what: str) -> dict[str, str]:
+    """By which command, when and with what something is done now, as a page says it; `what`: "judged", "compared"."""
+    return {
+        f"{what} by": command(),
+        f"{what} at": datetime.now(UTC).isoformat(timespec="seconds"),
+        f"{what} with": built_from(commit(), versions()),
+    }
+
+
+def built_from(commit: str | None, versions: Mapping[str, str]) -> str:
+    """A commit and versions in words."""
+    numbers = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return f"commit {commit or 'unknown'}; {numbers}"
 
 
 def command() -> str:

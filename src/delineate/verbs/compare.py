@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from delineate.data import found_masks
 from delineate.files import whole_file
 from delineate.report import write_comparison
 from delineate.table import Table
-from delineate.verbs._facts import command, commit, versions
+from delineate.verbs._facts import done_by
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder, fresh_folder
 
@@ -75,12 +74,7 @@ def compare(
             if len(named) == 2
             else f"{first} and {len(named) - 1} others",
             comparison=found,
-            facts={
-                "compared by": command(),
-                "commit": str(commit() or "unknown"),
-                "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
-                "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-            },
+            facts=done_by("compared"),
             about={name: _about(folder) for name, folder in named.items()},
             gallery=_Pictures.of(named, found.first.split),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from delineate.metrics import load_metrics
 from delineate.resolve import Call
 from delineate.table import Table
 from delineate.verbs._audit import saved_audit
-from delineate.verbs._facts import command, commit, versions
+from delineate.verbs._facts import built_from, done_by
 from delineate.verbs._judgement import WRITES, judge, read_answers, report
 from delineate.verbs._metrics import full_metrics
 from delineate.verbs._replacing import replacing
@@ -81,7 +80,7 @@ def _facts(card: Mapping[str, Any], split: str) -> dict[str, str]:
     cases, groups = card["data"]["cases"], card["data"]["groups"]
     return {
         "trained by": card["command"],
-        "judged by": command(),
+        **done_by("judged"),
         "judged on": split,
         "data": ", ".join(
             f"{name}: {cases[name]} cases of {groups[name]} groups" for name in cases
@@ -90,14 +89,7 @@ def _facts(card: Mapping[str, Any], split: str) -> dict[str, str]:
         "best epoch": str(training.get("epoch", "")),
         "device": str(training.get("device", "")),
         "seed": str(card["seed"]),
-        "trained with": _with(card["commit"], card["versions"]),
+        "trained with": built_from(card["commit"], card["versions"]),
         "trained on": card["created"],
-        "judged with": _with(commit(), versions()),
-        "judged at": datetime.now(UTC).isoformat(timespec="seconds"),
         "intended use": card["intended_use"],
     }
-
-
-def _with(commit: str | None, versions: Mapping[str, str]) -> str:
-    numbers = ", ".join(f"{name} {number}" for name, number in versions.items())
-    return f"commit {commit or 'unknown'}; {numbers}"

@@ -6,14 +6,13 @@ import glob
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from delineate.core import Image, LabelSet
+from delineate.core import Case, Image, LabelSet
 from delineate.data import found_masks
 from delineate.data.folder import folder as folder_layout
 from delineate.files import read_geometry
@@ -23,11 +22,9 @@ from delineate.resolve import Call, RecipeError, nearest
 from delineate.table import Table
 from delineate.verbs._facts import (
     INTENDED_USE,
-    command,
-    commit,
     data_hash,
+    done_by,
     files_hash,
-    versions,
 )
 from delineate.verbs._judgement import WRITES, judge, read_answers, report
 from delineate.verbs._metrics import full_metrics
@@ -74,26 +71,7 @@ def evaluate_masks(
     """
     truth, found, labels = Path(truth), Path(found), Path(labels)
     label_set, said = _read_labels(labels)
-    places = [place.absolute() for place in (truth, *([Path(images)] if images else []))]
-    for place in places:
-        if not place.is_dir():
-            raise ValueError(f"{place}: no such folder.")
-    home = Path(os.path.commonpath(places))
-    cases = folder_layout(
-        labels=label_set,
-        folder=Path.cwd(),
-        seed=0,
-        root=str(home),
-        images=_all_in(truth if images is None else Path(images), home),
-        masks=_all_in(truth, home),
-        table=None if table is None else str(Path(table).absolute()),
-        group=group,
-        values=said.get("values"),
-        tolerance=said.get("tolerance", 0.0),
-        split={"test": 1.0},
-    )["test"]
-    if images is None:
-        cases = tuple(replace(case, load_image=partial(_blank, case.files[0])) for case in cases)
+    cases = _cases(truth, images, label_set, said, table, group)
     predictor = found_masks(
         found,
         cases,
@@ -108,16 +86,13 @@ def evaluate_masks(
     _refuse_needs(chosen)
     read_answers(answers)  # a slip there is told before the work begins
     written = fresh_folder(Path("outputs") / "evaluate") if out is None else Path(out)
-    own_folder(written, WRITES, [*places, found])
+    own_folder(written, WRITES, [truth, found, *([Path(images)] if images else [])])
     facts = {
-        "judged by": command(),
+        **done_by("judged"),
         "truth": str(truth),
         "found": str(found),
         "truth SHA-256": data_hash({"test": cases}),
         "found SHA-256": files_hash(predictor.files.values()),
-        "commit": str(commit() or "not in a checkout"),
-        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "intended use": INTENDED_USE,
         "labels": labels.read_text(),
     }
@@ -125,6 +100,38 @@ def evaluate_masks(
         judged = judge(predictor, cases, chosen, part, split="test", predictions=False)
         report(predictor, cases, judged, part, title=found.name, facts=facts, answers=answers)
     return judged, written
+
+
+def _cases(
+    truth: Path,
+    images: str | Path | None,
+    labels: LabelSet,
+    said: Mapping[str, Any],
+    table: str | Path | None,
+    group: str | None,
+) -> tuple[Case, ...]:
+    """The true masks, and the images they belong to, by the layout `folder`."""
+    places = [place.absolute() for place in (truth, *([Path(images)] if images else []))]
+    for place in places:
+        if not place.is_dir():
+            raise ValueError(f"{place}: no such folder.")
+    home = Path(os.path.commonpath(places))
+    cases = folder_layout(
+        labels=labels,
+        folder=Path.cwd(),
+        seed=0,
+        root=str(home),
+        images=_all_in(truth if images is None else Path(images), home),
+        masks=_all_in(truth, home),
+        table=None if table is None else str(Path(table).absolute()),
+        group=group,
+        values=said.get("values"),
+        tolerance=said.get("tolerance", 0.0),
+        split={"test": 1.0},
+    )["test"]
+    if images is not None:
+        return cases
+    return tuple(replace(case, load_image=partial(_blank, case.files[0])) for case in cases)
 
 
 def _read_labels(path: Path) -> tuple[LabelSet, Mapping[str, Any]]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from delineate.core import Splits
 from delineate.data import load_cases
 from delineate.recipe import Recipe, all_calls, load_recipe
 from delineate.resolve import check
@@ -62,12 +63,7 @@ def train(
         plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
         check_calls(plan)
         splits = load_cases(plan)
-        audited = audit_data(plan, splits) if is_first_process() else None
-        if audited is not None:
-            refuse(plan, audited)
-        folder = RunFolder.begin(plan, splits, None if run is None else Path(run))
-        if audited is not None:
-            save_audit(audited, folder.path / "audit.json")
+        folder = _begin(plan, splits, None if run is None else Path(run))
     card = make_card(plan, splits)
     known = saved_audit(folder.path)
     if known is not None:
@@ -94,6 +90,17 @@ def train(
         calibrate(folder.path, device=device)
     evaluate(folder.path, device=device)
     return folder.path
+
+
+def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
+    """The folder of a new run, with the audit of its data in it; the first of several processes audits."""
+    if not is_first_process():
+        return RunFolder.begin(plan, splits, run)
+    audited = audit_data(plan, splits)
+    refuse(plan, audited)
+    folder = RunFolder.begin(plan, splits, run)
+    save_audit(audited, folder.path / "audit.json")
+    return folder
 
 
 def check_calls(recipe: Recipe) -> None:
