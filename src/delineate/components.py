@@ -17,6 +17,8 @@ def numbered(mask: np.ndarray, *, faces: bool = False) -> np.ndarray:
     # axes of one sample join nothing, and cc3d counts labels wrongly with two of them
     flat = mask.squeeze()
     flat = flat.reshape(1, -1) if flat.ndim < 2 else flat
+    # of booleans cc3d 4.1.1 numbers some masks of an odd number of columns wrongly; of bytes it does not
+    flat = flat.astype(bool, copy=False).view(np.uint8)
     connectivity: Any = (4 if faces else 8) if flat.ndim == 2 else (6 if faces else 26)
     numbers = cc3d.connected_components(flat, connectivity=connectivity)
     return np.asarray(numbers.reshape(mask.shape))
