@@ -8,12 +8,19 @@ from collections.abc import Sequence
 
 from delineate._version import __version__
 
+QUIET = "show no progress; errors, warnings and results are shown (before or after the verb)"
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; what a caller did wrong becomes one line and exit status 2."""
     options = _parser().parse_args(words)
     try:
-        return int(options.verb(options) or 0)
+        if not options.quiet:
+            return int(options.verb(options) or 0)
+        from delineate.progress import quiet
+
+        with quiet():
+            return int(options.verb(options) or 0)
     except KeyboardInterrupt:
         print("delineate: broken off.", file=sys.stderr)
         return 130
@@ -56,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"delineate {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
+    parser.add_argument("-q", "--quiet", action="store_true", help=QUIET)
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
 
     verb = _verb(verbs, "demo", _demo, "train, evaluate, report and predict on made-up polyps")
@@ -125,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: object,
           summary: str) -> argparse.ArgumentParser:  # fmt: skip
     verb = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    verb.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help=QUIET)
     verb.set_defaults(verb=run)
     return verb
 

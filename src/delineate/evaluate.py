@@ -9,10 +9,10 @@ from hashlib import blake2b
 
 import numpy as np
 from scipy import ndimage
-from tqdm import tqdm
 
 from delineate.core import Case, Predictor, Segmentation
 from delineate.metrics import Metric, Traits, counts, forget, traits_of
+from delineate.progress import track
 from delineate.table import Row, Table
 
 __all__ = ["OnCase", "Table", "evaluate"]
@@ -86,7 +86,7 @@ def evaluate(
         return rows
 
     rows: list[Row] = []
-    for case in tqdm(cases, desc=f"evaluate {split}", unit="case", disable=not progress):
+    for case in track(cases, f"evaluate {split}", leave=True, show=progress):
         rows += judge_case(case)
     return Table(split, tuple(metrics), tuple(rows), traits)
 

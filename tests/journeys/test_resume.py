@@ -80,7 +80,15 @@ def test_ctrl_c_leaves_a_usable_bundle(tiny_recipe, tmp_path):
     assert stopped.returncode == 130, stopped.stderr
     assert "--resume" in stopped.stderr
     assert "Traceback" not in stopped.stderr
+    assert "\r" not in stopped.stderr
     load_bundle(run)
+    begun = (run / "log.txt").read_text()
+    assert "broken off" in begun
+    verbs.train(resume=run)
+    after = (run / "log.txt").read_text()
+    assert after.startswith(begun)
+    assert "resumed: " in after[len(begun) :]
+    assert "epoch 3: " in after[len(begun) :]
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_best_weights(

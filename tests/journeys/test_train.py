@@ -23,6 +23,7 @@ def test_a_run_leaves_what_it_says(tiny_run):
         "bundle",
         "cases.csv",
         "checkpoints",
+        "log.txt",
         "metrics.csv",
         "overlays",
         "predictions",
@@ -40,6 +41,20 @@ def test_a_run_leaves_what_it_says(tiny_run):
     assert card["scores"]["test"]["cases"] == 3
     assert [row["epoch"] for row in rows(tiny_run)] == ["1", "2", "3"]
     assert not list(tiny_run.rglob(".*"))
+
+
+def test_a_run_keeps_a_log_that_can_be_read(tiny_run):
+    lines = (tiny_run / "log.txt").read_text().splitlines()
+    told = [line.split("  ", 1)[1] for line in lines if line.startswith("20")]
+    begins = ["run: ", "started: ", "commit ", "train ", "val ", "test ", "images ", "preparing: 8 of 8", "epoch 1: ",
+              "epoch 3: ", "training: 6 of 6 steps", "calibrated on val", "evaluated on test", "finished"]  # fmt: skip
+    places = [next(i for i, line in enumerate(told) if line.startswith(b)) for b in begins]
+    assert places == sorted(places)
+    epochs = [line for line in told if line.startswith("epoch ")][:3]
+    for name in ("train/loss", "val/loss", "val/dice", "lr", "seconds"):
+        assert all(name in line for line in epochs)
+    best = [i for i, line in enumerate(epochs, 1) if line.endswith("; new best")]
+    assert best[-1] == json.loads((tiny_run / "bundle/card.json").read_text())["training"]["epoch"]
 
 
 def test_evaluating_again_gives_the_same_scores(tiny_run):
@@ -89,6 +104,7 @@ def test_patience_ends_a_run(tiny_recipe, tmp_path):
                  "model.unet.norm=instance"]  # fmt: skip
     verbs.train(tiny_recipe, overrides=overrides, run=run)
     assert len(rows(run)) == 3
+    assert "stopped early: no new best in the last 2 validations" in (run / "log.txt").read_text()
 
 
 def test_the_average_is_what_is_kept(tiny_recipe, tiny_run, tmp_path):

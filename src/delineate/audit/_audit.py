@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from delineate.audit._cache import keep, key_of, known
 from delineate.audit._case_facts import CaseFacts
 from delineate.audit._checks import checks
@@ -23,6 +21,7 @@ from delineate.audit._read_case import read_case
 from delineate.audit._statistics import by_split, fingerprint, share
 from delineate.core import Case, LabelSet, Splits
 from delineate.files import whole_file
+from delineate.progress import track
 
 ORDER = ("refuse", "warn", "note")
 
@@ -127,15 +126,8 @@ def audit(
         )
 
     with ThreadPoolExecutor(WORKERS) as pool:  # reading and unpacking leave the interpreter free
-        bar = tqdm(
-            pool.map(facts, cases),
-            "auditing",
-            len(cases),
-            unit="case",
-            leave=False,
-            disable=not progress,
-        )
-        known_cases = tuple(bar)
+        read = track(pool.map(facts, cases), "auditing", total=len(cases), show=progress)
+        known_cases = tuple(read)
     return summed_up(known_cases, labels)
 
 

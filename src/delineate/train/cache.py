@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from delineate._version import __version__
 from delineate.core import Case, LabelSet
 from delineate.files import whole_file
 from delineate.prepare import Prepare
+from delineate.progress import track
 from delineate.resolve import Call, resolve
 
 
@@ -62,7 +62,7 @@ class PreparedCases:
         """
         shows = np.zeros(len(self), dtype=bool)
         channels = len(self[0][0])
-        for i in tqdm(range(len(self)), desc="preparing", unit="case", leave=False):
+        for i in track(range(len(self)), "preparing"):
             pixels, classes = self[i]
             if len(pixels) != channels:
                 raise ValueError(

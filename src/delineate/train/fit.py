@@ -99,7 +99,8 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         patience=options.patience,
     )
     table = Table(run / "metrics.csv", judge, clock)
-    callbacks = [average, clock, judge, table, Bar(judge, clock), Checkpoint(checkpoint)]
+    bar = Bar(judge, clock, table)
+    callbacks = [average, clock, judge, table, bar, Checkpoint(checkpoint)]
     trainer = _trainer(options, device, run, callbacks)
     draws.rank, draws.world = trainer.global_rank, trainer.world_size
     batches = load_batches(

@@ -14,10 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from delineate._version import __version__
 from delineate.core import Splits
+from delineate.progress import track
 from delineate.recipe import Recipe
 
 LIBRARIES = ("numpy", "opencv-python-headless", "torch", "timm", "segmentation-models-pytorch")
@@ -49,7 +48,7 @@ def data_hash(splits: Splits) -> str:
     """One hash over the content of every file of every case, whatever the folder is called."""
     total = hashlib.sha256()
     cases = sorted((case for part in splits.values() for case in part), key=lambda case: case.id)
-    for case in tqdm(cases, desc="hashing data", unit="case", leave=False):
+    for case in track(cases, "hashing data"):
         total.update(case.id.encode())
         for file in case.files:
             with open(file, "rb") as content:

@@ -12,6 +12,7 @@ from pathlib import Path
 from delineate.core import Splits
 from delineate.data import load_cases, write_split
 from delineate.files import whole_file
+from delineate.progress import LOG
 from delineate.recipe import Recipe, load_recipe
 from delineate.resolve import Call, RecipeError, check
 
@@ -75,7 +76,7 @@ class RunFolder:
         """Take back what `begin` wrote into an empty folder, unless something was trained since."""
         if (self.path / "metrics.csv").exists() or (self.path / "bundle").exists():
             return
-        for name in ("recipe.yaml", "split.csv", "audit.json"):
+        for name in ("recipe.yaml", "split.csv", "audit.json", LOG):
             (self.path / name).unlink(missing_ok=True)
         for name in ("checkpoints", "tensorboard", "wandb"):
             shutil.rmtree(self.path / name, ignore_errors=True)

@@ -15,6 +15,7 @@ from delineate.evaluate import evaluate
 from delineate.metrics import load_metrics
 from delineate.predict.confidence import LOGITS, dice_by_level, mean_over_levels
 from delineate.predict.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
+from delineate.progress import LOG, log, log_to
 from delineate.resolve import Call
 from delineate.stats.risk_coverage import risk_coverage
 from delineate.verbs._run_folder import RunFolder
@@ -92,6 +93,8 @@ def calibrate(
         "review": {"share": review, "thresholds": thresholds},
     }
     open_bundle(folder.path).update_card(calibration=entry)
+    with log_to(folder.path / LOG):
+        log(f"calibrated on {split}: temperature {temperature:.3f}, of {len(splits[split])} cases")
     return entry
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from delineate.audit import Finding
 from delineate.bundle import predict_options
 from delineate.core import Splits
 from delineate.data import load_cases
 from delineate.prepare import load_prepare
+from delineate.progress import track
 from delineate.recipe import Recipe, load_recipe
 from delineate.report import write_audit
 from delineate.verbs._audit import audit_data, audit_options, save_audit
@@ -100,7 +100,7 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
     problems: list[str] = []
     grids: Counter[str] = Counter()
     cases = [case for part in splits.values() for case in part]
-    for case in tqdm(cases, desc="preparing", unit="case", leave=False):
+    for case in track(cases, "preparing"):
         try:
             image = case.image
         except (ValueError, OSError, MemoryError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
 from delineate.data import load_cases
 from delineate.files import write_image
+from delineate.progress import say
 from delineate.recipe import load_recipe
 from delineate.verbs._judgement import summary
 from delineate.verbs.predict import predict
@@ -43,4 +43,4 @@ def demo(out: str | Path = "outputs/demo") -> Path:
 
 
 def _say(step: str, what: str) -> None:
-    print(f"\n[{step}] {what}", file=sys.stderr)
+    say(f"\n[{step}] {what}")

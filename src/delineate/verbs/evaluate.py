@@ -8,11 +8,12 @@ from typing import Any
 
 from delineate.bundle import load_bundle, open_bundle
 from delineate.metrics import load_metrics
+from delineate.progress import LOG, log, log_to
 from delineate.resolve import Call
 from delineate.table import Table
 from delineate.verbs._audit import saved_audit
 from delineate.verbs._facts import built_from, done_by
-from delineate.verbs._judgement import WRITES, judge, read_answers, report
+from delineate.verbs._judgement import WRITES, judge, read_answers, report, summary
 from delineate.verbs._metrics import full_metrics
 from delineate.verbs._replacing import replacing
 from delineate.verbs._run_folder import RunFolder
@@ -55,7 +56,7 @@ def evaluate(
         else load_metrics([Call(metric) for metric in metrics])
     )
     read_answers(answers)  # a slip there is told before the work begins
-    with replacing(folder.path, (*WRITES, "predictions")) as part:
+    with log_to(folder.path / LOG), replacing(folder.path, (*WRITES, "predictions")) as part:
         table = judge(predictor, splits[name], chosen, part, split=name, predictions=True)
         known = {**bundle.card, "scores": {**bundle.card.get("scores", {}), name: table.scores()}}
         report(
@@ -70,6 +71,7 @@ def evaluate(
             curves=folder.path / "metrics.csv",
             answers=answers,
         )
+        log(f"evaluated on {summary(part)}")
     bundle.update_card(scores=known["scores"])
     return table
 

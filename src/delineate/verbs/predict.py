@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from delineate.bundle import load_bundle, open_bundle
 from delineate.components import components
@@ -17,6 +15,7 @@ from delineate.core import Case, Image, Segmentation
 from delineate.data import cases_of
 from delineate.files import mask_suffix, whole_file, write_mask
 from delineate.metrics.expected_dice import SCORE
+from delineate.progress import track, warn
 from delineate.report import overlay
 
 
@@ -66,7 +65,7 @@ def predict(
         )
     rows: list[Mapping[str, object]] = []
     failures: dict[str, str] = {}
-    for case in tqdm(cases, desc="predicting", unit="image"):
+    for case in track(cases, "predicting", unit="image", leave=True):
         try:
             found = predictor(case)
             if overlays:
@@ -79,7 +78,7 @@ def predict(
         except Exception as error:  # whatever it is, the other images can still be predicted
             file = str(case.files[0])
             failures[file] = (str(error) or type(error).__name__).removeprefix(f"{file}: ")
-            tqdm.write(f"{file}: {failures[file]}", file=sys.stderr)
+            warn(f"{file}: {failures[file]}")
         else:
             rows.extend(_rows(case, found, review_below))
     write_rows(rows, out / "found.csv")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from delineate.core import Splits
 from delineate.data import load_cases
+from delineate.progress import LOG, log, log_to, warn
 from delineate.recipe import Recipe, all_calls, load_recipe
 from delineate.resolve import check
 from delineate.verbs._audit import (
@@ -18,7 +20,7 @@ from delineate.verbs._audit import (
     save_audit,
     saved_audit,
 )
-from delineate.verbs._facts import make_card
+from delineate.verbs._facts import built_from, command, make_card
 from delineate.verbs._run_folder import RunFolder, is_first_process
 from delineate.verbs.calibrate import calibrate
 from delineate.verbs.evaluate import evaluate
@@ -51,7 +53,7 @@ def train(
     if resume is not None and (overrides or run is not None):
         raise ValueError("a run goes on as it began: --resume takes neither --set nor --run.")
     try:
-        from delineate.train.fit import fit
+        import delineate.train.fit  # noqa: F401
     except ModuleNotFoundError as error:
         raise ValueError(
             f"training needs {error.name}, which is not installed: pip install 'delineate[train]'"
@@ -64,32 +66,45 @@ def train(
         check_calls(plan)
         splits = load_cases(plan)
         folder = _begin(plan, splits, None if run is None else Path(run))
+    try:
+        with log_to(folder.path / LOG) if is_first_process() else nullcontext():
+            _trained(plan, splits, folder, resumed=resume is not None)
+    except BaseException:
+        if resume is None and is_first_process():
+            folder.discard()  # unless something was trained
+        raise
+    return folder.path
+
+
+def _trained(plan: Recipe, splits: Splits, folder: RunFolder, *, resumed: bool) -> None:
+    """Train in a folder that is there, calibrate and evaluate, and tell the log of each."""
+    from delineate.train.fit import fit
+
+    if is_first_process():
+        warn(f"run: {folder.path}")
+        log(f"{'resumed' if resumed else 'started'}: {command()}")
     card = make_card(plan, splits)
     known = saved_audit(folder.path)
     if known is not None:
         card["audit"] = for_card(plan, known)
     if is_first_process():
-        print(f"run: {folder.path}", file=sys.stderr)
-    try:
-        finished = fit(plan, splits, folder.path, card)
-    except ValueError:
-        if resume is None and is_first_process():
-            folder.discard()  # refused before anything was trained
-        raise
+        log(built_from(card["commit"], card["versions"]))
+        for line in () if known is None else known.lines(audit_options(plan.audit).allow):
+            log(line)
+    finished = fit(plan, splits, folder.path, card)
     if not is_first_process():
         sys.exit(0)  # judging is the first one's work
     if not finished:
-        print(
+        warn(
             f"broken off; the best weights so far are in {folder.path / 'bundle'}. "
-            f"Go on with: delineate train --resume {folder.path}",
-            file=sys.stderr,
+            f"Go on with: delineate train --resume {folder.path}"
         )
         raise KeyboardInterrupt
     device = str(plan.trainer.args.get("device", "auto"))
     if splits.get("val"):
         calibrate(folder.path, device=device)
     evaluate(folder.path, device=device)
-    return folder.path
+    log("finished")
 
 
 def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:

@@ -1,24 +1,30 @@
-"""A progress bar over the whole run, and a line for each judgement."""
+"""Progress over the whole run, and what the log says of each epoch."""
 
 from __future__ import annotations
 
-import sys
+import math
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from tqdm import tqdm
 
+from delineate.progress import Progress, log
 from delineate.train.callbacks.clock import Clock
 from delineate.train.callbacks.judge import Judge
+from delineate.train.callbacks.table import Table
 
 
 class Bar(Callback):
-    """Counts steps, or seconds where the clock decides, and shows the latest loss and best score."""
+    """Counts steps, or seconds where the clock decides, and shows the latest loss and best score.
 
-    def __init__(self, judge: Judge, clock: Clock) -> None:
+    Must come after the judge and the table, whose figures of an epoch go to the log.
+    """
+
+    def __init__(self, judge: Judge, clock: Clock, table: Table) -> None:
         self.judge = judge
         self.clock = clock
-        self.bar: tqdm[Any] | None = None
+        self.table = table
+        self.bar: Progress | None = None
+        self.loss = math.nan
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw it."""
@@ -27,11 +33,11 @@ class Bar(Callback):
         per_epoch = int(trainer.num_training_batches)
         total = per_epoch * (trainer.max_epochs or 1)
         timed = self.clock.seconds is not None
-        self.bar = tqdm(
-            desc="training",
-            total=round(self.clock.seconds or 0) if timed else total,
-            initial=round(self.clock.before) if timed else per_epoch * trainer.current_epoch,
-            unit="s" if timed else "step",
+        self.bar = Progress(
+            "training",
+            round(self.clock.seconds or 0) if timed else total,
+            "s" if timed else "step",
+            done=round(self.clock.before) if timed else per_epoch * trainer.current_epoch,
             bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}<{remaining} {postfix}"
             if not timed
             else "{desc} {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s {postfix}",
@@ -45,20 +51,33 @@ class Bar(Callback):
         if self.bar is None:
             return
         timed = self.clock.seconds is not None
-        self.bar.update(min(self.clock.elapsed, self.bar.total) - self.bar.n if timed else 1)
+        spent = min(self.clock.elapsed, self.bar.total or 0) - self.bar.done if timed else 1
         if not batch_idx % 10:
-            self.bar.set_postfix_str(
-                f"epoch {trainer.current_epoch + 1}, loss {outputs['loss'].item():.3f}, "
-                f"best {self.judge.monitor} {self.judge.sign * self.judge.best:.3f}",
-                refresh=False,
-            )
+            self.loss = outputs["loss"].item()
+        self.bar.update(spent, self._note(trainer) if not batch_idx % 10 else None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what the judge found."""
-        if self.bar is None or not self.judge.latest:
+        """Say what the judge found, and write the epoch to the log."""
+        if self.bar is None:
             return
-        scores = ", ".join(f"{name} {value:.3f}" for name, value in self.judge.latest.items())
-        self.bar.write(file=sys.stderr, s=f"epoch {trainer.current_epoch + 1:>3}: {scores}")
+        self.bar.update(0, self._note(trainer))
+        if self.judge.latest:
+            scores = ", ".join(f"{name} {value:.3f}" for name, value in self.judge.latest.items())
+            self.bar.say(f"epoch {trainer.current_epoch + 1:>3}: {scores}")
+        row = self.table.rows[-1] if self.table.rows else {}
+        told = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name != "epoch")
+        best = "; new best" if self.judge.latest and not self.judge.waited else ""
+        log(f"epoch {trainer.current_epoch + 1}: {told}{best}")
+        if trainer.should_stop:
+            log(
+                f"stopped early: no new best in the last {self.judge.waited} validations"
+                if self.judge.patience is not None and self.judge.waited > self.judge.patience
+                else "stopped: the time of trainer.max_time is over"
+            )
+
+    def _note(self, trainer: Trainer) -> str:
+        best = self.judge.sign * self.judge.best
+        return f"epoch {trainer.current_epoch + 1}, loss {self.loss:.3f}, best {self.judge.monitor} {best:.3f}"
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
