@@ -55,3 +55,15 @@ def test_another_suffix_for_the_library(tmp_path):
         assert part.suffix == ".mha"
         part.write_bytes(b"x")
     assert (tmp_path / "m.mhd").exists()
+
+
+def test_an_error_names_the_file_and_not_the_part(tmp_path):
+    (tmp_path / "m.png").mkdir()
+    with (
+        pytest.raises(OSError, match="m.png") as caught,
+        whole_file(tmp_path / "m.png") as part,
+    ):
+        part.write_bytes(b"x")
+    assert caught.value.filename == str(tmp_path / "m.png")
+    assert "delineate-" not in str(caught.value)
+    assert "->" not in str(caught.value)

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -49,6 +52,29 @@ def test_clean_data_pass_and_leave_a_page_and_a_table(recipe, tmp_path, capsys):
     assert main(["check", str(recipe), "-o", str(out)]) == 0
     assert {p.name for p in out.iterdir()} >= {"audit.html", "audit.json", "cases.csv"}
     assert "refused" not in capsys.readouterr().err
+
+
+KILL_WHILE_WRITING = """
+import os, signal, sys
+from delineate.audit import Audit
+from delineate.cli import main
+
+Audit.save_csv = lambda self, path: os.kill(os.getpid(), signal.SIGKILL)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_killed_check_does_not_block_the_next(recipe, tmp_path, before):
+    words = ["check", str(recipe), "-o", str(tmp_path / "deep" / "audit")]
+    if before:
+        assert main(words) == 0
+    died = subprocess.run([sys.executable, "-c", KILL_WHILE_WRITING, *words], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert main(words) == 0
+    left = {p.name for p in (tmp_path / "deep").rglob("*")}
+    assert left == {"audit", "audit.html", "audit.json", "cases.csv"}
+    assert not list(tmp_path.glob(".delineate-*"))
 
 
 def test_a_planted_leak_is_refused_by_check_and_by_train(recipe, tmp_path, capsys):

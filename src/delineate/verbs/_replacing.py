@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from delineate.files import is_part, part_folder
 
 
 def own_folder(out: Path, names: Collection[str], inputs: Sequence[Path] = ()) -> None:
@@ -14,7 +14,8 @@ def own_folder(out: Path, names: Collection[str], inputs: Sequence[Path] = ()) -
 
     Args:
         out: the folder that is to be written; it need not be there.
-        names: what will be written; an earlier outcome of the same verb holds nothing else, and is replaced.
+        names: what will be written; an earlier outcome of the same verb holds nothing else, and is replaced. Parts
+            that a killed process left do not count.
         inputs: what is read, and must stay.
 
     Raises:
@@ -28,7 +29,8 @@ def own_folder(out: Path, names: Collection[str], inputs: Sequence[Path] = ()) -
         raise ValueError(
             f"{out}: holds {inside[0]}, which is read. Give another folder to write to."
         )
-    strange = sorted(path.name for path in out.iterdir() if path.name not in names) if out.exists() else []  # fmt: skip
+    there = [path.name for path in out.iterdir()] if out.exists() else []
+    strange = sorted(name for name in there if name not in names and not is_part(name))
     if strange:
         raise ValueError(
             f"{out}: holds {', '.join(strange[:3])}{' and more' if len(strange) > 3 else ''}, which this does not "
@@ -39,20 +41,19 @@ def own_folder(out: Path, names: Collection[str], inputs: Sequence[Path] = ()) -
 @contextmanager
 def replacing(out: Path, names: Collection[str]) -> Iterator[Path]:
     """A folder to write `names` in; when all is done they take the place of those in `out`, else nothing changes."""
-    above = next(path for path in (out, *out.parents) if path.is_dir())
-    part = Path(tempfile.mkdtemp(prefix=".delineate-", dir=above))
+    created = [path for path in (out, *out.parents) if not path.exists()]
     try:
-        yield part
         out.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            old = out / name
-            if old.is_dir() and not old.is_symlink():
-                shutil.rmtree(old)
-            else:
-                old.unlink(missing_ok=True)
-            if (part / name).exists():
-                (part / name).replace(old)
+        with part_folder(out) as part:
+            yield part
+            old = part / ".replaced"  # set aside in no time, and removed when the new are in place
+            old.mkdir()
+            for name in names:
+                if (out / name).exists() or (out / name).is_symlink():
+                    (out / name).rename(old / name)
+                if (part / name).exists():
+                    (part / name).rename(out / name)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
+        for path in dict.fromkeys((out, *created)):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
