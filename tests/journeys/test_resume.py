@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from delineate import load_bundle, verbs
+from delineate.cli import main
 
 KILL_AT_EPOCH = """
 import os, signal, sys
@@ -61,6 +63,77 @@ def test_so_does_one_whose_cases_are_loaded_by_other_processes(tiny_recipe, tiny
     ours = load_file(run / "bundle" / "weights.safetensors")
     theirs = load_file(tiny_run / "bundle" / "weights.safetensors")
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+WAIT_IN_EPOCH_TWO = """
+import sys, time
+from delineate.train.callbacks.clock import Clock
+from delineate.cli import main
+
+def on_train_batch_start(self, trainer, *rest, _plain=Clock.on_train_batch_start):
+    _plain(self, trainer, *rest)
+    if trainer.current_epoch == 1:
+        print("training", flush=True)
+        time.sleep(120)
+
+Clock.on_train_batch_start = on_train_batch_start
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def training(tiny_recipe, tmp_path):
+    """A process in the middle of a training, and its run."""
+    run = tmp_path / "tiny" / "busy"
+    words = [sys.executable, "-c", WAIT_IN_EPOCH_TWO, "train", str(tiny_recipe), "--run", str(run),
+             "--set", "trainer.workers=2"]  # fmt: skip
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as it:
+        assert it.stdout.readline() == "training\n"
+        yield it, run
+        it.kill()
+
+
+def test_nobody_else_writes_into_a_run_that_is_trained(training, tiny_recipe, capsys):
+    process, run = training
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
+    for words in (
+        ["train", "--resume", str(run)],
+        ["evaluate", str(run)],
+        ["calibrate", str(run)],
+    ):
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert f"{run}: is in use by process {process.pid} on " in said
+        assert "train" in said
+    with pytest.raises(ValueError, match="holds a run already"):
+        verbs.train(tiny_recipe, run=run)
+    assert {p: p.stat().st_mtime_ns for p in run.rglob("*")} == before
+    photo = run.parent / "a.png"
+    cv2.imwrite(str(photo), np.zeros((40, 50, 3), np.uint8))
+    verbs.predict(run, [photo], run.parent / "masks")  # reading is free
+    process.kill()
+    process.wait()
+    verbs.train(resume=run)
+    assert (run / "report.html").is_file()
+    assert not [p for p in run.rglob(".*") if p.name != ".lock"]
+
+
+def test_a_run_killed_before_its_recipe_was_written_is_begun_again(
+    tiny_recipe, tmp_path, monkeypatch
+):
+    from delineate.recipe import Recipe
+
+    def killed(self, path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recipe, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        verbs.train(tiny_recipe, run=tmp_path / "run")
+    assert (tmp_path / "run" / "split.csv").is_file()
+    monkeypatch.undo()
+    verbs.train(tiny_recipe, run=tmp_path / "run", overrides=["trainer.epochs=1"])
 
 
 def test_a_run_that_is_over_does_not_go_on(tiny_recipe, tmp_path):

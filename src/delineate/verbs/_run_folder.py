@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 
+from delineate.audit import Audit
 from delineate.core import Splits
 from delineate.data import load_cases, write_split
-from delineate.files import whole_file
+from delineate.files import is_part, whole_file
 from delineate.progress import LOG
 from delineate.recipe import Recipe, load_recipe
 from delineate.resolve import Call, RecipeError, check
+from delineate.verbs._audit import save_audit
+from delineate.verbs._facts import command
 
 FOLDER = "DELINEATE_RUN"
 """The variable by which the first of several training processes tells the others where the run is."""
+
+LOCK = ".lock"
+HOLDER = ".lock-holder"
+"""In words, which process holds the lock."""
 
 
 def is_first_process() -> bool:
@@ -33,8 +44,14 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def begin(cls, recipe: Recipe, splits: Splits, path: Path | None = None) -> RunFolder:
-        """Make the folder, with the recipe and the split in it; processes after the first join it."""
+    def begin(
+        cls,
+        recipe: Recipe,
+        splits: Splits,
+        path: Path | None = None,
+        audited: Audit | None = None,
+    ) -> RunFolder:
+        """Make the folder, with split, audit and recipe in it; processes after the first join it."""
         if not is_first_process():
             known = os.environ.get(FOLDER, path)
             if known is None:
@@ -42,19 +59,18 @@ class RunFolder:
             return cls(Path(known))
         if path is None:
             path = fresh_folder(Path("outputs") / recipe.name)
-        elif (path / "recipe.yaml").exists():
-            raise ValueError(
-                f"{path} holds a run already. Give another folder, or go on with it: "
-                f"delineate train --resume {path}"
-            )
-        elif path.exists() and any(path.iterdir()):
-            raise ValueError(f"{path} is not empty. Give a run a folder of its own.")
+        _refuse_used(path)
         path.mkdir(parents=True, exist_ok=True)
-        write_split(splits, path / "split.csv")
-        with whole_file(path / "recipe.yaml") as part:
-            recipe.save(part)
+        folder = cls(path)
+        with folder.locked():
+            _refuse_used(path)
+            write_split(splits, path / "split.csv")
+            if audited is not None:
+                save_audit(audited, path / "audit.json")
+            with whole_file(path / "recipe.yaml") as part:
+                recipe.save(part)
         os.environ[FOLDER] = str(path.resolve())
-        return cls(path)
+        return folder
 
     @classmethod
     def find(cls, path: str | Path) -> RunFolder:
@@ -72,12 +88,57 @@ class RunFolder:
             )
         return cls(folder)
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing into the run until this is left or the process ends, however it ends.
+
+        The first of several training processes holds it for all; a verb that calls another holds it for both.
+
+        Raises:
+            ValueError: another process holds it; says which.
+        """
+        if not is_first_process():
+            yield
+            return
+        from filelock import FileLock, Timeout
+
+        lock = FileLock((self.path / LOCK).absolute(), timeout=0, is_singleton=True)
+        outermost = not lock.is_locked
+        holder = self.path / HOLDER
+        try:
+            lock.acquire()
+        except Timeout:
+            who = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
+            raise ValueError(
+                f"{self.path}: is in use by {who}. Two that write into one run would spoil it: wait until the other "
+                "has ended, or stop it."
+            ) from None
+        except (OSError, NotImplementedError) as error:
+            print(
+                f"{self.path}: cannot be locked here ({error}). See to it that no second process works on this run.",
+                file=sys.stderr,
+            )
+            yield
+            return
+        try:
+            if outermost:
+                since = datetime.now().astimezone().isoformat(timespec="seconds")
+                who = f"process {os.getpid()} on {platform.node()} since {since} ({command()})"
+                with suppress(OSError):  # a full disk; the lock holds all the same
+                    holder.write_text(who, encoding="utf-8")
+            yield
+        finally:
+            if outermost:
+                holder.unlink(missing_ok=True)
+            lock.release()
+
     def discard(self) -> None:
         """Take back what `begin` wrote into an empty folder, unless something was trained since."""
         if (self.path / "metrics.csv").exists() or (self.path / "bundle").exists():
             return
-        for name in ("recipe.yaml", "split.csv", "audit.json", LOG):
-            (self.path / name).unlink(missing_ok=True)
+        for name in ("recipe.yaml", "split.csv", "audit.json", HOLDER, LOCK, LOG):
+            with suppress(PermissionError):  # Windows removes no file that is locked
+                (self.path / name).unlink(missing_ok=True)
         for name in ("checkpoints", "tensorboard", "wandb"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         if not any(self.path.iterdir()):
@@ -98,6 +159,18 @@ class RunFolder:
         except RecipeError:  # this layout makes its own split, the same each time
             return load_cases(recipe)
         return load_cases(replace(recipe, data=call))
+
+
+def _refuse_used(path: Path) -> None:
+    """Refuse a folder with anything in it but what `RunFolder.begin` leaves when it is killed."""
+    if (path / "recipe.yaml").exists():
+        raise ValueError(
+            f"{path} holds a run already. Give another folder, or go on with it: "
+            f"delineate train --resume {path}"
+        )
+    ours = ("split.csv", "audit.json", LOCK, HOLDER)
+    if path.exists() and any(p.name not in ours and not is_part(p.name) for p in path.iterdir()):
+        raise ValueError(f"{path} is not empty. Give a run a folder of its own.")
 
 
 def fresh_folder(home: Path) -> Path:

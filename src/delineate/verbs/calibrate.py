@@ -40,15 +40,21 @@ def calibrate(
         review: the share of cases that a person should look at.
 
     Raises:
-        ValueError: no run there, no such split, a case without truth, or a share that is none.
+        ValueError: no run there, no such split, a case without truth, a share that is none, or another process
+            works on the run.
     """
     if not 0 <= review <= 1:
         raise ValueError(f"review is {review}; expected a part of all cases, from 0 to 1.")
     folder = RunFolder.find(run)
+    with folder.locked():
+        return _calibrate(folder, split, device, review)
+
+
+def _calibrate(folder: RunFolder, split: str, device: str, review: float) -> dict[str, Any]:
     splits = folder.cases()
     if not splits.get(split):
         raise ValueError(
-            f"{run}: the data has no split {split!r} to calibrate on; there are {', '.join(splits)}. "
+            f"{folder.path}: the data has no split {split!r} to calibrate on; there are {', '.join(splits)}. "
             "Probabilities stay as the model gives them (temperature 1)."
         )
     names = folder.recipe.labels.names

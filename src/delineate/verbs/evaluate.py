@@ -40,16 +40,29 @@ def evaluate(
         answers: a YAML file that answers items of the report's checklist, by number ("CLAIM 14") or topic.
 
     Raises:
-        ValueError: no run there, no such split, or a case without truth.
+        ValueError: no run there, no such split, a case without truth, or another process works on the run.
     """
     folder = RunFolder.find(run)
+    with folder.locked():
+        return _evaluate(folder, split, metrics, device, answers)
+
+
+def _evaluate(
+    folder: RunFolder,
+    split: str | None,
+    metrics: Sequence[str] | None,
+    device: str,
+    answers: str | Path | None,
+) -> Table:
     recipe = folder.recipe
     bundle = open_bundle(folder.path)
     predictor = load_bundle(folder.path, device=device, keep_probabilities=True)
     splits = folder.cases()
     name = split or next((s for s in ("test", "val", "train") if splits.get(s)), "test")
     if not splits.get(name):
-        raise ValueError(f"{run}: the data has no split {name!r}; there are {', '.join(splits)}.")
+        raise ValueError(
+            f"{folder.path}: the data has no split {name!r}; there are {', '.join(splits)}."
+        )
     chosen = (
         full_metrics(recipe.metrics, recipe.labels, probabilities=True)
         if metrics is None

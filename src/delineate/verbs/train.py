@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 from delineate.core import Splits
@@ -17,7 +16,6 @@ from delineate.verbs._audit import (
     audit_options,
     for_card,
     refuse,
-    save_audit,
     saved_audit,
 )
 from delineate.verbs._facts import built_from, command, make_card
@@ -43,7 +41,8 @@ def train(
 
     Raises:
         RecipeError: the recipe cannot be run as written.
-        ValueError: the audit of its data found what would make results untrue, and it is not allowed by name.
+        ValueError: the audit of its data found what would make results untrue, and it is not allowed by name; or
+            another process works on the run.
         KeyboardInterrupt: the user broke off; the bundle in the run's folder is usable.
     """
     if (recipe is None) == (resume is None):
@@ -53,36 +52,45 @@ def train(
     if resume is not None and (overrides or run is not None):
         raise ValueError("a run goes on as it began: --resume takes neither --set nor --run.")
     try:
-        import delineate.train.fit  # noqa: F401
+        import delineate.train.fit  # noqa: F401 (known to be there before anything is read)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"training needs {error.name}, which is not installed: pip install 'delineate[train]'"
         ) from error
     if resume is not None:
         folder = RunFolder.find(resume)
-        plan, splits = folder.recipe, folder.cases()
-    else:
-        plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
-        check_calls(plan)
-        splits = load_cases(plan)
-        folder = _begin(plan, splits, None if run is None else Path(run))
-    try:
-        with log_to(folder.path / LOG) if is_first_process() else nullcontext():
-            _trained(plan, splits, folder, resumed=resume is not None)
-    except BaseException:
-        if resume is None and is_first_process():
-            folder.discard()  # unless something was trained
-        raise
+        with folder.locked():
+            _train(folder, folder.recipe, folder.cases(), resumed=True)
+        return folder.path
+    plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
+    check_calls(plan)
+    splits = load_cases(plan)
+    folder = _begin(plan, splits, None if run is None else Path(run))
+    with folder.locked():
+        try:
+            _train(folder, plan, splits, resumed=False)
+        except BaseException:
+            if is_first_process():
+                folder.discard()  # unless something was trained
+            raise
     return folder.path
 
 
-def _trained(plan: Recipe, splits: Splits, folder: RunFolder, *, resumed: bool) -> None:
-    """Train in a folder that is there, calibrate and evaluate, and tell the log of each."""
-    from delineate.train.fit import fit
-
-    if is_first_process():
+def _train(folder: RunFolder, plan: Recipe, splits: Splits, *, resumed: bool) -> None:
+    """Train, or go on, in a folder that holds recipe and split; then calibrate and judge; tell the log of each."""
+    if not is_first_process():
+        _trained(folder, plan, splits)
+        return
+    with log_to(folder.path / LOG):
         warn(f"run: {folder.path}")
         log(f"{'resumed' if resumed else 'started'}: {command()}")
+        _trained(folder, plan, splits)
+        log("finished")
+
+
+def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
+    from delineate.train.fit import fit
+
     card = make_card(plan, splits)
     known = saved_audit(folder.path)
     if known is not None:
@@ -104,7 +112,6 @@ def _trained(plan: Recipe, splits: Splits, folder: RunFolder, *, resumed: bool) 
     if splits.get("val"):
         calibrate(folder.path, device=device)
     evaluate(folder.path, device=device)
-    log("finished")
 
 
 def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
@@ -113,9 +120,7 @@ def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
         return RunFolder.begin(plan, splits, run)
     audited = audit_data(plan, splits)
     refuse(plan, audited)
-    folder = RunFolder.begin(plan, splits, run)
-    save_audit(audited, folder.path / "audit.json")
-    return folder
+    return RunFolder.begin(plan, splits, run, audited)
 
 
 def check_calls(recipe: Recipe) -> None:
