@@ -2,8 +2,10 @@
 
 import errno
 import json
+import os
 import re
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -162,6 +164,20 @@ def test_a_full_disk_stops_with_one_line(tiny_run, tmp_path, capsys, monkeypatch
     said = r"a.png: No space left on device"
     refused(capsys, ["predict", tiny_run, photos, "-o", tmp_path / "out"], said)
     assert not list((tmp_path / "out").rglob("*.png"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_disk_full_at_a_checkpoint_says_how_to_go_on(tiny_recipe, tmp_path, capsys, monkeypatch):
+    module = sys.modules["delineate.train.callbacks.checkpoint"]
+    monkeypatch.setattr(
+        module, "open", lambda *_: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"), raising=False
+    )
+    run = tmp_path / "run"
+    said = rf"{run}/checkpoints/last.ckpt: No space left on device.*--resume {run} "
+    refused(capsys, ["train", tiny_recipe, "--run", run], said)
+    monkeypatch.undo()
+    assert not list((run / "checkpoints").iterdir())
+    assert main(["train", "--resume", str(run)]) == 0
 
 
 def test_a_damaged_card_is_named(tiny_run, tmp_path, capsys):

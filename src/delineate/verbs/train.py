@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from delineate.core import Splits
@@ -59,7 +61,7 @@ def train(
         ) from error
     if resume is not None:
         folder = RunFolder.find(resume)
-        with folder.locked():
+        with folder.locked(), _resumable(folder):
             _train(folder, folder.recipe, folder.cases(), resumed=True)
         return folder.path
     plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
@@ -68,7 +70,8 @@ def train(
     folder = _begin(plan, splits, None if run is None else Path(run))
     with folder.locked():
         try:
-            _train(folder, plan, splits, resumed=False)
+            with _resumable(folder):
+                _train(folder, plan, splits, resumed=False)
         except BaseException:
             if is_first_process():
                 folder.discard()  # unless something was trained
@@ -112,6 +115,22 @@ def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
     if splits.get("val"):
         calibrate(folder.path, device=device)
     evaluate(folder.path, device=device)
+
+
+@contextmanager
+def _resumable(folder: RunFolder) -> Iterator[None]:
+    """Say how to go on where a full disk stopped a run."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"{error.strerror}. Free some space, and go on with: delineate train --resume {folder.path} "
+            "(from the last whole checkpoint)",
+            error.filename or str(folder.path),
+        ) from error
 
 
 def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:

@@ -38,6 +38,14 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write."""
+        """Write.
+
+        Raises:
+            OSError: the disk is full.
+        """
         with whole_file(path) as part, open(part, "wb") as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # torch says where in its own code it failed, not why
+                reason = error.__context__
+                raise reason if isinstance(reason, OSError) else error from None
