@@ -54,6 +54,31 @@ def test_clean_data_pass_and_leave_a_page_and_a_table(recipe, tmp_path, capsys):
     assert "refused" not in capsys.readouterr().err
 
 
+def test_without_a_cache_the_audit_says_so_and_goes_on(recipe, tmp_path, capsys, monkeypatch):
+    (tmp_path / "cache").write_text("a file, so that no folder can be made")
+    monkeypatch.setenv("DELINEATE_CACHE", str(tmp_path / "cache"))
+    words = ["--set", "trainer.cache=false"]
+    assert main(["train", str(recipe), "-o", str(tmp_path / "run"), *words]) == 0
+    said = capsys.readouterr().err
+    assert said.count(f"the cache at {tmp_path / 'cache' / 'audit'} cannot be written") == 1
+    assert main(["train", str(recipe), "-o", str(tmp_path / "other")]) == 2
+    said = capsys.readouterr().err
+    assert f"delineate: the cache at {tmp_path / 'cache'} cannot be written" in said
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_damaged_entry_of_the_cache_is_made_again(recipe, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DELINEATE_CACHE", str(tmp_path / "cache"))
+    check = ["check", str(recipe), "-o", str(tmp_path / "audit")]
+    assert main(check) == 0
+    entries = sorted((tmp_path / "cache" / "audit").glob("*.json"))
+    whole = [entry.read_bytes() for entry in entries]
+    for kept, entry in enumerate(entries):
+        entry.write_bytes(entry.read_bytes()[: kept * 50])
+    assert main(check) == 0
+    assert [entry.read_bytes() for entry in entries] == whole
+
+
 KILL_WHILE_WRITING = """
 import os, signal, sys
 from delineate.audit import Audit

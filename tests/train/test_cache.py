@@ -85,3 +85,32 @@ def test_cases_that_differ_in_channels_are_named(case, tmp_path):
 def test_a_case_without_truth_is_named(tmp_path):
     with pytest.raises(ValueError, match="b: no truth"):
         prepared(Case("b", "b", lambda: None), None).fill()
+
+
+@pytest.mark.parametrize("name", [cache.PIXELS, cache.CLASSES])
+@pytest.mark.parametrize("kept", [0, 5, 60, -1])
+def test_a_truncated_entry_is_made_again(case, tmp_path, name, kept):
+    folder = tmp_path / "cache"
+    prepared(case, folder).fill()
+    (file,) = folder.rglob(name)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:kept])
+    again = prepared(case, folder)
+    assert again.fill().tolist() == [True]
+    assert np.array_equal(again[0][0], load_prepare(CALLS).fixed(case.image).pixels)
+    assert file.read_bytes() == whole
+
+
+def test_an_entry_whose_arrays_do_not_belong_together_is_made_again(case, tmp_path):
+    folder = tmp_path / "cache"
+    prepared(case, folder).fill()
+    (file,) = folder.rglob(cache.CLASSES)
+    np.save(file, np.ones((3, 4), np.uint8))
+    assert prepared(case, folder)[0][1].shape == (8, 10)
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(case, tmp_path):
+    (tmp_path / "cache").write_text("a file, so that no folder can be made")
+    said = r"^the cache at .*cache cannot be written \(Not a directory\).*DELINEATE_CACHE.*cache=false\.$"
+    with pytest.raises(OSError, match=said):
+        prepared(case, tmp_path / "cache").fill()

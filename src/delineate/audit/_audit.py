@@ -21,7 +21,7 @@ from delineate.audit._read_case import read_case
 from delineate.audit._statistics import by_split, fingerprint, share
 from delineate.core import Case, LabelSet, Splits
 from delineate.files import whole_file
-from delineate.progress import track
+from delineate.progress import track, warn
 
 ORDER = ("refuse", "warn", "note")
 
@@ -108,15 +108,17 @@ def audit(
     Args:
         splits: the cases.
         labels: the labels of the problem.
-        cache: a folder in which the facts of each case are kept by what its files hold; None keeps nothing.
+        cache: a folder in which the facts of each case are kept by what its files hold; None keeps nothing. Where
+            it cannot be written, a line on stderr says so, and the audit goes on without.
         progress: show a bar.
     """
     secret = secrets.token_bytes(16)
     cases = [(case, split) for split, members in splits.items() for case in members]
+    unkept: list[OSError] = []
 
     def facts(place: tuple[Case, str]) -> CaseFacts:
         case, split = place
-        found = _known_or_read(case, split, labels, cache)
+        found = _known_or_read(case, split, labels, cache, unkept)
         return replace(
             found,
             id=case.id,
@@ -128,6 +130,11 @@ def audit(
     with ThreadPoolExecutor(WORKERS) as pool:  # reading and unpacking leave the interpreter free
         read = track(pool.map(facts, cases), "auditing", total=len(cases), show=progress)
         known_cases = tuple(read)
+    if unkept:
+        warn(
+            f"the cache at {cache} cannot be written ({unkept[0].strerror}): the next audit reads all cases again. "
+            "Free some space there, or point DELINEATE_CACHE to another folder."
+        )
     return summed_up(known_cases, labels)
 
 
@@ -138,7 +145,9 @@ def summed_up(cases: Sequence[CaseFacts], labels: LabelSet) -> Audit:
     return Audit(tuple(findings), by_split(cases, labels), fingerprint(cases), tuple(cases))
 
 
-def _known_or_read(case: Case, split: str, labels: LabelSet, cache: Path | None) -> CaseFacts:
+def _known_or_read(
+    case: Case, split: str, labels: LabelSet, cache: Path | None, unkept: list[OSError]
+) -> CaseFacts:
     if cache is None or not case.files:
         return read_case(case, split)
     try:
@@ -154,7 +163,10 @@ def _known_or_read(case: Case, split: str, labels: LabelSet, cache: Path | None)
     if found is None:
         found = read_case(case, split)
         if not found.problems:  # these name paths, and a file may be mended elsewhere
-            keep(cache, key, found)
+            try:
+                keep(cache, key, found)
+            except OSError as error:
+                unkept.append(error)
     return found
 
 

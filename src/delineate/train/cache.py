@@ -18,6 +18,8 @@ from delineate.prepare import Prepare
 from delineate.progress import track
 from delineate.resolve import Call, resolve
 
+PIXELS, CLASSES = "pixels.npy", "classes.npy"
+
 
 @dataclass(frozen=True)
 class PreparedCases:
@@ -46,13 +48,12 @@ class PreparedCases:
                 self.memory[index] = self._prepared(index)
             return self.memory[index]
         entry = self.folder / self._key(self.cases[index])
-        pixels_file, classes_file = entry / "pixels.npy", entry / "classes.npy"
-        if not pixels_file.exists() or not classes_file.exists():
-            pixels, classes = self._prepared(index)
-            _store(np.moveaxis(pixels, 0, -1), pixels_file)
-            _store(classes, classes_file)
-        pixels = np.load(pixels_file, mmap_mode="r")
-        return np.moveaxis(pixels, -1, 0), np.load(classes_file, mmap_mode="r")
+        kept = _load(entry)
+        if kept is None:
+            prepared = self._prepared(index)
+            _store(prepared, entry)
+            kept = _load(entry) or prepared
+        return kept
 
     def fill(self) -> np.ndarray:
         """Prepare every case now; true where a case shows any label.
@@ -92,13 +93,25 @@ def _own_code(call: Call) -> str:
     return inspect.getsource(resolve("prepare", call.name)) if ":" in call.name else ""
 
 
-def _store(array: np.ndarray, path: Path) -> None:
+def _load(entry: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Pixels and classes of an entry, mapped; None where it is not there or not whole: it is then made again."""
     try:
-        with whole_file(path) as part, open(part, "wb") as file:
-            np.save(file, array)
+        pixels, classes = (np.load(entry / name, mmap_mode="r") for name in (PIXELS, CLASSES))
+    except (OSError, ValueError, EOFError):  # a cut header, or less data than the header says
+        return None
+    if pixels.ndim != classes.ndim + 1 or pixels.shape[:-1] != classes.shape:
+        return None
+    return np.moveaxis(pixels, -1, 0), classes
+
+
+def _store(prepared: tuple[np.ndarray, np.ndarray], entry: Path) -> None:
+    pixels, classes = prepared
+    try:
+        for name, array in ((PIXELS, np.moveaxis(pixels, 0, -1)), (CLASSES, classes)):
+            with whole_file(entry / name) as part, open(part, "wb") as file:
+                np.save(file, array)
     except OSError as error:
         raise OSError(
-            error.errno,
-            f"the cache at {path.parent.parent} could not be written ({error.strerror}). Free some space, "
-            "point DELINEATE_CACHE to another disk, or train with --set trainer.cache=false",
+            f"the cache at {entry.parent} cannot be written ({error.strerror}). Free some space there, "
+            "point DELINEATE_CACHE to another folder, or train with --set trainer.cache=false."
         ) from error

@@ -50,7 +50,11 @@ def _reason(name: str) -> str:
 
 def audit_data(recipe: Recipe, splits: Splits) -> Audit:
     """Look at all of a recipe's data; what is known of files that have not changed is not read again."""
-    return audit(splits, recipe.labels, cache=cache_folder() / "audit")
+    try:
+        cache = cache_folder() / "audit"
+    except OSError:  # no home folder; the audit needs no cache
+        cache = None
+    return audit(splits, recipe.labels, cache=cache)
 
 
 def refuse(recipe: Recipe, found: Audit) -> None:
