@@ -1,11 +1,20 @@
 """What every reader has in common: refusals, NaN, and masks of odd types."""
 
+import os
+
 import nibabel
 import numpy as np
 import pytest
 import tifffile
 
-from delineate.files import UnreadableFile, _format, read_geometry, read_image, read_mask
+from delineate.files import (
+    UnreadableFile,
+    _format,
+    data_files,
+    read_geometry,
+    read_image,
+    read_mask,
+)
 
 
 def nifti(path, array):
@@ -41,6 +50,15 @@ def test_missing_file_and_folder(tmp_path):
         read_image(tmp_path / "a.png")
     with pytest.raises(UnreadableFile, match="cannot be opened"):
         read_image(tmp_path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask, read_geometry, data_files])
+def test_pipes_and_devices_are_refused(read, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "zero.png"):
+        with pytest.raises(UnreadableFile, match="not a regular file"):
+            read(tmp_path / name)
 
 
 def test_no_memory_is_said_so(tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ class Format:
     read_mask: pixels as they are stored: palettes as indices.
     write, write_mask: None where the format cannot, or, for masks, where it would damage them.
         Both write through `whole_file`.
+    data_files: the file and those that its header names, all checked; most formats are one file.
 
     The readers may raise whatever their library raises; `read_image` and its kin make one error of it.
     """
@@ -41,6 +42,7 @@ class Format:
     read_mask: Callable[[Path], Image]
     write: Callable[[Image, Path], None] | None = None
     write_mask: Callable[[Segmentation, Path], None] | None = None
+    data_files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.about)

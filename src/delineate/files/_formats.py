@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import zlib
 from functools import cache
 from pathlib import Path
@@ -66,6 +67,10 @@ def by_content(path: Path) -> Format:
 def _head(path: Path) -> bytes:
     """The first bytes of a file, with gzip undone."""
     try:
+        if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+            raise UnreadableFile(
+                f"{path}: is not a regular file but a pipe or a device. Copy what it gives to a file first."
+            )
         with path.open("rb") as file:
             head = file.read(1024)
     except FileNotFoundError:

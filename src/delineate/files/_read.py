@@ -57,6 +57,19 @@ def read_geometry(path: str | Path) -> Geometry:
     return _decode(Path(path), lambda form: form.read_geometry)
 
 
+def data_files(path: str | Path) -> tuple[Path, ...]:
+    """Every file that the image in `path` is made of: the file itself first, then the data files its header names.
+
+    The second file of a NRRD or MetaImage whose samples lie elsewhere is found so; most images are one file.
+    Whatever looks at the bytes of an image (a cache, a hash, a search for duplicates) has to look at all of them.
+
+    Raises:
+        UnreadableFile: as `read_image`, as far as the header shows it; or a data file is missing, is not a regular
+            file, or lies outside the folder of the header.
+    """
+    return _decode(Path(path), lambda form: form.data_files)
+
+
 def _decode(path: Path, reader: Callable[[Format], Callable[[Path], Found]]) -> Found:
     form = by_content(path)
     try:
