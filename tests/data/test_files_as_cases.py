@@ -1,3 +1,4 @@
+import os
 import pickle
 from pathlib import Path
 
@@ -47,6 +48,22 @@ def test_files_of_one_name_are_numbered(photos):
     other.mkdir()
     (other / "b.png").write_bytes((photos / "b.png").read_bytes())
     assert [c.id for c in cases_of([photos / "b.png", other / "b.png"])] == ["b.png", "b.png-2"]
+
+
+def test_ids_also_differ_where_upper_and_lower_case_are_one(tmp_path):
+    for name in ("A.png", "a.png", "b.png"):
+        (tmp_path / name).touch()
+    if len(list(tmp_path.iterdir())) < 3:
+        pytest.skip("on this disk they are one file")
+    assert [c.id for c in cases_of([tmp_path])] == ["A.png", "a.png-2", "b"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_files_of_any_name_have_ids(tmp_path):
+    for name in ("back\\slash.png", "line\nbreak.png", "dot..png", "C:x.png", "é" * 120 + ".png"):
+        (tmp_path / name).touch()
+    ids = [c.id for c in cases_of([tmp_path])]
+    assert ids == ["C_x", "back_slash", "dot..png", "line_break", "é" * 93]
 
 
 def test_a_file_named_outright_is_taken_whatever_its_ending(photos):

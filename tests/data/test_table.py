@@ -20,6 +20,8 @@ def test_tables_of_every_office_program(tmp_path, separator):
         ("a001,2\na002,1\n", "has the columns a001, 2; expected one named id, stem or image"),
         ("id\na\na\n", "two rows are about 'a', by their id"),
         ("id,site\n,x\n", "a row has no id: ,x"),
+        ("id,image\n../images/a,b.png\n", "the id '../images/a' is a path"),
+        ("stem\n/data/a\n", "the stem '/data/a' is a path"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, text, message):

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 from delineate.cli import main
+from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
+from delineate.metrics import load_metrics
+from delineate.resolve import Call
+from delineate.verbs._judgement import judge
 
 SITES = ["north"] * 6 + ["south"] * 6
 FACTS = "id,group,site\n" + "".join(f"case{i},p{i // 2},{s}\n" for i, s in enumerate(SITES))
@@ -170,3 +174,16 @@ def test_answers_close_items_of_the_checklist(folders, capsys):
     (folders / "answers.yaml").write_text("CLAIM 99: Nothing.\n")
     assert judged(folders, "good", "labels.yaml", "--answers", f"{folders}/answers.yaml") == 2
     assert "CLAIM 99" in capsys.readouterr().err
+
+
+def test_no_case_is_written_over_another(tmp_path):
+    grid = Geometry.in_pixels((16, 16))
+    truth = Segmentation(np.ones((16, 16), np.uint8), LabelSet((Label("polyp", 1),)), grid)
+    image = Image(np.zeros((1, 16, 16), np.uint8), grid)
+    case = Case("A", "p", lambda: image, lambda: truth)
+    (tmp_path / "overlays").mkdir()
+    (tmp_path / "overlays/A.jpg").write_bytes(b"of the case a, where upper and lower case are one")
+    with pytest.raises(ValueError, match="A: another case has an id that is the same file"):
+        judge(lambda case: truth, [case], load_metrics([Call("dice")]), tmp_path, split="test",
+              predictions=True)  # fmt: skip
+    assert not (tmp_path / "predictions").exists()

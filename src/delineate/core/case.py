@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from delineate.core.segmentation import Segmentation
 class Case:
     """An image, and the truth where it is known; both are read each time they are asked for.
 
+    id: becomes the name of files that are written, so it is one that cannot lead elsewhere: "name" or
+        "folder/name", as `check_id` says.
     group: the patient the case belongs to; cases of one group stay on one side of every split.
     files: the files it is made from, image first; empty for cases that are made, not read.
     columns: further facts by name (site, device), for subgroups and stratified splits.
@@ -26,6 +29,9 @@ class Case:
     files: tuple[Path, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        check_id(self.id)
+
     @property
     def image(self) -> Image:
         """The image, read now."""
@@ -36,6 +42,43 @@ class Case:
         """The truth, read now, or None where there is none."""
         return None if self.load_truth is None else self.load_truth()
 
+
+def check_id(id: str) -> None:
+    """Refuse an id that, as the name of a file below some folder, could be another file or none.
+
+    Allowed are parts joined by "/". A part is not empty, ".", or "..", does not end with a dot or a space, has no
+    backslash and no control character, and has at most `LONGEST_PART` bytes; the first does not begin like a drive.
+
+    Raises:
+        ValueError: something else.
+    """
+    why = "" if id else "it is empty"
+    for part in id.split("/") if id else ():
+        if part in ("", ".", ".."):
+            why = "it is an absolute path" if id.startswith("/") else f"it has a part {part!r}"
+        elif UNSAFE.search(part):
+            why = (
+                "it has a backslash, a control character, or a part that ends with a dot or a space"
+            )
+        elif len(part.encode(errors="surrogatepass")) > LONGEST_PART:
+            why = f"a part of it has more than {LONGEST_PART} bytes"
+    if DRIVE.match(id):
+        why = "it begins like a drive"
+    if why:
+        raise ValueError(
+            f"the id {id[:80]!r} of a case cannot be the name of a file: {why}. Rename the file, or give the case "
+            "another id, such as 'patient1_scan2'."
+        )
+
+
+LONGEST_PART = 200
+"""Bytes of a part of an id; file systems hold 255, and endings are added."""
+
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|[. ]$")
+"""What no part of an id may hold; Windows drops dots and spaces at the end."""
+
+DRIVE = re.compile(r"^[A-Za-z]:")
+"""How a path on a drive of Windows begins."""
 
 Splits = Mapping[str, tuple[Case, ...]]
 """Cases by the name of their split: "train", "val", "test"."""

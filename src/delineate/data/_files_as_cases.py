@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from delineate.core import Case
+from delineate.core.case import DRIVE, LONGEST_PART, UNSAFE
 from delineate.data._stems import is_readable, split_ending
 from delineate.data._words import some
 from delineate.files import image_suffixes, read_image
@@ -19,7 +21,8 @@ def cases_of(paths: Sequence[str | Path]) -> list[Case]:
     """A case without truth for each image: files as they are, folders with all below them, and globs.
 
     The id is the path without ending, below the folder that was given, or the name of a single file; where
-    two would be equal, both keep their ending, and if that does not tell them apart they are numbered.
+    two would be equal, but for upper and lower case, both keep their ending, and if that does not tell them apart
+    they are numbered. What an id may not hold (a backslash, a control character) becomes "_".
     Hidden files are left out, and each file is taken once.
 
     Raises:
@@ -33,7 +36,7 @@ def cases_of(paths: Sequence[str | Path]) -> list[Case]:
         raise ValueError(
             f"no image in {some(paths)}. Endings that can be read: {' '.join(sorted(image_suffixes()))}."
         )
-    ids = _unique([name for _, name in found.values()])
+    ids = _unique([_safe(name) for _, name in found.values()])
     return [
         Case(id, id, partial(read_image, file), files=(file,))
         for id, (file, _) in zip(ids, found.values(), strict=True)
@@ -72,16 +75,42 @@ def _below(folder: Path, files: Iterator[Path] | Sequence[Path]) -> Iterator[tup
             yield file, name.as_posix()
 
 
+def _safe(name: str) -> str:
+    """A name whose parts an id may have; files may be called anything."""
+    parts = [
+        UNSAFE.sub("_", _cut(part))
+        for part in DRIVE.sub(lambda drive: drive[0][0] + "_", name).split("/")
+    ]
+    return "/".join(parts)
+
+
+def _cut(part: str) -> str:
+    """As much of a part as an id may have, with its ending; a number may still be added."""
+    stem, ending = split_ending(part)
+    while len((stem + ending).encode(errors="surrogatepass")) > LONGEST_PART - 10:
+        stem, ending = (stem[:-1], ending) if stem else ("", ending[:-1])
+    return stem + ending
+
+
 def _unique(names: Sequence[str]) -> list[str]:
+    """Ids that also differ where upper and lower case are one, as on the disks of macOS and Windows."""
     short = [split_ending(name)[0] for name in names]
-    counts = Counter(short)
-    wanted = [name if counts[s] > 1 else s for name, s in zip(names, short, strict=True)]
+    counts = Counter(map(_folded, short))
+    wanted = [
+        name if counts[_folded(s)] > 1 or UNSAFE.search(s) or not s.split("/")[-1] else s
+        for name, s in zip(names, short, strict=True)
+    ]
+    known = set(map(_folded, wanted))
     taken: set[str] = set()
     ids = []
     for name in wanted:
         id, number = name, 2
-        while id in taken or (id != name and id in wanted):
+        while _folded(id) in taken or (id != name and _folded(id) in known):
             id, number = f"{name}-{number}", number + 1
-        taken.add(id)
+        taken.add(_folded(id))
         ids.append(id)
     return ids
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -41,7 +41,7 @@ def rows_by_id(path: Path) -> dict[str, Row]:
     """The rows of a CSV by the case they are about: the column id or stem, or else the stem of image.
 
     Raises:
-        ValueError: as `read_table`; none of these columns; or two rows about one case.
+        ValueError: as `read_table`; none of these columns; an id that is a path; or two rows about one case.
     """
     rows = read_table(path)
     key = next((name for name in ("id", "stem", "image") if name in rows[0]), None)
@@ -55,6 +55,11 @@ def rows_by_id(path: Path) -> dict[str, Row]:
         id = split_ending(PurePosixPath(row[key]).name)[0] if key == "image" else row[key]
         if not id:
             raise ValueError(f"{path}: a row has no {key}: {','.join(row.values())}.")
+        if "/" in id:
+            raise ValueError(
+                f"{path}: the {key} {id!r} is a path; expected one name, which files can be called by. "
+                "Give the path in the column image."
+            )
         if found.setdefault(id, row) is not row:
             advice = "; give each its own in a column id" if key == "image" else ""
             raise ValueError(f"{path}: two rows are about {id!r}, by their {key}{advice}.")

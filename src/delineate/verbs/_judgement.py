@@ -43,10 +43,15 @@ def judge(
     """
 
     def keep(case: Case, found: Segmentation, truth: Segmentation) -> None:
+        drawn = out / "overlays" / f"{case.id}.jpg"
+        if drawn.exists():  # on a disk where upper and lower case are one
+            raise ValueError(
+                f"{case.id}: another case has an id that is the same file. Give it another id."
+            )
         if predictions:
             suffix = mask_suffix(case.files[0]) if case.files else _natural_suffix(found)
             write_mask(found, out / "predictions" / (case.id + suffix))
-        write_overlay(case.image, found, truth, out / "overlays" / f"{case.id}.jpg")
+        write_overlay(case.image, found, truth, drawn)
 
     table = evaluate(predictor, cases, metrics, split=split, on_case=keep)
     table.save(out / "cases.csv")
