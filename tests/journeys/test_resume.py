@@ -202,6 +202,33 @@ def test_such_a_loss_before_the_first_judgement_keeps_the_epochs_before(
     assert all(np.isfinite(weight).all() for weight in weights.values())
 
 
+def test_validation_answers_that_are_not_finite_stop_with_the_name_of_the_case(
+    tiny_recipe, tmp_path, monkeypatch
+):
+    (tmp_path / "spoilt3.py").write_text(
+        "from delineate.models.unet import unet\n"
+        "def lost_when_judged(*, channels: int, classes: int, ndim: int):\n"
+        "    model = unet(channels=channels, classes=classes, ndim=ndim, features=(4, 8))\n"
+        "    forward = model.forward\n"
+        "    def spoilt(pixels):\n"
+        "        output = forward(pixels)\n"
+        "        if not model.training:\n"
+        "            output.logits.mul_(float('nan'))\n"
+        "        return output\n"
+        "    model.forward = spoilt\n"
+        "    return model\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        RuntimeError, match=r"endoscopy-\d+: the network answers NaN .* validation case"
+    ):
+        verbs.train(
+            tiny_recipe,
+            overrides=["model=spoilt3:lost_when_judged", "trainer.epochs=1"],
+            run=tmp_path / "tiny" / "spoilt",
+        )
+
+
 def test_a_folder_with_other_things_in_it_is_left_alone(tiny_recipe, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ValueError, match="is not empty"):

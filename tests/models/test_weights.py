@@ -145,3 +145,15 @@ def test_code_in_a_file_is_never_run(tmp_path):
     for name in ("evil.pth", "bare.pth"):
         with pytest.raises(ValueError, match="code in a file is never run"):
             load_weights(unet(channels=1, classes=2, **SMALL), tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
+def test_weights_that_are_not_finite_are_refused_by_name(ending, tmp_path):
+    model = unet(channels=1, classes=1, ndim=2, features=(4, 8))
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    name = next(key for key, value in state.items() if value.ndim == 4)
+    state[name].view(-1)[:2] = float("nan")
+    file = tmp_path / f"weights{ending}"
+    save_file(state, file) if ending == ".safetensors" else torch.save(state, file)
+    with pytest.raises(ValueError, match=rf"2 of \d+ values of {name} are NaN or infinite"):
+        load_weights(model, file)

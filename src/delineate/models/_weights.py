@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -26,7 +27,8 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         path: .safetensors, or a PyTorch file, of which weights are read and code is refused.
 
     Raises:
-        ValueError: no such file, or weights of another model; of one with other classes, with both numbers.
+        ValueError: no such file, weights of another model (of one with other classes, with both numbers), or
+            values that are NaN or infinite.
     """
     wanted = model.state_dict()
     state = _renamed(_read(Path(path)), wanted)[0]
@@ -63,9 +65,11 @@ def _read(path: Path) -> State:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected weights as {', '.join(ENDINGS)}.")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path}: holds more than weights, or is damaged; code in a file is never run. "
@@ -80,6 +84,24 @@ def _read(path: Path) -> State:
     state = {key: value for key, value in named if isinstance(value, Tensor)}
     if not state:
         raise ValueError(f"{path}: holds no weights by name; expected a state_dict().")
+    return _finite(state, path)
+
+
+def _finite(state: State, path: Path) -> State:
+    """The same weights.
+
+    Raises:
+        ValueError: some are NaN or infinite, which every prediction would be made of.
+    """
+    for name, values in state.items():
+        array = (values.float() if values.is_floating_point() else values).numpy()
+        finite = np.isfinite(array)  # ten times as fast as torch's
+        if not finite.all():
+            count = finite.size - np.count_nonzero(finite)
+            raise ValueError(
+                f"{path}: {count} of {finite.size} values of {name} are NaN or infinite. Copy the file again, or "
+                "train again."
+            )
     return state
 
 

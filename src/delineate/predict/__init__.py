@@ -2,7 +2,7 @@
 
 from delineate.predict.ensemble import Ensemble
 from delineate.predict.flipped import Flipped
-from delineate.predict.predictor import CasePredictor
+from delineate.predict.predictor import CasePredictor, NotFiniteError
 from delineate.predict.windowed import Windowed
 
-__all__ = ["CasePredictor", "Ensemble", "Flipped", "Windowed"]
+__all__ = ["CasePredictor", "Ensemble", "Flipped", "NotFiniteError", "Windowed"]

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from delineate.core import Case, Network, Refinement, Segmentation, Task
 from delineate.metrics.expected_dice import SCORE
 from delineate.predict.confidence import expected_dice
 from delineate.prepare import Prepare
+
+
+class NotFiniteError(ValueError):
+    """Values on the way from a case to its segmentation are NaN or infinite, so nothing can be said of it."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,30 @@ class CasePredictor:
     temperature: float = 1.0
 
     def __call__(self, case: Case) -> Segmentation:
-        """The segmentation of one case, its scores saying the Dice that the model expects of each label."""
+        """The segmentation of one case, its scores saying the Dice that the model expects of each label.
+
+        Raises:
+            ValueError: the image cannot be prepared; with the id of the case.
+            NotFiniteError: its prepared pixels, or what the network says of them, are not all finite.
+        """
         image = case.image
-        pixels, grid = self.prepare(image)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # told below, by name
+                pixels, grid = self.prepare(image)
+        except ValueError as error:
+            raise ValueError(f"{case.id}: {error}") from error
+        if not np.isfinite(pixels).all():
+            low, high = image.pixels.min(), image.pixels.max()
+            raise NotFiniteError(
+                f"{case.id}: holds values that are NaN or infinite when prepared, or too large for float32; "
+                f"in the file they go from {low:.4g} to {high:.4g}. Export it again."
+            )
         output = self.network(pixels[None])
+        if not np.isfinite(output.logits).all():
+            raise NotFiniteError(
+                f"{case.id}: the network answers NaN or infinity. Its weights are damaged, or the values of the image "
+                f"(prepared {pixels.min():.4g} to {pixels.max():.4g}) are far from those it was trained on."
+            )
         found = self.task.decode(output, grid)
         found = self.prepare.restore(found, image.geometry)
         for step in self.refine:

@@ -80,7 +80,13 @@ class _Standardize:
         )  # what is not counted is 0, and adds nothing
         found: np.ndarray = np.subtract(pixels, mean.astype(np.float32), dtype=np.float32)
         found *= counted
-        std = np.sqrt(np.square(found).sum(axes, np.float64, keepdims=True) / size)
+        with np.errstate(over="ignore", invalid="ignore"):
+            std = np.sqrt(np.square(found).sum(axes, np.float64, keepdims=True) / size)
+        if not np.isfinite(std).all():
+            raise ValueError(
+                f"standardize: the values go from {pixels.min():.4g} to {pixels.max():.4g}, too far for float32. "
+                "Is one of them an error of the export? Clip them first, {scale: {}} before it."
+            )
         found /= np.where(std > 0, std, 1).astype(np.float32)
         return found
 

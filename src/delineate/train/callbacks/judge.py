@@ -14,11 +14,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from delineate.core import Case, Network, Output, Segmentation, Target, Task
 from delineate.losses import Loss
 from delineate.metrics import Metric
-from delineate.predict import CasePredictor
+from delineate.predict import CasePredictor, NotFiniteError
 from delineate.prepare import Prepare
 from delineate.train.callbacks.average import Average
 from delineate.train.callbacks.clock import Clock
-from delineate.train.module import Learner
+from delineate.train.module import DivergedError, Learner
 
 
 @dataclass
@@ -116,7 +116,13 @@ class Judge(Callback):
         truth = case.truth
         if truth is None:
             raise ValueError(f"{case.id}: a validation case without truth cannot be judged.")
-        found = self.predictor(case)
+        try:
+            found = self.predictor(case)
+        except NotFiniteError as error:
+            raise DivergedError(
+                f"{error} It is a validation case; what the epochs before reached is kept. A lower learning rate or "
+                "--set trainer.clip=1 usually helps."
+            ) from error
         row = {
             name: np.array(list(metric(found, truth).values()), dtype=np.float64)
             for name, metric in self.metrics.items()
