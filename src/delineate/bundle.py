@@ -74,7 +74,7 @@ def open_bundle(path: str | Path) -> Bundle:
             "Expected a run's folder, or the folder `bundle` inside it."
         )
     try:
-        card = json.loads((folder / "card.json").read_text())
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{folder / 'card.json'}: not valid JSON ({error}).") from error
     if not isinstance(card, dict) or not {"channels", "ndim"} <= card.keys():
@@ -175,4 +175,8 @@ def predict_options(call: Call, ndim: int | None = None) -> PredictOptions:
 
 def _write_json(content: Any, path: Path) -> None:
     with whole_file(path) as part:
-        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        part.write_text(
+            json.dumps(content, indent=2, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+            errors="backslashreplace",
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,9 @@ QUIET = "show no progress; errors, warnings and results are shown (before or aft
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; what a caller did wrong becomes one line and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be what a terminal can show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(words)
     try:
         if not options.quiet:

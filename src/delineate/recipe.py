@@ -69,7 +69,7 @@ class Recipe:
     def save(self, path: Path) -> None:
         """Write the recipe as it was run: overrides in place, variables of the environment left by name."""
         tree = {"name": self.name, **self.tree}
-        path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+        path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

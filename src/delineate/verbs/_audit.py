@@ -89,13 +89,17 @@ def for_card(recipe: Recipe, found: Audit) -> dict[str, Any]:
 def save_audit(found: Audit, path: Path) -> None:
     """Write an audit as JSON."""
     with whole_file(path) as part:
-        part.write_text(json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n")
+        part.write_text(
+            json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
 
 
 def saved_audit(run: Path) -> Audit | None:
     """The audit in a run's folder; None in one that was trained without."""
     path = run / "audit.json"
-    return Audit.from_json(json.loads(path.read_text())) if path.is_file() else None
+    return Audit.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def _short(finding: Finding) -> dict[str, Any]:

@@ -113,4 +113,5 @@ def commit() -> str | None:
 
 def _git(where: Path, words: Iterable[str]) -> str:
     command = ["git", "-C", str(where), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(command, capture_output=True, check=True)
+    return done.stdout.decode("utf-8", "replace").strip()

@@ -56,7 +56,7 @@ def judge(
     table = evaluate(predictor, cases, metrics, split=split, on_case=keep)
     table.save(out / "cases.csv")
     with whole_file(out / "scores.json") as part:
-        part.write_text(json.dumps(table.scores(), indent=2) + "\n")
+        part.write_text(json.dumps(table.scores(), indent=2) + "\n", encoding="utf-8")
     return table
 
 
@@ -122,7 +122,7 @@ def read_answers(path: str | Path | None) -> dict[str, str] | None:
 
 def summary(folder: str | Path) -> str:
     """The scores of the last judgement in a folder, for the terminal."""
-    scores = json.loads((Path(folder) / "scores.json").read_text())
+    scores = json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8"))
     lines = [f"{scores['split']}: {scores['cases']} cases of {scores['groups']} groups"]
     for label, about in scores["labels"].items():
         for metric, score in about["metrics"].items():

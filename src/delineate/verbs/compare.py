@@ -67,7 +67,11 @@ def compare(
     with replacing(written, WRITES) as part:
         found.save(part / "comparison.csv")
         with whole_file(part / "comparison.json") as file:
-            file.write_text(json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n")
+            file.write_text(
+                json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n",
+                encoding="utf-8",
+                errors="backslashreplace",
+            )
         write_comparison(
             part / "report.html",
             title=" and ".join(named)
@@ -126,7 +130,7 @@ def _about(folder: Path) -> Mapping[str, str]:
     known: dict[str, str] = {"folder": str(folder)}
     card = folder / "bundle" / "card.json"
     if card.is_file():
-        said: dict[str, Any] = json.loads(card.read_text())
+        said: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
         known |= {
             "trained by": said["command"],
             "data SHA-256": said["data"]["sha256"],

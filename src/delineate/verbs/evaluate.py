@@ -78,7 +78,10 @@ def _evaluate(
             table,
             part,
             title=recipe.name,
-            facts={**_facts(known, name), "recipe": (folder.path / "recipe.yaml").read_text()},
+            facts={
+                **_facts(known, name),
+                "recipe": (folder.path / "recipe.yaml").read_text(encoding="utf-8"),
+            },
             card=known,
             audit=saved_audit(folder.path),
             curves=folder.path / "metrics.csv",

@@ -94,7 +94,7 @@ def evaluate_masks(
         "truth SHA-256": data_hash({"test": cases}),
         "found SHA-256": files_hash(predictor.files.values()),
         "intended use": INTENDED_USE,
-        "labels": labels.read_text(),
+        "labels": labels.read_text(encoding="utf-8"),
     }
     with replacing(written, WRITES) as part:
         judged = judge(predictor, cases, chosen, part, split="test", predictions=False)

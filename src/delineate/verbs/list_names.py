@@ -93,7 +93,9 @@ def _first_line(thing: object) -> str:
 
 def _recipes() -> Iterator[Entry]:
     for path in sorted(Path("recipes").rglob("*.yaml")):
-        comments = [line for line in path.read_text().splitlines() if line.startswith("# ")]
+        comments = [
+            line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")
+        ]
         yield Entry(str(path), "", comments[1][2:] if len(comments) > 1 else "")
 
 

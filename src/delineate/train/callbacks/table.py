@@ -54,7 +54,7 @@ class Table(Callback):
     def _write(self) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         columns.sort(key=lambda c: (c in ("lr", "seconds"), c.startswith("val/"), c != "epoch"))
-        with whole_file(self.path) as part, open(part, "w", newline="") as file:
+        with whole_file(self.path) as part, open(part, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in self.rows)
