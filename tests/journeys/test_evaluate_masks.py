@@ -59,6 +59,7 @@ def test_two_tools_are_judged_and_compared(folders, capsys):
     assert judged(folders, "poor", "theirs.yaml", "--found-pattern", "{stem}_seg.png") == 0
     printed = capsys.readouterr().out
     assert "12 cases of 6 groups" in printed
+    assert printed.count("With 6 groups an interval rests on little.") == 2
     scores = {
         name: json.loads((folders / f"out-{name}" / "scores.json").read_text())
         for name in ("good", "poor")

@@ -77,6 +77,16 @@ def test_sentences_say_how_well_and_how_often_not_at_all():
         in said
     )
     assert said.endswith("Something was taken for it in 1 of the 2 cases without it.")
+
+
+def test_a_rate_of_cases_that_share_patients_draws_patients():
+    """None missed of 40 cases in four patients is no more than none of four."""
+    table = Table("test", ("dice",), tuple(row(f"c{i}", group=f"p{i % 4}") for i in range(40)))
+    said = sentences(table, table.scores(resamples=10), unseen=True)["polyp"]
+    assert "none of the 40 cases with it (0.0 %, 95 % interval 0.0 to 60.2 %)." in said
+    one = Table("test", ("dice",), tuple(row(f"c{i}", group="p") for i in range(40)))
+    said = sentences(one, one.scores(resamples=10), unseen=True)["polyp"]
+    assert said.endswith("none of the 40 cases with it (0.0 %).")
     assert "unseen" not in sentences(table, table.scores(), unseen=False)["polyp"]
 
 

@@ -90,8 +90,8 @@ class Comparison:
             "groups": len(self.first.groups),
             "left_out": {name: list(cases) for name, cases in self.left_out.items()},
             "difference": "name minus against",
-            "interval": f"95 %, paired percentile bootstrap: {self.resamples} resamples of whole groups, "
-            f"seed {self.seed}",
+            "interval": "95 %, paired t interval for few groups, cluster bootstrap: "
+            f"{self.resamples} resamples of whole groups, seed {self.seed}",
             "caution": self.caution,
             "test": "Wilcoxon signed-rank over the mean differences of the groups, two-sided; "
             f"Holm over {self.tests} tests",

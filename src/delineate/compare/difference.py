@@ -20,8 +20,8 @@ SURE = 0.05
 TIE = 1e-9
 """Scores that differ by less are equal."""
 
-Draw = Callable[[Callable[[np.ndarray], np.ndarray], Sequence[str]], Interval]
-"""A statistic of weighted cases, and the group of each case -> its interval."""
+Draw = Callable[..., Interval]
+"""A statistic of weighted cases, the group of each case, and `bounds` of the statistic -> its interval."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def difference(
         scores=(_mean(against), _mean(name)),
         credited=_credited(scored),
         mean=_mean(apart),
-        interval=draw(partial(weighted_mean, apart), groups),
+        interval=draw(partial(weighted_mean, apart), groups, bounds=_bounds(traits)),
         pooled_scores=pooled_scores,
         pooled=pooled_scores[1] - pooled_scores[0],
         pooled_interval=pooled_interval,
@@ -163,6 +163,10 @@ def _pooled(
     tallies = [[score for score in side if isinstance(score, Tally)] for side in sides]
     if not both or any(len(of) < len(both) for of in tallies):
         return (math.nan, math.nan), Interval()
+    # A group without anything to pool says nothing of the spread, and is not counted.
+    told = [any(of.parts.any() for of in pair) for pair in zip(*tallies, strict=True)]
+    both = [of for of, t in zip(both, told, strict=True) if t]
+    tallies = [[score for score, t in zip(of, told, strict=True) if t] for of in tallies]
 
     def pooled(weights: np.ndarray) -> list[np.ndarray]:
         scores = [pool_weighted(of, weights) for of in tallies]
@@ -173,7 +177,13 @@ def _pooled(
         return np.asarray(name - against)
 
     against, name = (float(of[0]) for of in pooled(np.ones((1, len(both)))))
-    return (against, name), draw(apart, [of.group for of in both])
+    return (against, name), draw(apart, [of.group for of in both], bounds=_bounds(traits))
+
+
+def _bounds(traits: Traits) -> tuple[float, float]:
+    """Those of a difference; what a length or the size of a signed error differs by has none."""
+    least, most = traits.bounds
+    return least - most, most - least
 
 
 def _by_group(values: np.ndarray, groups: Sequence[str]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,13 @@ class Traits:
     def best(self) -> float:
         """The best score there is: 1, or 0 for errors and distances."""
         return 0.0 if self.lower_is_better or self.signed else 1.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """What no score can exceed: the range, or 0 and infinity for a length; infinite where nothing is known."""
+        if self.range is not None:
+            return self.range
+        return (0.0 if self.unit == "length" and not self.signed else -math.inf), math.inf
 
 
 def traits(

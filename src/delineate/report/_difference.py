@@ -119,7 +119,7 @@ def tile(comparison: Comparison, d: Difference) -> Tile:
         else ("no difference shown" if d.p_holm == d.p_holm else "not tested"),
         f"{d.name} minus {d.against}, 95 % interval {between(interval, places)}"
         if interval.known
-        else "one group: no interval",
+        else ("one group: no interval" if d.groups == 1 else "no interval"),
         _place(apart, -reach, reach, d),
         low,
         high,

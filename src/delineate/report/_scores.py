@@ -111,7 +111,9 @@ def _tile(table: Table, label: str, metric: str, score: Mapping[str, Any]) -> Ti
     places = decimals([value, *ends])
     figure, unit = number(value, places), unit_of(table, metric)
     if ends[0] is None:
-        return Tile(name, figure, unit, "one group: no interval")
+        return Tile(
+            name, figure, unit, "one group: no interval" if score["groups"] == 1 else "no interval"
+        )
     words = f"95 % interval {between(ends, places)}"
     if table.traits[metric].range != (0.0, 1.0) or ends[0] < 0 or ends[1] > 1:
         return Tile(name, figure, unit, words)

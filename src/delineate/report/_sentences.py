@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from delineate.report._scores import between, named, unit_of
 from delineate.report._words import counted, decimals, number
-from delineate.stats import clopper_pearson
+from delineate.stats import bootstrap, clopper_pearson, weighted_mean
 from delineate.table import Row, Table
 
 FEWEST = 10
@@ -55,20 +58,29 @@ def _how_often(rows: Sequence[Row]) -> list[str]:
     there = [row for row in known if row.truth_samples]
     absent = [row for row in known if not row.truth_samples]
     told = (
-        ("It was missed altogether", sum(not row.tp for row in there), there, "with it"),
-        ("Something was taken for it", sum(bool(row.fp) for row in absent), absent, "without it"),
+        ("It was missed altogether", [not row.tp for row in there], there, "with it"),
+        ("Something was taken for it", [bool(row.fp) for row in absent], absent, "without it"),
     )
     return [
-        f"{what} in {part or 'none'} of the {counted(len(of), 'case')} {which}{_rate(part, len(of))}."
-        for what, part, of, which in told
+        f"{what} in {sum(so) or 'none'} of the {counted(len(of), 'case')} {which}{_rate(so, of)}."
+        for what, so, of, which in told
         if of
     ]
 
 
-def _rate(part: int, total: int) -> str:
-    """In percent, with its exact interval; "" of so few that a reader sees as much."""
-    if total < FEWEST:
+def _rate(so: Sequence[bool], rows: Sequence[Row]) -> str:
+    """In percent, with its interval; "" of so few that a reader sees as much.
+
+    Cases of one group are not independent, so the interval of Clopper and Pearson is for groups of one case only.
+    """
+    if len(so) < FEWEST:
         return ""
-    low, high = clopper_pearson(part, total)
-    percent = f"{100 * part / total:.1f} %"
-    return f" ({percent}, 95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+    groups = [row.group for row in rows]
+    if len(set(groups)) == len(groups):
+        interval = clopper_pearson(sum(so), len(so))
+    else:
+        interval = bootstrap(partial(weighted_mean, np.array(so, float)), groups, bounds=(0, 1))
+    percent = f"{100 * sum(so) / len(so):.1f} %"
+    if not interval.known:
+        return f" ({percent})"
+    return f" ({percent}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f} %)"

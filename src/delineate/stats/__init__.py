@@ -1,6 +1,6 @@
 """Numbers -> numbers: how sure one can be of a score. Knows nothing of segmentation."""
 
-from delineate.stats.bootstrap import bootstrap
+from delineate.stats.bootstrap import Method, bootstrap
 from delineate.stats.caution import caution
 from delineate.stats.clopper_pearson import clopper_pearson
 from delineate.stats.group_weights import group_weights
@@ -12,6 +12,7 @@ from delineate.stats.wilcoxon import signed_rank_sum, wilcoxon
 
 __all__ = [
     "Interval",
+    "Method",
     "RiskCoverage",
     "bootstrap",
     "caution",

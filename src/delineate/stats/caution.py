@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 ENOUGH = 20
-"""Groups from which an interval covers about as often as it says."""
+"""Groups from which no caution is needed."""
 
 
 def caution(groups: int) -> str | None:
-    """One sentence where a bootstrap over so few groups (patients) is not to be taken at its word, else None.
+    """One sentence where so few groups (patients) are little to build an interval on, else None.
+
+    Its figures are those of benchmarks/coverage.py, for the method "t" of `bootstrap`.
 
     >>> caution(20)
     """
@@ -17,6 +19,7 @@ def caution(groups: int) -> str | None:
         many = "1 group" if groups == 1 else f"{groups} groups"
         return f"With {many} there is no interval: nothing is known of the spread between groups."
     return (
-        f"With {groups} groups a 95 % bootstrap interval covers less often than it says (about 75 % of the time "
-        "with 3, 84 % with 5, 89 % with 8): read it as too narrow."
+        f"With {groups} groups an interval rests on little. In simulations of skewed Dice with 3, 5, 8 and 20 groups, "
+        "95 % intervals held the true mean in 98, 97, 97 and 95 % of the tables, the pooled score in 98, 97, 95 and "
+        "94 %, and a paired difference in 98, 96, 93 and 90 %."
     )

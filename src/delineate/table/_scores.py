@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from delineate.metrics import EMPTY_RULE
-from delineate.stats import Interval, caution, clopper_pearson
+from delineate.stats import Interval, Method, caution
 
 if TYPE_CHECKING:
     from delineate.table.table import Table
@@ -16,31 +16,28 @@ if TYPE_CHECKING:
 OVERLAPS = ("dice", "iou")
 """Scores of which two further means are published, since tools differ in what they do with empty masks."""
 
-OF_LESIONS = ("lesion_recall", "lesion_precision")
-"""Scores that pooled are a share of whole objects, so that the interval of a rate is exact."""
+METHODS = {
+    "t": "t interval for few groups, cluster",
+    "percentile": "percentile",
+    "bca": "BCa",
+}
 
-METHODS = {"percentile": "percentile", "bca": "BCa"}
 
-
-def scores(
-    table: Table, *, method: Literal["percentile", "bca"], seed: int, resamples: int
-) -> dict[str, Any]:
+def scores(table: Table, *, method: Method, seed: int, resamples: int) -> dict[str, Any]:
     """By label and metric, and by label, metric and kind of case; NaN is None."""
     short = _Short(table, {"method": method, "seed": seed, "resamples": resamples})
-    said: dict[str, Any] = {
+    labels = {label: short.of_label(label) for label in table.labels}
+    return {
         "split": table.split,
         "cases": len(table.cases),
         "groups": len(table.groups),
         "empty_rule": EMPTY_RULE,
         "interval": f"95 %, {METHODS[method]} bootstrap: {resamples} resamples of whole groups, seed {seed}",
-        "caution": caution(len(table.groups)),
+        "caution": _caution(labels, len(table.groups)),
         "metrics": {metric: short.about(metric) for metric in table.metrics},
-        "labels": {label: short.of_label(label) for label in table.labels},
+        "labels": labels,
         "subgroups": short.subgroups(),
     }
-    if any("exact_interval" in m for of in said["labels"].values() for m in of["metrics"].values()):
-        said["exact_interval"] = "95 %, Clopper-Pearson: takes lesions as independent of each other"
-    return said
 
 
 @dataclass(frozen=True)
@@ -66,9 +63,7 @@ class _Short:
             "empty_found": sum(row.found_samples == 0 for row in rows),
             "only_one_empty": sum((r.truth_samples == 0) != (r.found_samples == 0) for r in rows),
             "metrics": {
-                metric: self.of_metric(self.table, label, metric)
-                | self.pooled(label, metric)
-                | self.exact(label, metric)
+                metric: self.of_metric(self.table, label, metric) | self.pooled(label, metric)
                 for metric in self.table.metrics
                 if any(True for _ in self.table.of(label, metric))
             },
@@ -81,6 +76,7 @@ class _Short:
     def of_metric(self, table: Table, label: str, metric: str) -> dict[str, Any]:
         return {
             "cases": sum(score == score for _, score in table.of(label, metric)),
+            "groups": len({row.group for row, s in table.of(label, metric) if s == s}),
             "mean": _plain(table.mean(label, metric)),
             "interval": _ends(table.interval(label, metric, **self.how)),
             "median": _plain(table.median(label, metric)),
@@ -90,13 +86,6 @@ class _Short:
         interval = self.table.interval(label, metric, over="pooled", **self.how)
         value = self.table.pooled(label, metric)
         return {"pooled": _plain(value), "pooled_interval": _ends(interval)}
-
-    def exact(self, label: str, metric: str) -> dict[str, Any]:
-        tallies = self.table.tallies(label, metric)
-        if metric.partition("(")[0] not in OF_LESIONS or not tallies:
-            return {}
-        hits, lesions = (round(float(sum(t.parts[i] for t in tallies))) for i in (0, 1))
-        return {"exact_interval": _ends(clopper_pearson(hits, lesions))}
 
     def empties(self, label: str, metric: str) -> dict[str, Any]:
         """Two means: over the cases that have the label, and with 1 for finding nothing where nothing is."""
@@ -136,6 +125,19 @@ class _Short:
                 for label in part.labels
             },
         }
+
+
+def _caution(labels: Mapping[str, Any], groups: int) -> str | None:
+    """That of the label with the fewest groups of which there is a score."""
+    known = {
+        name: min((m["groups"] for m in about["metrics"].values() if m["groups"]), default=groups)
+        for name, about in labels.items()
+    }
+    fewest = min(known, key=lambda name: known[name], default="")
+    if not fewest or known[fewest] == groups:
+        return caution(groups)
+    said = caution(known[fewest])
+    return said and f"Of {fewest}: {said[0].lower()}{said[1:]}"
 
 
 def _mean(values: list[float]) -> float:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from delineate.metrics import Tally, Traits, pool, pool_weighted
-from delineate.stats import Interval, bootstrap, weighted_mean
+from delineate.stats import Interval, Method, bootstrap, weighted_mean
 from delineate.table._csv import read_table, write_table
 from delineate.table._scores import scores
 from delineate.table._sizes import split_by_size
@@ -101,20 +101,21 @@ class Table:
         metric: str,
         *,
         over: Literal["mean", "pooled"] = "mean",
-        method: Literal["percentile", "bca"] = "percentile",
+        method: Method = "t",
         seed: int = 0,
         resamples: int = 2000,
     ) -> Interval:
         """95 % interval of the mean over the cases, or of the pooled score, read anew from every resample.
 
         Cases of one patient are not independent, so whole groups are drawn, not cases. NaN with fewer than two
-        groups that have a score: nothing is known of the spread.
+        groups that have a score: nothing is known of the spread. `method` is that of `stats.bootstrap`.
         """
         asked = label, metric, over, method, seed, resamples
         if asked not in self._intervals:
             self._intervals[asked] = bootstrap(
-                *self._resampled(label, metric, over), seed=seed, resamples=resamples, method=method
-            )
+                *self._resampled(label, metric, over), seed=seed, resamples=resamples, method=method,
+                bounds=self.traits[metric].bounds,
+            )  # fmt: skip
         return self._intervals[asked]
 
     def subgroups(self, column: str) -> dict[str, Table]:
@@ -147,7 +148,7 @@ class Table:
     def scores(
         self,
         *,
-        method: Literal["percentile", "bca"] = "percentile",
+        method: Method = "t",
         seed: int = 0,
         resamples: int = 2000,
     ) -> dict[str, Any]:
@@ -208,8 +209,10 @@ class Table:
         """The statistic of weighted cases, and the group of each case."""
         rows = list(self.of(label, metric))
         if over == "pooled":
-            tallies = self.tallies(label, metric)
-            return partial(pool_weighted, tallies), [row.group for row, _ in rows if tallies]
+            # A group without anything to pool says nothing of the spread, and is not counted.
+            told = [(r, s) for r, s in rows if isinstance(s, Tally) and s.parts.any()]
+            told = told if self.tallies(label, metric) else []
+            return partial(pool_weighted, [s for _, s in told]), [row.group for row, _ in told]
         scored = [(r, s) for r, s in rows if s == s and not self.traits[metric].pooled_only]
         values = np.array([score for _, score in scored], dtype=np.float64)
         return partial(weighted_mean, values), [row.group for row, _ in scored]

@@ -133,6 +133,8 @@ def summary(folder: str | Path) -> str:
             words = "  -  " if value is None else f"{value:.3f}"
             note = " pooled" if over == "pooled" and value is not None else ""
             lines.append(f"  {label:<16} {metric:<20} {words} {interval}{note}")
+    if scores.get("caution"):
+        lines.append(scores["caution"])
     return "\n".join(lines)
 
 

@@ -101,7 +101,7 @@ def lines(comparison: Comparison) -> list[str]:
             f"  {d.name} - {d.against}: {d.label:<12} {d.metric:<{wide}} {apart:+.3f} {ends} "
             + (f"{p}  {cases}" if p else "pooled, not tested")
         )
-    return said
+    return [*said, comparison.caution] if comparison.caution else said
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
