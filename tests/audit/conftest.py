@@ -64,7 +64,8 @@ def folder(tmp_path: Path) -> Callable[..., Splits]:
                         (groups or {}).get(id, id),
                         partial(read_image, files[0]),
                         partial(read_truth, *files, meaning),
-                        tuple(files),
+                        (files[0],),
+                        (files[1],),
                     )
                 )
         return {split: tuple(members) for split, members in made.items()}

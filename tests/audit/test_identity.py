@@ -90,7 +90,7 @@ def test_the_canary_is_nowhere(tmp_path, labels, capfd):
     for name, (write, _) in FILES.items():
         write(tmp_path / name)
     cases = tuple(
-        Case(f"case {i}", "g", partial(read_image, tmp_path / name), files=(tmp_path / name,))
+        Case(f"case {i}", "g", partial(read_image, tmp_path / name), image_files=(tmp_path / name,))
         for i, name in enumerate(FILES)
     )
     out = tmp_path / "out"

@@ -29,7 +29,7 @@ def scan(tmp_path):
             image.set_qform(image.affine if qform is None else qform, 1)
             nibabel.save(image, path)
         truth = partial(read_truth, *files, mask_values(TWO))
-        return Case(name, name, partial(read_image, files[0]), truth, files)
+        return Case(name, name, partial(read_image, files[0]), truth, files[:1], files[1:])
 
     return make
 

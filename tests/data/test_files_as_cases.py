@@ -22,7 +22,7 @@ def photos(tmp_path: Path) -> Path:
 def test_a_folder_is_all_images_below_it(photos):
     found = cases_of([photos])
     assert [case.id for case in found] == ["a", "b", "deep/a.PNG", "deep/a.bmp"]
-    assert found[0].files == (photos / "a.jpg",)
+    assert found[0].image_files == (photos / "a.jpg",)
     assert found[0].image.geometry.shape == (3, 5)
     assert found[0].truth is None
 

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as itk
 from PIL import Image as Picture
 
 from delineate.core import Label, LabelSet
+from delineate.data import cases_of
 from delineate.resolve import Call, RecipeError, build
 
 POLYP = LabelSet((Label("polyp", 1),))
@@ -59,6 +61,31 @@ def test_nothing_is_opened_to_list_the_cases(tmp_path):
         _ = case.image
 
 
+def test_a_header_and_its_data_file_are_both_files_of_the_image(tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+        scan = itk.GetImageFromArray(np.ones((3, 4, 5), np.uint8))
+        itk.WriteImage(scan, tmp_path / part / "a.mhd", False)
+    (case,) = cases(tmp_path, images="images/*.mhd", masks="masks/*.mhd")
+    for files, part in ((case.image_files, "images"), (case.truth_files, "masks")):
+        assert files == (tmp_path / part / "a.mhd", tmp_path / part / "a.raw")
+    assert case.files == case.image_files + case.truth_files
+    (alone,) = cases_of([tmp_path / "images"])
+    assert alone.image_files == case.image_files
+    assert alone.truth_files == ()
+
+
+def test_a_data_file_that_is_missing_is_told_when_the_image_is_read(tmp_path):
+    (tmp_path / "images").mkdir()
+    scan = itk.GetImageFromArray(np.ones((3, 4, 5), np.uint8))
+    itk.WriteImage(scan, tmp_path / "images" / "a.mhd", False)
+    (tmp_path / "images" / "a.raw").unlink()
+    (case,) = cases_of([tmp_path / "images"])
+    assert case.image_files == (tmp_path / "images" / "a.mhd",)
+    with pytest.raises(ValueError, match=r"a\.mhd: .*'a\.raw'"):
+        _ = case.image
+
+
 def test_cases_travel_to_other_processes(tmp_path):
     (case,) = pickle.loads(pickle.dumps(cases(made(tmp_path, "a"))))
     assert case.truth.classes.sum() == 24
@@ -86,7 +113,10 @@ def test_a_pattern_shows_where_the_stem_is(tmp_path):
         write(tmp_path / patient / f"{patient}_flair.png")
         write(tmp_path / patient / f"{patient}_seg.png")
     found = cases(tmp_path, images="{stem}/{stem}_flair.png", masks="./*/{stem}_seg.*")
-    assert [(c.id, c.files[1].name) for c in found] == [("p1", "p1_seg.png"), ("p2", "p2_seg.png")]
+    assert [(c.id, c.truth_files[0].name) for c in found] == [
+        ("p1", "p1_seg.png"),
+        ("p2", "p2_seg.png"),
+    ]
     found = cases(tmp_path, images="**/{stem}_fl[ae]ir.png", masks="p?/{stem}_seg.png")
     assert [c.id for c in found] == ["p1", "p2"]
 

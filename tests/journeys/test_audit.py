@@ -9,6 +9,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import SimpleITK as itk
 import yaml
 
 from delineate.cli import main
@@ -171,3 +172,56 @@ def test_masks_that_lie_elsewhere_are_used_only_if_allowed_by_name(tmp_path, tin
     assert json.loads((run / "bundle" / "card.json").read_text())["audit"]["allowed"] == [
         "misplaced"
     ]
+
+
+@pytest.fixture
+def volumes(tmp_path, tiny_recipe):
+    """A recipe of twenty volumes, each in a folder of its own; all headers are equal, the samples lie beside them."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        home = tmp_path / f"{i:02}"
+        home.mkdir()
+        mask = np.zeros((16, 16, 16), np.uint8)
+        mask[4 : 8 + i % 4, 3:12, 5 : 7 + i // 4] = 1
+        pixels = (300 * (mask > 0) + rng.integers(0, 200, mask.shape)).astype(np.int16)
+        for name, array in (("image", pixels), ("mask", mask)):
+            itk.WriteImage(itk.GetImageFromArray(array), home / f"{name}.mhd", False)
+    tree = yaml.safe_load(tiny_recipe.read_text())
+    given = {"root": str(tmp_path), "images": "{stem}/image.mhd", "masks": "{stem}/mask.mhd"}
+    tree |= {"labels": {"organ": 1}, "prepare": [{"standardize": "image"}], "augment": []}
+    tree["data"] = {"folder": given | {"split": {"train": 0.5, "val": 0.2, "test": 0.3}}}
+    path = tmp_path / "volumes.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+def test_volumes_with_equal_headers_are_told_apart_by_their_data_files(volumes, tmp_path, capsys):
+    check = ["check", str(volumes), "-o", str(tmp_path / "audit")]
+    assert main(check) == 0, capsys.readouterr().err
+    shutil.copy(tmp_path / "03" / "image.raw", tmp_path / "11" / "image.raw")
+    assert main(check) == 2
+    assert "03 = 11" in capsys.readouterr().err
+
+
+def test_a_data_file_cut_short_after_a_check_is_refused(volumes, tmp_path, capsys):
+    check = ["check", str(volumes), "-o", str(tmp_path / "audit")]
+    assert main(check) == 0
+    whole = (tmp_path / "07" / "image.raw").read_bytes()
+    (tmp_path / "07" / "image.raw").write_bytes(whole[: len(whole) // 2])
+    assert main(check) == 2
+    assert "07/image.mhd" in capsys.readouterr().err
+
+
+def test_the_hash_of_the_data_covers_the_data_files(volumes, tmp_path):
+    from delineate.data import load_cases
+    from delineate.recipe import load_recipe
+    from delineate.verbs._facts import data_hash, files_hash
+
+    def hashes():
+        return data_hash(load_cases(load_recipe(volumes))), files_hash([tmp_path / "02/mask.mhd"])
+
+    before = hashes()
+    assert hashes() == before
+    data = tmp_path / "02" / "mask.raw"
+    data.write_bytes(bytes(data.stat().st_size))
+    assert all(now != then for now, then in zip(hashes(), before, strict=True))

@@ -66,7 +66,9 @@ def splits(tmp_path):
         if i == 5:
             files[0].write_bytes(b"")
         truth = partial(read_truth, *files, mask_values(LABELS))
-        case = Case(f"<case {i}>", f"{i}", partial(read_image, files[0]), truth, files)
+        case = Case(
+            f"<case {i}>", f"{i}", partial(read_image, files[0]), truth, files[:1], files[1:]
+        )
         made["train" if i < 4 else "test"].append(case)
     return {split: tuple(cases) for split, cases in made.items()}
 

@@ -5,8 +5,10 @@ from functools import partial
 import cv2
 import numpy as np
 import pytest
+import SimpleITK as itk
 
 from delineate.core import Case, Geometry, Label, LabelSet, Segmentation
+from delineate.data.folder import folder
 from delineate.files import read_image
 from delineate.prepare import load_prepare
 from delineate.resolve import Call
@@ -54,6 +56,28 @@ def test_another_file_or_another_step_is_another_entry(case, tmp_path):
     os.utime(case.files[0], ns=(1, 1))
     assert prepared(case, folder)[0][0].max() == 0
     assert len(list(folder.iterdir())) == 3
+
+
+@pytest.mark.parametrize("which", ["image", "mask"])
+def test_another_data_file_below_the_same_header_is_another_entry(tmp_path, which):
+    values = np.zeros((10, 20, 30), np.uint8)
+    for name in ("image", "mask"):
+        (tmp_path / name).mkdir()
+        itk.WriteImage(itk.GetImageFromArray(values + 1), tmp_path / name / "a.mhd", False)
+    given = {"root": str(tmp_path), "images": "image/*.mhd", "masks": "mask/*.mhd"}
+    recipe = {"labels": LABELS, "folder": tmp_path, "seed": 0, "split": {"train": 1.0}}
+    calls = (Call("standardize", {"by": "image"}),)
+
+    def kept():
+        (case,) = folder(**recipe, **given)["train"]
+        pixels, classes = prepared(case, tmp_path / "cache", calls)[0]
+        return pixels.max(), classes.max()
+
+    assert kept() == (1, 1)
+    data = tmp_path / which / "a.raw"
+    data.write_bytes(bytes(data.stat().st_size))  # corrected: nothing there
+    os.utime(data, ns=(1, 1))
+    assert kept() == ((0, 1) if which == "image" else (1, 0))
 
 
 def test_without_a_folder_cases_stay_in_memory(case, tmp_path):

@@ -59,9 +59,12 @@ def read_case(case: Case, split: str) -> CaseFacts:
             problems.append(Problem("values", str(error)))
     if not problems and (differences := _differences(case)):
         kind: ProblemKind = "misaligned" if differences[0].startswith("shape") else "misplaced"
-        image_file, mask_file = (file.name for file in case.files[:2])
-        says = f"{image_file} and its mask {mask_file} differ in {' and '.join(differences)}"
+        image_file, mask_file = case.image_files[0], case.truth_files[0]
+        says = (
+            f"{image_file.name} and its mask {mask_file.name} differ in {' and '.join(differences)}"
+        )
         problems.append(Problem(kind, says))
+    opened = case.image_files[:1] + case.truth_files[:1]
     return CaseFacts(
         case.id,
         case.group,
@@ -70,17 +73,17 @@ def read_case(case: Case, split: str) -> CaseFacts:
         None if truth is None else _mask(case, truth),
         None if truth is None else _truth(truth),
         tuple(problems),
-        _identity(case.files),
-        tuple(name for name in map(misnamed, case.files) if name),
-        max((two_places(h) for h in map(nifti_header, case.files) if h is not None), default=0.0),
+        _identity(opened),
+        tuple(name for name in map(misnamed, opened) if name),
+        max((two_places(h) for h in map(nifti_header, opened) if h is not None), default=0.0),
     )
 
 
 def _differences(case: Case) -> list[str]:
     """How the grids of image and mask differ, in words."""
-    if len(case.files) < 2:
+    if not case.image_files or not case.truth_files:
         return []
-    image, mask = (read_geometry(file) for file in case.files[:2])
+    image, mask = (read_geometry(files[0]) for files in (case.image_files, case.truth_files))
     empty = Image(np.broadcast_to(np.uint8(0), (1, *mask.shape)), mask)
     return image.differences(align(empty, image).geometry)
 
@@ -89,8 +92,8 @@ def _image(case: Case, image: Image) -> ImageFacts:
     pixels, grid = image.pixels, image.geometry
     upright = canonical(image)
     holes = 0
-    if pixels.dtype.kind == "f" and case.files:
-        holes = not_finite(case.files[0])
+    if pixels.dtype.kind == "f" and case.image_files:
+        holes = not_finite(case.image_files[0])
     return ImageFacts(
         grid.shape,
         image.channels,
@@ -102,7 +105,7 @@ def _image(case: Case, image: Image) -> ImageFacts:
         holes,
         _digest(upright),
         _slices(upright) if grid.ndim == 3 else (),
-        look(image) if case.files else (),  # what is drawn to a plan is alike by design
+        look(image) if case.image_files else (),  # what is drawn to a plan is alike by design
         text_lines(pixels) if grid.ndim == 2 else (),
     )
 
@@ -141,9 +144,9 @@ def _slice(part: np.ndarray) -> str:
 
 def _mask(case: Case, truth: Segmentation) -> MaskFacts | None:
     """The mask file as it is stored; None where the truth comes from elsewhere."""
-    if len(case.files) < 2:
+    if not case.truth_files:
         return None
-    raw = stored_mask(case.files[1]).pixels
+    raw = stored_mask(case.truth_files[0]).pixels
     stored = raw.dtype.name
     if raw.dtype.kind == "f":
         raw = np.rint(raw).astype(np.int64)

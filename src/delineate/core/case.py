@@ -18,7 +18,9 @@ class Case:
     id: becomes the name of files that are written, so it is one that cannot lead elsewhere: "name" or
         "folder/name", as `check_id` says.
     group: the patient the case belongs to; cases of one group stay on one side of every split.
-    files: the files it is made from, image first; empty for cases that are made, not read.
+    image_files: every file the image is made of, the one that is opened first: a header, then its data files. Empty
+        for an image that is made, not read.
+    truth_files: the same for the truth; empty where there is none, or where it does not come from an image file.
     columns: further facts by name (site, device), for subgroups and stratified splits.
     """
 
@@ -26,11 +28,17 @@ class Case:
     group: str
     load_image: Callable[[], Image] = field(repr=False)
     load_truth: Callable[[], Segmentation] | None = field(default=None, repr=False)
-    files: tuple[Path, ...] = ()
+    image_files: tuple[Path, ...] = ()
+    truth_files: tuple[Path, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         check_id(self.id)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files the case is made of, those of the image first; empty for a case that is made, not read."""
+        return self.image_files + self.truth_files
 
     @property
     def image(self) -> Image:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from delineate.core import Case
 from delineate.core.case import DRIVE, LONGEST_PART, UNSAFE
+from delineate.data._made_of import made_of
 from delineate.data._stems import is_readable, split_ending
 from delineate.data._words import some
 from delineate.files import image_suffixes, read_image
@@ -38,7 +39,7 @@ def cases_of(paths: Sequence[str | Path]) -> list[Case]:
         )
     ids = _unique([_safe(name) for _, name in found.values()])
     return [
-        Case(id, id, partial(read_image, file), files=(file,))
+        Case(id, id, partial(read_image, file), image_files=made_of(file))
         for id, (file, _) in zip(ids, found.values(), strict=True)
     ]
 

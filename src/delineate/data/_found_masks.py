@@ -29,7 +29,7 @@ class FoundMasks:
 
     def __call__(self, case: Case) -> Segmentation:
         """What was found in a case, on the grid of its image."""
-        return read_truth(case.files[0], self.files[case.id], self.values)
+        return read_truth(case.image_files[0], self.files[case.id], self.values)
 
 
 def found_masks(

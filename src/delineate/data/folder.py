@@ -9,6 +9,7 @@ from typing import Literal
 
 from delineate.core import Case, LabelSet, Splits
 from delineate.data._groups import group_names
+from delineate.data._made_of import made_of
 from delineate.data._masks import read_truth
 from delineate.data._places import find_file, find_folder
 from delineate.data._splits import split_cases
@@ -41,7 +42,8 @@ def folder(
 ) -> Splits:
     r"""Images and masks in a folder, paired by stem or by a CSV, split by patient.
 
-    Only names are looked at here: a case reads its files when it is asked for them.
+    Only names are looked at here, and headers with their samples in another file: a case reads its files when it is
+    asked for them.
 
     Args:
         labels: the labels of the problem.
@@ -97,7 +99,8 @@ def folder(
                 groups[id],
                 partial(read_image, image),
                 partial(read_truth, image, mask, meaning, trust_shape) if mask else None,
-                (image, mask) if mask else (image,),
+                made_of(image),
+                made_of(mask) if mask else (),
                 _facts(rows.get(id, {})),
             )
         )

@@ -25,8 +25,8 @@ PIXELS, CLASSES = "pixels.npy", "classes.npy"
 class PreparedCases:
     """Pixels and truth of cases on the network's grid, before augmentation.
 
-    An entry's key is made of the files' names, sizes and times, how they are read, and the prepare steps:
-    whatever changes makes another entry, and nothing old is ever served.
+    An entry's key is made of the names, sizes and times of all its files, how they are read, and the
+    prepare steps: whatever changes makes another entry, and nothing old is ever served.
 
     folder: where entries are kept; None keeps them in memory, as cases always are that were drawn, not read.
     """

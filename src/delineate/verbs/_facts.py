@@ -16,6 +16,7 @@ from typing import Any
 
 from delineate._version import __version__
 from delineate.core import Splits
+from delineate.files import data_files
 from delineate.progress import track
 from delineate.recipe import Recipe
 
@@ -59,11 +60,12 @@ def data_hash(splits: Splits) -> str:
 
 
 def files_hash(files: Iterable[Path]) -> str:
-    """One hash over the content of files, in the order of their names."""
+    """One hash over the content of images, their data files included, in the order of their names."""
     total = hashlib.sha256()
-    for file in sorted(files, key=lambda path: path.name):
-        with open(file, "rb") as content:
-            total.update(hashlib.file_digest(content, "sha256").digest())
+    for image in sorted(files, key=lambda path: path.name):
+        for file in data_files(image):
+            with open(file, "rb") as content:
+                total.update(hashlib.file_digest(content, "sha256").digest())
     return total.hexdigest()
 
 

@@ -131,7 +131,7 @@ def _cases(
     )["test"]
     if images is not None:
         return cases
-    return tuple(replace(case, load_image=partial(_blank, case.files[0])) for case in cases)
+    return tuple(replace(case, load_image=partial(_blank, case.image_files[0])) for case in cases)
 
 
 def _read_labels(path: Path) -> tuple[LabelSet, Mapping[str, Any]]:
