@@ -119,6 +119,82 @@ def test_a_flat_sform_is_none(tmp_path):
     assert found.spacing == (2.0, 2.0, 2.0)
 
 
+LIVER = LabelSet((Label("liver", 1),))
+MNI, ALIGNED, ANATOMICAL = 4, 2, 1
+MOVED = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
+
+
+def scan(path, shape, sform, qform, unit="mm", kind=nibabel.Nifti1Image):
+    """A NIfTI file whose affines are declared with these codes; None of both leaves only the spacing."""
+    header = kind.header_class()
+    header.set_data_shape(shape)
+    header.set_zooms((0.7, 0.8, 2.5)[: len(shape)])
+    rigid = OBLIQUE.copy()
+    rigid[:3, :3] = np.linalg.qr(OBLIQUE[:3, :3])[0] * [0.7, 0.8, 2.5]
+    if qform:
+        header.set_qform(rigid, qform)
+    if sform:
+        header.set_sform(rigid, sform)
+    header.set_xyzt_units(unit, "sec")
+    path.write_bytes(kind(np.zeros(shape, np.int16), None, header).to_bytes())
+    return nibabel.load(path)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("unit", ["mm", "unknown", "micron"])
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 6)])
+@pytest.mark.parametrize(
+    ("sform", "qform"), [(MNI, 0), (0, ALIGNED), (MNI, ALIGNED), (ANATOMICAL, MNI), (0, 0)]
+)
+def test_a_mask_keeps_what_its_image_declares(sform, qform, shape, unit, kind, tmp_path):
+    image = scan(tmp_path / "i.nii", shape, sform, qform, unit, kind)
+    read = read_image(tmp_path / "i.nii")
+    found = Segmentation(np.ones(shape, np.uint8), LIVER, read.geometry)
+    write_mask(found, tmp_path / "m.nii.gz", like=tmp_path / "i.nii")
+    mask = nibabel.load(tmp_path / "m.nii.gz")
+    assert mask.shape == shape
+    assert mask.header["sform_code"] == sform
+    assert mask.header["qform_code"] == qform
+    if kind is nibabel.Nifti1Image:
+        np.testing.assert_array_equal(mask.affine, image.affine)
+    np.testing.assert_allclose(mask.affine, image.affine, rtol=1e-6, atol=1e-6)
+    for get in ("get_sform", "get_qform"):
+        ours, theirs = getattr(mask.header, get)(), getattr(image.header, get)()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert mask.header.get_zooms() == pytest.approx(image.header.get_zooms())
+    assert mask.header.get_xyzt_units() == (unit, "unknown")
+    assert read_geometry(tmp_path / "m.nii.gz") == read.geometry
+
+
+def test_a_mask_keeps_two_affines_that_disagree(tmp_path):
+    image = nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), None)
+    image.set_sform(MOVED, MNI)
+    image.set_qform(np.diag([2.0, 2, 3, 1]), ANATOMICAL)
+    nibabel.save(image, tmp_path / "i.nii.gz")
+    read = read_image(tmp_path / "i.nii.gz")
+    (warning,) = read.warnings
+    assert warning.startswith("sform and qform disagree, by up to ")
+    found = Segmentation(np.ones((4, 5, 6), np.uint8), LIVER, read.geometry)
+    write_mask(found, tmp_path / "m.nii.gz", like=tmp_path / "i.nii.gz")
+    mask = nibabel.load(tmp_path / "m.nii.gz")
+    np.testing.assert_array_equal(mask.get_sform(), MOVED)
+    np.testing.assert_array_equal(mask.get_qform(), np.diag([2.0, 2, 3, 1]))
+
+
+def test_a_mask_of_another_grid_is_written_as_without_its_image(tmp_path):
+    scan(tmp_path / "i.nii", (4, 5, 6), MNI, MNI)
+    whole = read_image(tmp_path / "i.nii").geometry
+    part = Segmentation(np.ones((2, 3, 4), np.uint8), LIVER, whole.cropped((1, 1, 1), (2, 3, 4)))
+    write_mask(part, tmp_path / "m.nii", like=tmp_path / "i.nii")
+    assert read_geometry(tmp_path / "m.nii") == part.geometry
+
+
+def test_equal_affines_are_no_warning(tmp_path):
+    for sform, qform in ((MNI, ALIGNED), (MNI, 0), (0, MNI), (0, 0)):
+        scan(tmp_path / "i.nii", (4, 5, 6), sform, qform)
+        assert read_image(tmp_path / "i.nii").warnings == ()
+
+
 def test_units_other_than_millimetres(tmp_path):
     image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.diag([500.0, 500, 2000, 1]))
     image.header.set_xyzt_units("micron")

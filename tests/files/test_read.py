@@ -98,8 +98,11 @@ def test_too_large_scan_is_refused(tmp_path, monkeypatch):
 
 def test_nan_and_infinity_become_the_smallest_finite_value(tmp_path):
     array = np.array([[[np.nan, -7, np.inf, 3, -np.inf]]], np.float32)
-    found = read_image(nifti(tmp_path / "a.nii", array)).pixels
-    np.testing.assert_array_equal(found[0], [[[-7, -7, -7, 3, -7]]])
+    found = read_image(nifti(tmp_path / "a.nii", array))
+    np.testing.assert_array_equal(found.pixels[0], [[[-7, -7, -7, 3, -7]]])
+    (warning,) = found.warnings
+    assert warning.startswith("3 of 5 samples are NaN or infinity")
+    assert read_image(nifti(tmp_path / "c.nii", array[..., 1:2])).warnings == ()
     with pytest.raises(UnreadableFile, match="no finite value"):
         read_image(nifti(tmp_path / "b.nii", np.full((2, 2, 2), np.nan, np.float32)))
 

@@ -3,6 +3,7 @@
 import csv
 
 import cv2
+import nibabel
 import numpy as np
 import pytest
 
@@ -38,6 +39,25 @@ def test_masks_overlays_and_a_table(tiny_run, photos, tmp_path):
         assert (row["label"], row["unit"]) == ("polyp", "px²")
         assert (row["confidence"] == "") == (float(row["size"]) == 0)
         assert 0 <= float(row["expected_dice"]) <= 1
+
+
+def test_what_is_doubtful_in_an_image_is_told_and_its_place_is_kept(tiny_run, tmp_path, capsys):
+    pixels = np.full((40, 50), 7, np.float32)
+    pixels[3, 4:9] = np.nan
+    image = nibabel.Nifti1Image(pixels, None)
+    image.set_sform(np.diag([2.0, 2, 2, 1]), 4)
+    image.set_qform(np.diag([-2.0, 2, 2, 1]), 1)
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    assert (
+        main(["predict", str(tiny_run), str(tmp_path / "a.nii.gz"), "-o", str(tmp_path / "o")]) == 0
+    )
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'a.nii.gz'}: 5 of 2000 samples are NaN or infinity" in said
+    assert f"{tmp_path / 'a.nii.gz'}: sform and qform disagree, by up to 78 samples" in said
+    mask = nibabel.load(tmp_path / "o" / "a.nii.gz")
+    assert (mask.header["sform_code"], mask.header["qform_code"]) == (4, 1)
+    np.testing.assert_array_equal(mask.get_sform(), image.get_sform())
+    np.testing.assert_array_equal(mask.get_qform(), image.get_qform())
 
 
 def test_images_are_not_written_over(tiny_run, photos, capsys):

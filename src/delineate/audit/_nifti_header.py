@@ -10,8 +10,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from delineate.files import UnreadableFile, by_content
 from delineate.files.nifti import nifti
 
@@ -37,23 +35,6 @@ def nifti_header(path: Path) -> Any | None:
         return kind.from_fileobj(io.BytesIO(head), check=False)
     except (UnreadableFile, OSError, EOFError, zlib.error, nibabel.wrapstruct.WrapStructError):
         return None
-
-
-def two_places(header: Any) -> float:
-    """How far apart sform and qform put a sample, at most, in samples; 0 where only one is declared."""
-    try:
-        (first, one), (second, other) = (
-            get(coded=True) for get in (header.get_sform, header.get_qform)
-        )
-    except ValueError:  # a quaternion longer than 1
-        return 0.0
-    if not one or not other or not np.isfinite([first, second]).all():
-        return 0.0
-    shape = [*header.get_data_shape(), 1, 1, 1][:3]
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1)
-    ends = np.vstack([corners, np.ones(corners.shape[1])])
-    gap = np.linalg.norm((first - second) @ ends, axis=0).max()
-    return float(gap / max(np.linalg.norm(first[:3, :3], axis=0).max(), 1e-6))
 
 
 def nifti_texts(header: Any) -> list[str]:

@@ -21,13 +21,14 @@ from delineate.audit._case_facts import (
 )
 from delineate.audit._identity import identity
 from delineate.audit._look import look
-from delineate.audit._nifti_header import nifti_header, two_places
+from delineate.audit._nifti_header import nifti_header
 from delineate.audit._stored import misnamed, not_finite, stored_mask
 from delineate.audit._text import text_lines
 from delineate.components import components
 from delineate.core import Case, Geometry, Image, Segmentation
 from delineate.data import MaskValues, align
 from delineate.files import UnreadableFile, read_geometry
+from delineate.files.nifti import two_places
 
 ENDS = 20, 235
 """Samples of a sharp mask of bytes after JPEG lie below the first or above the second, but for few."""

@@ -9,6 +9,7 @@ import numpy as np
 from delineate.audit._case_facts import CaseFacts
 from delineate.audit._finding import Finding, Level, finding, many
 from delineate.core import LabelSet
+from delineate.files.nifti import SAME_PLACE, TWO_PLACES
 
 FINDS: Mapping[str, Level] = {
     "spacing_outliers": "warn",
@@ -21,9 +22,6 @@ FAR = 3.0
 
 SQUARE = 1e-3
 """Largest cosine between axes that are taken to be at right angles."""
-
-NEAR = 0.01
-"""Samples that two affines may be apart by rounding."""
 
 
 def grids(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
@@ -65,9 +63,9 @@ def grids(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             [
                 ((c.id,), f"up to {c.two_places:.3g} samples apart")
                 for c in cases
-                if c.two_places > NEAR
+                if c.two_places > SAME_PLACE
             ],
             lambda n: f"sform and qform disagree in the files of {many(n, 'case')}",
-            "The sform is used here, and other programs may use the qform. Write the right one into both.",
+            TWO_PLACES,
         ),
     ]

@@ -15,10 +15,13 @@ class Image:
 
     Sixteen bits stay sixteen, Hounsfield units stay Hounsfield units. Memory order is free: a photograph is
     usually a view on interleaved memory, so `np.moveaxis(pixels, 0, -1)` gives OpenCV's layout at no cost.
+
+    warnings: in words, what in the file is doubtful or had to be replaced, one sentence or two each; empty for most.
     """
 
     pixels: np.ndarray
     geometry: Geometry
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.shape[1:] != self.geometry.shape:

@@ -29,6 +29,8 @@ class Format:
     read_mask: pixels as they are stored: palettes as indices.
     write, write_mask: None where the format cannot, or, for masks, where it would damage them.
         Both write through `whole_file`.
+    write_mask_like: as `write_mask`, and the file of the image: what that declares of its place is kept; None where
+        a format declares no more than the grid.
     data_files: the file and those that its header names, all checked; most formats are one file.
 
     The readers may raise whatever their library raises; `read_image` and its kin make one error of it.
@@ -42,6 +44,7 @@ class Format:
     read_mask: Callable[[Path], Image]
     write: Callable[[Image, Path], None] | None = None
     write_mask: Callable[[Segmentation, Path], None] | None = None
+    write_mask_like: Callable[[Segmentation, Path, Path], None] | None = None
     data_files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
 
     def __post_init__(self) -> None:

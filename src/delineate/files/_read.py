@@ -23,16 +23,23 @@ def read_image(path: str | Path) -> Image:
     """Read an image in the depth of its file, upright as EXIF says, alpha dropped, palettes as RGB.
 
     A scan keeps its spacing and its place in the patient. NaN and infinity, which nothing after this can
-    work with, become the smallest finite value of the image.
+    work with, become the smallest finite value of the image; `Image.warnings` says how many there were, and
+    whether a NIfTI file puts the image in two places.
 
     Raises:
         UnreadableFile: missing, empty, cut short, of no known format, or too large.
     """
     image = _decode(Path(path), lambda form: form.read)
     pixels = _plain(image.pixels, Path(path))
+    warnings = image.warnings
     if pixels.dtype.kind == "f":
-        pixels = _finite(pixels, Path(path))
-    return replace(image, pixels=pixels)
+        pixels, replaced = _finite(pixels, Path(path))
+        if replaced:
+            warnings += (
+                f"{replaced} of {pixels.size} samples are NaN or infinity; the smallest finite value, "
+                f"{pixels.min():g}, stands for them.",
+            )
+    return replace(image, pixels=pixels, warnings=warnings)
 
 
 def read_mask(path: str | Path) -> Image:
@@ -105,15 +112,17 @@ def _plain(pixels: np.ndarray, path: Path) -> np.ndarray:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def _finite(pixels: np.ndarray, path: Path) -> np.ndarray:
+def _finite(pixels: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
+    """The same without NaN and infinity, and how many there were."""
     finite = np.isfinite(pixels)
     if finite.all():
-        return pixels
+        return pixels, 0
     if not finite.any():
         raise UnreadableFile(
             f"{path}: holds no finite value, only NaN or infinity. Export it again."
         )
-    return np.where(finite, pixels, pixels[finite].min())
+    replaced = int(pixels.size - np.count_nonzero(finite))
+    return np.where(finite, pixels, pixels[finite].min()), replaced
 
 
 def _unsigned(pixels: np.ndarray, path: Path) -> np.ndarray:

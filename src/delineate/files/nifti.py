@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from delineate.core import Geometry, Image
+from delineate.core import Geometry, Image, Segmentation
 from delineate.files._format import Format, UnreadableFile, as_image, check_size
 from delineate.files._pixels import NUMBERS, only
 from delineate.files._whole_file import whole_file
@@ -19,6 +20,16 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 HEADER_BYTES = 540
 SCANNER = 1  # the code of a sform or qform that leads to scanner coordinates
+PLACE = (
+    "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
+    "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
+)  # fmt: skip
+
+SAME_PLACE = 0.01
+"""Samples that sform and qform may be apart by rounding."""
+TWO_PLACES = (
+    "The sform is used here, and other programs may use the qform. Write the right one into both."
+)
 
 
 def _begins(head: bytes) -> bool:
@@ -26,11 +37,15 @@ def _begins(head: bytes) -> bool:
 
 
 def _read_geometry(path: Path) -> Geometry:
+    return _geometry(_header_of(path))
+
+
+def _header_of(path: Path) -> Any:
     with path.open("rb") as file:
         head = file.read(2 * HEADER_BYTES)
     if head.startswith(b"\x1f\x8b"):
         head = zlib.decompressobj(wbits=31).decompress(head, HEADER_BYTES)
-    return _geometry(_header(head))
+    return _header(head)
 
 
 def _read(path: Path) -> Image:
@@ -102,7 +117,35 @@ def _affine(header: Any) -> np.ndarray | None:
     return None
 
 
-def _write(image: Image, path: Path) -> None:
+def two_places(header: Any) -> float:
+    """How far apart sform and qform put a sample, at most, in samples; 0 where only one is declared."""
+    try:
+        (first, one), (second, other) = (
+            get(coded=True) for get in (header.get_sform, header.get_qform)
+        )
+    except ValueError:  # a quaternion longer than 1
+        return 0.0
+    if not one or not other or not np.isfinite([first, second]).all():
+        return 0.0
+    if np.linalg.det(first[:3, :3]) == 0:  # of the two, only the qform can be used
+        return 0.0
+    shape = [*header.get_data_shape(), 1, 1, 1][:3]
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1)
+    ends = np.vstack([corners, np.ones(corners.shape[1])])
+    gap = np.linalg.norm((first - second) @ ends, axis=0).max()
+    return float(gap / max(np.linalg.norm(first[:3, :3], axis=0).max(), 1e-6))
+
+
+def _read_image(path: Path) -> Image:
+    gap = two_places(_header_of(path))
+    image = _read(path)
+    if gap <= SAME_PLACE:
+        return image
+    said = f"sform and qform disagree, by up to {gap:.3g} samples. {TWO_PLACES}"
+    return replace(image, warnings=(*image.warnings, said))
+
+
+def _write(image: Image, path: Path, like: Path | None = None) -> None:
     geometry = image.geometry
     if geometry.ndim not in (2, 3) or (geometry.ndim == 2 and image.channels > 1):
         raise ValueError(
@@ -112,13 +155,16 @@ def _write(image: Image, path: Path) -> None:
     pixels = image.pixels[0] if image.channels == 1 else np.moveaxis(image.pixels, 0, -1)
     only(pixels, NUMBERS, "NIfTI")
     found = _nibabel().Nifti1Image(pixels, None, dtype=pixels.dtype)
-    if geometry.to_patient is not None:
-        affine = RAS_TO_LPS @ _square(geometry.to_patient)
-        found.set_sform(affine, SCANNER)
-        found.set_qform(affine, SCANNER)
+    if like is not None and not geometry.differences(_geometry(_header_of(like))):
+        _copy_place(_header_of(like), found.header)
     else:
-        found.header.set_zooms((*geometry.spacing, *(1.0,) * (pixels.ndim - geometry.ndim)))
-    found.header.set_xyzt_units("mm" if geometry.unit == "mm" else "unknown")
+        if geometry.to_patient is not None:
+            affine = RAS_TO_LPS @ _square(geometry.to_patient)
+            found.set_sform(affine, SCANNER)
+            found.set_qform(affine, SCANNER)
+        else:
+            found.header.set_zooms((*geometry.spacing, *(1.0,) * (pixels.ndim - geometry.ndim)))
+        found.header.set_xyzt_units("mm" if geometry.unit == "mm" else "unknown")
     data = found.to_bytes()
     if path.name.lower().endswith(".gz"):
         data = gzip.compress(
@@ -126,6 +172,18 @@ def _write(image: Image, path: Path) -> None:
         )  # without the hour, equal masks are equal
     with whole_file(path) as part:
         part.write_bytes(data)
+
+
+def _copy_place(source: Any, target: Any) -> None:
+    """Both affines of another header bit by bit, what they are said to lead to, spacing and unit of length."""
+    for field in PLACE:
+        target[field] = source[field]
+    target["pixdim"][:4] = source["pixdim"][:4]
+    target.set_xyzt_units(source.get_xyzt_units()[0])
+
+
+def _write_mask_like(segmentation: Segmentation, path: Path, like: Path) -> None:
+    _write(Image(segmentation.classes[None], segmentation.geometry), path, like)
 
 
 def _square(to_patient: np.ndarray) -> np.ndarray:
@@ -142,8 +200,9 @@ nifti = Format(
     suffixes=(".nii.gz", ".nii"),
     begins=_begins,
     read_geometry=_read_geometry,
-    read=_read,
+    read=_read_image,
     read_mask=_read,
     write=_write,
     write_mask=as_image(_write),
+    write_mask_like=_write_mask_like,
 )

@@ -50,7 +50,8 @@ def judge(
             )
         if predictions:
             suffix = mask_suffix(case.files[0]) if case.files else _natural_suffix(found)
-            write_mask(found, out / "predictions" / (case.id + suffix))
+            like = case.image_files[0] if case.image_files else None
+            write_mask(found, out / "predictions" / (case.id + suffix), like=like)
         write_overlay(case.image, found, truth, drawn)
 
     table = evaluate(predictor, cases, metrics, split=split, on_case=keep)

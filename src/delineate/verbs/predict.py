@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -67,12 +68,15 @@ def predict(
     failures: dict[str, str] = {}
     for case in track(cases, "predicting", unit="image", leave=True):
         try:
-            found = predictor(case)
+            image = case.image
+            for warning in image.warnings:
+                tqdm.write(f"{case.image_files[0]}: {warning}", file=sys.stderr)
+            found = predictor(replace(case, load_image=lambda image=image: image))
             if overlays:
-                write_overlay(case.image, found, None, out / "overlays" / f"{case.id}.jpg")
+                write_overlay(image, found, None, out / "overlays" / f"{case.id}.jpg")
             if probabilities:
                 _write_probabilities(found, out / f"{case.id}.probabilities.npz")
-            write_mask(found, targets[case.id])
+            write_mask(found, targets[case.id], like=case.image_files[0])
         except OSError:  # a full disk is full for the rest too
             raise
         except Exception as error:  # whatever it is, the other images can still be predicted
