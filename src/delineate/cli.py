@@ -126,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--no-overlays", action="store_true", help="write no overlays")
     verb.add_argument("--window", metavar="N,N", type=_numbers, help="sliding windows of this size")
     verb.add_argument("--flips", metavar="A,B", type=_numbers, help="average flips of these axes")
+    verb.add_argument("--overwrite", action="store_true", help="replace files whoever wrote them")
     _device(verb)
 
     verb = _verb(verbs, "list", _list, "names a recipe can use, with their arguments")
@@ -270,7 +271,7 @@ def _say_scores(run: str) -> None:
 def _predict(options: argparse.Namespace) -> int:
     from delineate.verbs.predict import predict
 
-    failures = predict(
+    predicted = predict(
         options.bundle,
         options.inputs,
         options.out,
@@ -279,10 +280,16 @@ def _predict(options: argparse.Namespace) -> int:
         overlays=not options.no_overlays,
         window=options.window,
         flips=options.flips,
+        overwrite=options.overwrite,
     )
-    if failures:
-        print(f"delineate: {len(failures)} of the images could not be predicted.", file=sys.stderr)
-    return 2 if failures else 0
+    print("\n".join(predicted.lines))
+    if not predicted.failures:
+        return 0
+    print(
+        f"delineate: {len(predicted.failures)} of the images could not be predicted.",
+        file=sys.stderr,
+    )
+    return 2
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -46,13 +46,13 @@ def test_what_was_fitted_is_in_the_card_and_used(run, tiny_recipe):
     assert calibrate(run, review=0.25)["temperature"] == entry["temperature"]
 
 
-def test_found_csv_says_whom_to_ask(run, tiny_recipe, tmp_path):
+def test_the_table_says_whom_to_ask(run, tiny_recipe, tmp_path):
     for case in load_cases(load_recipe(tiny_recipe))["val"]:
         write_image(case.image, tmp_path / "photos" / f"{case.id}.png")
 
     def rows():
         verbs.predict(run, [tmp_path / "photos"], tmp_path / "masks", overlays=False)
-        with open(tmp_path / "masks" / "found.csv", newline="") as file:
+        with open(tmp_path / "masks" / "predictions.csv", newline="") as file:
             return list(csv.DictReader(file))
 
     open_bundle(run).update_card(calibration={})

@@ -1,6 +1,10 @@
 """From a bundle and photographs to masks."""
 
 import csv
+import os
+import re
+import shutil
+import sys
 
 import cv2
 import nibabel
@@ -32,7 +36,7 @@ def test_masks_overlays_and_a_table(tiny_run, photos, tmp_path):
     kept = np.load(out / "odd size.probabilities.npz")
     assert kept["probabilities"].shape == (2, 41, 57)
     assert kept["names"].tolist() == ["background", "polyp"]
-    with open(out / "found.csv", newline="") as file:
+    with open(out / "predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3
     for row in rows:
@@ -58,6 +62,105 @@ def test_what_is_doubtful_in_an_image_is_told_and_its_place_is_kept(tiny_run, tm
     assert (mask.header["sform_code"], mask.header["qform_code"]) == (4, 1)
     np.testing.assert_array_equal(mask.get_sform(), image.get_sform())
     np.testing.assert_array_equal(mask.get_qform(), image.get_qform())
+
+
+@pytest.fixture
+def table(tmp_path):
+    """The rows of the table in the folder that is predicted to, by image."""
+
+    def rows():
+        with open(tmp_path / "masks" / "predictions.csv", newline="", encoding="utf-8") as file:
+            return {row["image"].rsplit("/")[-1]: row for row in csv.DictReader(file)}
+
+    return rows
+
+
+def test_what_was_done_is_said_at_the_end(tiny_run, photos, tmp_path, capsys):
+    (photos / "broken.png").write_bytes(b"<html>not an image</html>")
+    out = tmp_path / "masks"
+    assert main(["predict", str(tiny_run), str(photos), "-o", str(out)]) == 2
+    said = capsys.readouterr().out
+    assert re.search(r"^3 of 4 images predicted, 1 failed, \d to review$", said, re.MULTILINE)
+    assert f"masks: {out}; table: {out / 'predictions.csv'}" in said
+
+
+def test_a_second_run_replaces_what_the_first_wrote(tiny_run, photos, tmp_path, table):
+    words = ["predict", str(tiny_run), str(photos), "-o", str(tmp_path / "masks")]
+    assert main([*words, "--probabilities"]) == 0
+    first = table()
+    assert main([*words, "--probabilities"]) == 0
+    assert table() == first
+    assert len(first) == 3
+
+
+@pytest.mark.parametrize("name", ["odd size.png", "overlays/odd size.jpg", "predictions.csv"])
+@pytest.mark.parametrize("corrected", [False, True])
+def test_what_it_did_not_write_is_not_replaced(name, corrected, tiny_run, photos, tmp_path, capsys):
+    theirs = tmp_path / "masks" / name
+    words = ["predict", str(tiny_run), str(photos), "-o", str(tmp_path / "masks")]
+    if corrected:
+        assert main(words) == 0
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_bytes(b"by a person")
+    before = {path: path.read_bytes() for path in (tmp_path / "masks").rglob("*.*")}
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    why = "was changed since it was predicted" if corrected else "was not written by delineate"
+    assert f"{theirs} {why}" in said
+    assert "--overwrite" in said
+    assert {path: path.read_bytes() for path in (tmp_path / "masks").rglob("*.*")} == before
+    assert main([*words, "--overwrite"]) == 0
+    assert theirs.read_bytes() != b"by a person"
+    assert main(words) == 0
+
+
+def test_masks_of_another_model_are_not_replaced(tiny_run, photos, tmp_path, capsys):
+    other = shutil.copytree(tiny_run, tmp_path / "other")
+    with open(other / "bundle" / "recipe.yaml", "a", encoding="utf-8") as file:
+        file.write("# another\n")
+    assert main(["predict", str(tiny_run), str(photos), "-o", str(tmp_path / "masks")]) == 0
+    assert main(["predict", str(other), str(photos), "-o", str(tmp_path / "masks")]) == 2
+    assert "was written by another bundle" in capsys.readouterr().err
+
+
+def test_no_row_is_lost_to_interruption_or_to_another_run(
+    tiny_run, photos, tmp_path, monkeypatch, table
+):
+    seen = []
+
+    class BrokenOff:
+        def __init__(self, predictor):
+            self.predictor = predictor
+
+        def __call__(self, case):
+            if seen:
+                seen.append(table())  # as if the process were killed now
+                raise KeyboardInterrupt
+            seen.append(case.id)
+            return self.predictor(case)
+
+    verb = sys.modules["delineate.verbs.predict"]
+    load = verb.load_bundle
+    words = ["predict", str(tiny_run), str(photos), "-o", str(tmp_path / "masks")]
+    with monkeypatch.context() as patched:
+        patched.setattr(verb, "load_bundle", lambda *a, **k: BrokenOff(load(*a, **k)))
+        assert main(words) == 130
+    assert len(seen[1]) == 1
+    assert table() == seen[1]
+    rest = str(photos / "odd size.jpg")
+    assert main([*words[:2], rest, *words[3:]]) == 0
+    assert table().keys() == {*seen[1], "odd size.jpg"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf8_costs_no_row(tiny_run, photos, tmp_path, table, capsys):
+    os.rename(photos / "odd size.jpg", os.fsencode(photos) + b"/n\xe9e.jpg")
+    out = tmp_path / "masks"
+    assert main(["predict", str(tiny_run), str(photos), "-o", str(out)]) == 0
+    assert table()[r"n\xe9e.jpg"]["mask"] == r"n\xe9e.png"
+    assert os.path.exists(os.fsencode(out) + b"/n\xe9e.png")
+    assert len(table()) == 3
+    assert main(["predict", str(tiny_run), str(photos), "-o", str(out)]) == 0
 
 
 def test_images_are_not_written_over(tiny_run, photos, capsys):

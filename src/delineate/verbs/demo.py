@@ -37,7 +37,7 @@ def demo(out: str | Path = "outputs/demo") -> Path:
     print(
         f"\nreport      {run / 'report.html'}"
         f"\nphotographs {run / 'photos'}"
-        f"\nmasks       {run / 'masks'} (with overlays/ and found.csv)"
+        f"\nmasks       {run / 'masks'} (with overlays/ and predictions.csv)"
     )
     return run
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from delineate.bundle import load_bundle, open_bundle
+from delineate.bundle import ENGINES, Bundle, load_bundle, open_bundle
 from delineate.components import components
 from delineate.core import Case, Image, Segmentation
 from delineate.data import cases_of
@@ -18,6 +19,34 @@ from delineate.files import mask_suffix, whole_file, write_mask
 from delineate.metrics.expected_dice import SCORE
 from delineate.progress import track, warn
 from delineate.report import overlay
+from delineate.verbs._facts import files_hash
+from delineate.verbs._predictions import TABLE, Predictions
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What became of the images.
+
+    out: the folder that was written.
+    images: how many there were.
+    failures: why, by file.
+    review: files a person should look at; None where the model was not calibrated, so that nobody knows.
+    """
+
+    out: Path
+    images: int
+    failures: Mapping[str, str]
+    review: tuple[str, ...] | None
+
+    @property
+    def lines(self) -> list[str]:
+        """The same in two lines."""
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        review = "" if self.review is None else f", {len(self.review)} to review"
+        return [
+            f"{self.images - len(self.failures)} of {self.images} images predicted{failed}{review}",
+            f"masks: {self.out}; table: {self.out / TABLE}",
+        ]
 
 
 def predict(
@@ -30,14 +59,19 @@ def predict(
     overlays: bool = True,
     window: tuple[int, ...] | None = None,
     flips: tuple[int, ...] | None = None,
-) -> dict[str, str]:
-    """Write a mask for every image, in its format and size, under `out`; failures are returned by file.
+    overwrite: bool = False,
+) -> Predicted:
+    """Write a mask for every image, in its format and size, under `out`; what became of each is returned.
 
-    Besides the masks there are `overlays/` to look at and `found.csv`: for each image and label the size,
+    Besides the masks there are `overlays/` to look at and `predictions.csv`: for each image and label the size,
     the number of objects, the mean probability where it was found, the Dice that the model expects of its mask,
     and, once it is calibrated, whether a person should look: "yes" where that Dice is below what the least
     confident validation cases had (`delineate calibrate`). JPEG images get PNG masks, since a mask must not be
     changed by compression.
+
+    A second run into the same folder replaces what the same bundle wrote there and nobody changed since, as
+    `predictions.jsonl` records it; any other file of the same name is refused before anything is predicted. Rows of
+    the table are written case by case, and those of images that are not predicted again stay.
 
     Args:
         bundle: a bundle's or a run's folder.
@@ -48,45 +82,57 @@ def predict(
         overlays: write overlays.
         window: size of sliding windows, instead of the recipe's.
         flips: axes whose flips are averaged, instead of the recipe's.
+        overwrite: replace files whoever wrote them, but for the images that are read.
 
     Raises:
-        ValueError: no bundle, no input, or a device that is not there.
+        ValueError: no bundle, no input, a device that is not there, or a file in `out` that must not be replaced.
     """
     cases = cases_of(inputs)
+    known = open_bundle(bundle)
+    folder = Predictions(Path(out), _digest(known), COLUMNS, key=("mask", "label"))
+    masks = {case.id: case.id + mask_suffix(case.files[0]) for case in cases}
+    names = [
+        *masks.values(),
+        *(OVERLAY.format(id=id) for id in masks if overlays),
+        *(PROBABILITIES.format(id=id) for id in masks if probabilities),
+    ]
+    folder.refuse(names, [case.files[0] for case in cases], overwrite=overwrite)
     predictor = load_bundle(
         bundle, device=device, keep_probabilities=True, window=window, flips=flips
     )
-    review_below = open_bundle(bundle).review_below
-    out = Path(out)
-    targets = {case.id: out / (case.id + mask_suffix(case.files[0])) for case in cases}
-    lost = {t.resolve() for t in targets.values()} & {c.files[0].resolve() for c in cases}
-    if lost:
-        raise ValueError(
-            f"the mask would be written over the image {min(lost)}. Give another --out."
-        )
-    rows: list[Mapping[str, object]] = []
+    review: list[str] = []
     failures: dict[str, str] = {}
-    for case in track(cases, "predicting", unit="image", leave=True):
-        try:
-            image = case.image
-            for warning in image.warnings:
-                tqdm.write(f"{case.image_files[0]}: {warning}", file=sys.stderr)
-            found = predictor(replace(case, load_image=lambda image=image: image))
-            if overlays:
-                write_overlay(image, found, None, out / "overlays" / f"{case.id}.jpg")
-            if probabilities:
-                _write_probabilities(found, out / f"{case.id}.probabilities.npz")
-            write_mask(found, targets[case.id], like=case.image_files[0])
-        except OSError:  # a full disk is full for the rest too
-            raise
-        except Exception as error:  # whatever it is, the other images can still be predicted
-            file = str(case.files[0])
-            failures[file] = (str(error) or type(error).__name__).removeprefix(f"{file}: ")
-            warn(f"{file}: {failures[file]}")
-        else:
-            rows.extend(_rows(case, found, review_below))
-    write_rows(rows, out / "found.csv")
-    return failures
+    with folder.table():
+        for case in track(cases, "predicting", unit="image", leave=True):
+            file = shown(case.image_files[0])
+            try:
+                image = case.image
+                for warning in image.warnings:
+                    warn(f"{file}: {warning}")
+                found = predictor(replace(case, load_image=partial(_same, image)))
+                if overlays:
+                    with folder.file(OVERLAY.format(id=case.id), ".jpg") as part:
+                        write_overlay(image, found, None, part)
+                if probabilities:
+                    with folder.file(PROBABILITIES.format(id=case.id), ".npz") as part:
+                        _write_probabilities(found, part)
+                with folder.file(masks[case.id], mask_suffix(case.image_files[0])) as part:
+                    write_mask(found, part, like=case.image_files[0])
+            except OSError:  # a full disk is full for the rest too
+                raise
+            except Exception as error:  # whatever it is, the other images can still be predicted
+                failures[file] = _reason(error, case)
+                warn(f"{file}: {failures[file]}")
+            else:
+                rows = list(_rows(file, masks[case.id], found, known.review_below))
+                folder.add(rows)
+                if any(row["review"] == "yes" for row in rows):
+                    review.append(file)
+    return Predicted(Path(out), len(cases), failures, tuple(review) if known.review_below else None)
+
+
+def _same(image: Image) -> Image:
+    return image
 
 
 def write_overlay(
@@ -98,43 +144,56 @@ def write_overlay(
         part.write_bytes(cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
 
 
-def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> None:
-    """Write a table as CSV."""
-    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 COLUMNS = (
-    "image", "label", "size", "unit", "share", "objects", "confidence", "expected_dice", "review",
+    "image", "mask", "label", "size", "unit", "share", "objects", "confidence", "expected_dice", "review",
 )  # fmt: skip
+
+OVERLAY, PROBABILITIES = "overlays/{id}.jpg", "{id}.probabilities.npz"
+
+
+def shown(path: str | Path) -> str:
+    r"""The name of a file as UTF-8 text; bytes that are none are written as \xff."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _digest(bundle: Bundle) -> str:
+    """Of what decides the masks: the weights and the recipe."""
+    names = ["recipe.yaml", *ENGINES]
+    return files_hash(bundle.folder / n for n in names if (bundle.folder / n).is_file())
+
+
+def _reason(error: Exception, case: Case) -> str:
+    """What an error says, without the names of the case that stand before it."""
+    said = str(error) or type(error).__name__
+    for name in (str(case.files[0]), case.id):
+        said = said.removeprefix(f"{name}: ")
+    return said
 
 
 def _rows(
-    case: Case, found: Segmentation, review_below: Mapping[str, float]
+    image: str, mask: str, found: Segmentation, review_below: Mapping[str, float]
 ) -> Iterable[Mapping[str, object]]:
     for channel, label in enumerate(found.labels, start=1):
-        mask = found.mask(label.name)
-        count = int(np.count_nonzero(mask))
-        objects = len(components(mask)[1]) - 1
+        there = found.mask(label.name)
+        count = int(np.count_nonzero(there))
+        objects = len(components(there)[1]) - 1
         sure = ""
         if count and found.probabilities is not None:
-            sure = f"{float(found.probabilities[channel][mask].mean()):.4f}"
+            sure = f"{float(found.probabilities[channel][there].mean()):.4f}"
         expected, least = (
             found.scores.get(SCORE.format(label=label.name)),
             review_below.get(label.name),
         )
         hoped = "" if expected is None else f"{expected:.4f}"
         review = "" if expected is None or least is None else "yes" if expected < least else "no"
-        values = (case.files[0], label.name, f"{count * found.geometry.sample_size:.6g}", found.geometry.size_unit,
-                  f"{count / mask.size:.6f}", objects, sure, hoped, review)  # fmt: skip
+        values = (image, shown(mask), label.name, f"{count * found.geometry.sample_size:.6g}",
+                  found.geometry.size_unit, f"{count / there.size:.6f}", objects, sure, hoped, review)  # fmt: skip
         yield dict(zip(COLUMNS, values, strict=True))
 
 
 def _write_probabilities(found: Segmentation, path: Path) -> None:
     assert found.probabilities is not None
-    with whole_file(path) as part, open(part, "wb") as file:
+    with open(path, "wb") as file:
         np.savez_compressed(
             file,
             probabilities=found.probabilities.astype(np.float16),

@@ -1,0 +1,171 @@
+"""The folder that predictions are written to: nobody else's file in it is replaced, and no row of its table is lost."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from delineate.files import whole_file
+
+TABLE, RECORD = "predictions.csv", "predictions.jsonl"
+
+
+class Line(NamedTuple):
+    """A file that was written; sha256 is None while it grows."""
+
+    file: str
+    sha256: str | None
+    bundle: str
+
+
+class Predictions:
+    """A folder of masks with the table `predictions.csv`, and the record of what was written by which bundle.
+
+    The record, `predictions.jsonl`, has a line for each file: its name, the SHA-256 of what was written, and the
+    bundle. A file is replaced only if it still is what the same bundle wrote; so a mask that a person corrected, or
+    that another program wrote, is not.
+
+    Args:
+        folder: need not be there.
+        bundle: a digest of the model that writes.
+        columns: of the table; rows that agree in `key` are about the same.
+    """
+
+    def __init__(
+        self, folder: Path, bundle: str, columns: Sequence[str], key: Sequence[str]
+    ) -> None:
+        self.folder = folder
+        self.bundle = bundle
+        self.columns = columns
+        self.key = key
+        self._written = dict[str, list[tuple[str, str | None]]]()
+        for line in _lines(folder / RECORD):
+            self._written.setdefault(line.file, []).append((line.bundle, line.sha256))
+
+    def refuse(self, names: Sequence[str], inputs: Sequence[Path], *, overwrite: bool) -> None:
+        """Refuse, before anything is predicted, to write where something else is.
+
+        Args:
+            names: what will be written, relative to the folder; the table is added.
+            inputs: files that are read, and must stay.
+            overwrite: replace any other file.
+
+        Raises:
+            ValueError: two outputs of one name, an input among the outputs, or, unless `overwrite`, a file that the
+                same bundle did not write, or that was changed since.
+        """
+        name, times = Counter(names).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"{times} images would be written to {self.folder / name}.")
+        read = {_identity(path) for path in inputs}
+        there = [name for name in (*names, TABLE) if os.path.lexists(self.folder / name)]
+        lost = [name for name in there if _identity(self.folder / name) in read]
+        if lost:
+            raise ValueError(
+                f"the mask would be written over the image {self.folder / lost[0]}. Give another --out."
+            )
+        others = {name: why for name in there if (why := self._not_ours(name))}
+        if others and not overwrite:
+            name, why = next(iter(others.items()))
+            more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
+            raise ValueError(
+                f"{self.folder / name}{more} {why}; nothing was predicted. Give another --out, or --overwrite to "
+                "replace what is there."
+            )
+
+    @contextmanager
+    def file(self, name: str, suffix: str) -> Iterator[Path]:
+        """Yield a path with the ending `suffix` to write to; it becomes `name`, and is recorded, on success."""
+        path = self.folder / name
+        with whole_file(path, suffix=suffix) as part:
+            try:
+                yield part
+            except OSError as error:  # name the file that is known to the user
+                error.filename = str(path)
+                raise
+            except ValueError as error:
+                raise ValueError(str(error).replace(str(part), str(path))) from error
+            self._record(name, _sha256(part))  # first: what is on record and not there does no harm
+
+    @contextmanager
+    def table(self) -> Iterator[None]:
+        """Take rows in `add`. Rows of earlier runs stay, but for those that are about the same as a new one."""
+        path = self.folder / TABLE
+        rows = [] if self._not_ours(TABLE) else self._rows()
+        self._record(TABLE, None)  # until it is complete: it grows with every case
+        self._write(rows, path)
+        try:
+            yield
+        finally:
+            latest = {tuple(row[name] for name in self.key): row for row in self._rows()}
+            self._write(list(latest.values()), path)
+            self._record(TABLE, _sha256(path))
+
+    def add(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Append rows, so that a process that is killed takes none of them with it."""
+        with open(self.folder / TABLE, "a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self.columns).writerows(rows)
+
+    def _not_ours(self, name: str) -> str:
+        """Why a file is not to be replaced; "" if it is what this bundle wrote, or is not there."""
+        path = self.folder / name
+        if not os.path.lexists(path):
+            return ""
+        if not path.is_file():
+            return "is no file"
+        if name not in self._written:
+            return "was not written by delineate predict"
+        ours = [digest for bundle, digest in self._written[name] if bundle == self.bundle]
+        if self._written[name][-1] == (self.bundle, None):  # a run that was killed
+            return ""
+        if not ours:
+            return "was written by another bundle"
+        return "" if _sha256(path) in ours else "was changed since it was predicted"
+
+    def _record(self, name: str, digest: str | None) -> None:
+        self._written.setdefault(name, []).append((self.bundle, digest))
+        line = json.dumps(Line(name, digest, self.bundle)._asdict())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / RECORD, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def _rows(self) -> list[dict[str, str]]:
+        path = self.folder / TABLE
+        if not path.is_file():
+            return []
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file, restval=""))
+
+    def _write(self, rows: Sequence[Mapping[str, str]], path: Path) -> None:
+        with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
+            table.writeheader()
+            table.writerows(rows)
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    """The lines of a record; the last of a process that was killed may be cut."""
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with suppress(ValueError, TypeError):
+            yield Line(**json.loads(line))
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """The same for two names of one file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path.absolute())
+    return found.st_dev, found.st_ino
