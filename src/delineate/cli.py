@@ -49,15 +49,22 @@ def main(words: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         kind = type(error).__name__
-        print(f"delineate: {kind}: {error} (--debug before the verb shows where)", file=sys.stderr)
+        said = " ".join([f"{kind}: {error} (--debug before the verb shows where)", *_notes(error)])
+        print(f"delineate: {said}", file=sys.stderr)
         return 1
 
 
 def _one_line(error: BaseException) -> str:
+    said = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}."
-    return str(error) or type(error).__name__
+        said = f"{where}{error.strerror}."
+    return " ".join([said, *_notes(error)])
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was added to an error on its way up: what is kept of a run, and where."""
+    return list(getattr(error, "__notes__", ()))
 
 
 def _parser() -> argparse.ArgumentParser:

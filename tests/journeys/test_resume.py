@@ -1,5 +1,6 @@
 """A run that was killed, broken off or gone wrong."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -227,6 +228,72 @@ def test_validation_answers_that_are_not_finite_stop_with_the_name_of_the_case(
             overrides=["model=spoilt3:lost_when_judged", "trainer.epochs=1"],
             run=tmp_path / "tiny" / "spoilt",
         )
+
+
+FAILS = """
+import torch
+calls = []
+def fails(output, target):
+    calls.append(1)
+    if len(calls) > {after}:
+        {how}
+    return output.logits.square().mean()
+"""
+HOW = {
+    "diverges": "return output.logits.mean() * float('nan')",
+    "runs out of the GPU's memory": "raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')",
+    "runs out of memory": "torch.empty(2**60)",
+    "is mistaken": "raise TypeError('no such thing')",
+}
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_first_epoch_that_fails_leaves_no_folder_and_claims_nothing(
+    how, tiny_recipe, tmp_path, monkeypatch, capsys
+):
+    name = f"first_{list(HOW).index(how)}"
+    (tmp_path / f"{name}.py").write_text(FAILS.format(after=1, how=HOW[how]))
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "tiny" / "run"
+    words = ["--set", f"loss=[{name}:fails]", "--set", "trainer.loggers=[tensorboard]"]
+    assert main(["train", str(tiny_recipe), "-o", str(run), *words]) > 0
+    said = capsys.readouterr().err
+    assert not run.exists()
+    assert "No epoch was finished, so nothing is kept." in said
+    assert ("batch_size=2" in said) == ("memory" in how)
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("judge_every", [1, 3])
+def test_after_whole_epochs_the_message_says_where_their_weights_are(
+    judge_every, how, tiny_recipe, tmp_path, monkeypatch
+):
+    name = f"later_{list(HOW).index(how)}_{judge_every}"
+    # two steps of an epoch, and five validation cases
+    after = 2 + 5 + 1 if judge_every == 1 else 3
+    (tmp_path / f"{name}.py").write_text(FAILS.format(after=after, how=HOW[how]))
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "tiny" / "run"
+    overrides = [f"loss=[{name}:fails]", f"trainer.judge_every={judge_every}"]
+    with pytest.raises(Exception, match="memory|became nan|no such thing") as raised:
+        verbs.train(tiny_recipe, overrides=overrides, run=run)
+    (kept,) = raised.value.__notes__
+    assert kept == f"The weights of epoch 1 are kept in {run / 'bundle'}."
+    assert kept in (run / "log.txt").read_text()
+    load_bundle(run)
+
+
+def test_a_killed_worker_is_told_with_what_to_lower(tiny_recipe, tmp_path, monkeypatch):
+    from delineate.train.batches import AugmentedCases
+
+    monkeypatch.setattr(
+        AugmentedCases, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    )
+    run = tmp_path / "tiny" / "run"
+    with pytest.raises(RuntimeError, match=r"ended by the system.*workers=1.*batch_size=2"):
+        verbs.train(tiny_recipe, overrides=["trainer.workers=2"], run=run)
+    assert not run.exists()
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(tiny_recipe, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from safetensors.torch import save
 from torch import nn
 
-from delineate.bundle import assemble, predict_options, save_bundle
+from delineate.bundle import assemble, open_bundle, predict_options, save_bundle
 from delineate.core import Case, Splits
 from delineate.files import cache_folder, whole_file
 from delineate.losses import load_loss
@@ -37,6 +38,14 @@ from delineate.train.callbacks.table import Table
 from delineate.train.module import DivergedError, Learner
 from delineate.train.options import Options, load_options, logger_calls, lower_is_better
 
+LOST_WORKER = re.compile(
+    r"DataLoader worker .*(exited unexpectedly|killed by signal)|Pin memory thread exited"
+)
+NO_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|Cannot allocate memory|ALLOC_FAILED|MemoryError", re.I
+)
+"""What torch says where memory is short, which is a plain RuntimeError on a CPU, on MPS and of another process."""
+
 PRECISION: Mapping[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -57,6 +66,8 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     Raises:
         RecipeError: the recipe does not fit the data or this machine.
         DivergedError: the loss is no number any more.
+        MemoryError: the machine or its GPU has too little memory; the message says what to lower.
+        RuntimeError: a process that loads cases was ended, most often for want of memory.
     """
     options = load_options(recipe.trainer)
     if not splits.get("train"):
@@ -118,14 +129,24 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
             trainer.fit(learner, batches, ckpt_path=path, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         finished = False
-    except DivergedError:
-        if not (run / "bundle" / "weights.safetensors").exists() and checkpoint.exists():
+    except Exception as error:
+        weights = run / "bundle" / "weights.safetensors"
+        if trainer.is_global_zero and not weights.exists() and checkpoint.exists():
             saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            learner.cpu()  # the device may have no memory left
             learner.load_state_dict(saved["state_dict"])
             average.load_state_dict(saved["callbacks"]["Average"])
             with average.in_place(learner):
                 keep_best({}, saved["epoch"] + 1)
-        raise
+        failure = _short_of_memory(error, options, device) or error
+        failure.add_note(
+            f"The weights of epoch {open_bundle(run).card['training']['epoch']} are kept in {weights.parent}."
+            if weights.exists()
+            else "No epoch was finished, so nothing is kept."
+        )
+        if failure is error:
+            raise
+        raise failure from error
     if trainer.is_global_zero and not (run / "bundle" / "weights.safetensors").exists():
         with average.in_place(learner):  # broken off early, or no score was ever a number
             keep_best({}, trainer.current_epoch)
@@ -159,6 +180,30 @@ def _trainer(options: Options, device: str, run: Path, callbacks: list[Callback]
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+
+
+def _short_of_memory(error: Exception, options: Options, device: str) -> Exception | None:
+    """An error that says what to lower, where one says that memory was short; None where it says something else."""
+    said = str(error)
+    helps = [
+        f"--set trainer.batch_size={options.batch_size // 2}" if options.batch_size > 1 else "",
+        "--set trainer.precision=bf16" if options.precision == "fp32" else "",
+        "a smaller size in prepare, or a smaller model",
+    ]
+    if LOST_WORKER.search(said):
+        fewer = _workers(options, device) // 2
+        helps.insert(0, f"--set trainer.workers={fewer}")
+        return RuntimeError(
+            "a process that loads cases was ended by the system, most often because the machine ran out of memory. "
+            f"What helps: {'; '.join(filter(None, helps[:2]))}. "
+            f"({said.splitlines()[0]})"
+        )
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or NO_MEMORY.search(said):
+        return MemoryError(
+            f"out of memory on {device} with {options.batch_size} cases in a batch. "
+            f"What helps: {'; '.join(filter(None, helps))}."
+        )
+    return None
 
 
 def _cases(recipe: Recipe, train: Sequence[Case], options: Options) -> tuple[Draws, AugmentedCases]:

@@ -47,7 +47,7 @@ class Learner(LightningModule):
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss.item()} at step {self.global_step + 1} (epoch {self.current_epoch + 1}, "
-                f"cases {', '.join(batch.cases)}). What the epochs before reached is kept. A lower learning rate, "
+                f"cases {', '.join(batch.cases)}). A lower learning rate, "
                 "--set trainer.clip=1 or --set trainer.precision=fp32 usually helps; if it happens at once, "
                 "look at these cases."
             )

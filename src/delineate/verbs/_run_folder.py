@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from delineate.audit import Audit
 from delineate.core import Splits
 from delineate.data import load_cases, write_split
 from delineate.files import is_part, whole_file
-from delineate.progress import LOG
+from delineate.progress import LOG, warn
 from delineate.recipe import Recipe, load_recipe
 from delineate.resolve import Call, RecipeError, check
 from delineate.verbs._audit import save_audit
@@ -114,9 +113,8 @@ class RunFolder:
                 "has ended, or stop it."
             ) from None
         except (OSError, NotImplementedError) as error:
-            print(
-                f"{self.path}: cannot be locked here ({error}). See to it that no second process works on this run.",
-                file=sys.stderr,
+            warn(
+                f"{self.path}: cannot be locked here ({error}). See to it that no second process works on this run."
             )
             yield
             return
@@ -134,12 +132,14 @@ class RunFolder:
 
     def discard(self) -> None:
         """Take back what `begin` wrote into an empty folder, unless something was trained since."""
-        if (self.path / "metrics.csv").exists() or (self.path / "bundle").exists():
+        weights = self.path / "bundle" / "weights.safetensors"
+        if weights.exists() or (self.path / "checkpoints" / "last.ckpt").exists():
             return
-        for name in ("recipe.yaml", "split.csv", "audit.json", HOLDER, LOCK, LOG):
+        ours = ("recipe.yaml", "split.csv", "audit.json", "metrics.csv", HOLDER, LOCK, LOG)
+        for name in ours:
             with suppress(PermissionError):  # Windows removes no file that is locked
                 (self.path / name).unlink(missing_ok=True)
-        for name in ("checkpoints", "tensorboard", "wandb"):
+        for name in ("bundle", "checkpoints", "tensorboard", "wandb"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         if not any(self.path.iterdir()):
             self.path.rmdir()
