@@ -4,6 +4,7 @@ import csv
 import importlib
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -105,6 +106,7 @@ def calibrated(monkeypatch, tmp_path):
             path=tmp_path,
             cases=lambda: {"val": tuple(case for case, _, _ in cases)},
             recipe=SimpleNamespace(labels=LABELS),
+            locked=nullcontext,
         )
         card = SimpleNamespace(update_card=lambda **_: None)
         monkeypatch.setattr(module, "RunFolder", SimpleNamespace(find=lambda _: run))

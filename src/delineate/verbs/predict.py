@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,6 @@ from delineate.files import mask_suffix, whole_file, write_mask
 from delineate.metrics.expected_dice import SCORE
 from delineate.progress import track, warn
 from delineate.report import overlay
-from delineate.verbs._facts import files_hash
 from delineate.verbs._predictions import TABLE, Predictions
 
 
@@ -158,8 +158,12 @@ def shown(path: str | Path) -> str:
 
 def _digest(bundle: Bundle) -> str:
     """Of what decides the masks: the weights and the recipe."""
-    names = ["recipe.yaml", *ENGINES]
-    return files_hash(bundle.folder / n for n in names if (bundle.folder / n).is_file())
+    total = hashlib.sha256()
+    for name in ("recipe.yaml", *ENGINES):
+        if (bundle.folder / name).is_file():
+            with open(bundle.folder / name, "rb") as content:
+                total.update(hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()
 
 
 def _reason(error: Exception, case: Case) -> str:
