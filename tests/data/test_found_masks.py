@@ -51,3 +51,14 @@ def test_what_is_missing_is_listed_on_each_side(truth):
         found_masks(home / "theirs", cases, LABELS, pattern="{stem}_seg.png")
     with pytest.raises(ValueError, match="no such folder"):
         found_masks(home / "nowhere", cases, LABELS)
+
+
+def test_values_that_are_unknown_are_to_be_named_under_found(truth):
+    home, cases = truth
+    predictor = found_masks(home / "theirs", cases, LABELS, pattern="{stem}_seg.png")
+    with pytest.raises(
+        ValueError, match=r"values without a label: .* Write what each stands for: found: \{name"
+    ):
+        predictor(cases[0])
+    with pytest.raises(ValueError, match="found does not name spleen"):
+        found_masks(home / "theirs", cases, LABELS, values={"liver": 5}, pattern="{stem}_seg.png")

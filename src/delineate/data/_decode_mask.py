@@ -26,7 +26,7 @@ def decode_mask(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
         pixels = pixels[:1]
     if len(pixels) != 1:
         raise ValueError(
-            f"{len(pixels)} channels that differ, so labels are colours here. Write values: "
+            f"{len(pixels)} channels that differ, so labels are colours here. Write {values.key}: "
             f"{{{values.labels.names[0]}: '#rrggbb'}}, and a tolerance if masks are JPEG."
         )
     return _by_number(pixels[0], values)
@@ -65,7 +65,7 @@ def _by_colour(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
         classes[nearer] = value
     unknown = nearest > values.tolerance**2
     if unknown.any():
-        raise ValueError(_unknown_colours(channels[:, unknown], named, values.tolerance))
+        raise ValueError(_unknown_colours(channels[:, unknown], named, values))
     return classes
 
 
@@ -83,25 +83,25 @@ def _unknown_values(raw: np.ndarray, known: np.ndarray, values: MaskValues) -> s
     if _is_lossy(found, counts):
         advice = (
             "It looks like a JPEG-compressed or soft mask: write a threshold, "
-            f"values: {{{label}: '>127'}}."
+            f"{values.key}: {{{label}: '>127'}}."
         )
     elif unknown.sum() == 1 and len(values.labels) == 1:
-        advice = f"If that is {label}, write values: {{{label}: {found[unknown][0]}}}."
+        advice = f"If that is {label}, write {values.key}: {{{label}: {found[unknown][0]}}}."
     else:
-        advice = "Write what each stands for: values: {name: [value, ...]}."
+        advice = f"Write what each stands for: {values.key}: {{name: [value, ...]}}."
     return (
         f"values without a label: {_counted(found[unknown], counts[unknown])}; "
         f"expected {', '.join(f'{raw} {name}' for raw, name in sorted(expected.items()))}. {advice}"
     )
 
 
-def _unknown_colours(unknown: np.ndarray, named: Mapping[Colour, int], tolerance: float) -> str:
+def _unknown_colours(unknown: np.ndarray, named: Mapping[Colour, int], values: MaskValues) -> str:
     red, green, blue = unknown
     found, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
     colours = [f"#{packed:06x}" for packed in found]
     return (
         f"colours without a label: {_counted(colours, counts)}; expected {some(named, 12)}, each "
-        f"within {tolerance:g}. Name them in values or, for masks kept as JPEG, raise the tolerance "
+        f"within {values.tolerance:g}. Name them in {values.key} or, for masks kept as JPEG, raise the tolerance "
         "(the edges of objects need about 200)."
     )
 

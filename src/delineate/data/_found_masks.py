@@ -71,4 +71,4 @@ def found_masks(
             f"{folder}: {'; '.join(said)}. Names must agree but for their ending; where the tool adds to "
             "them, write --found-pattern '{stem}_seg.nii.gz'."
         )
-    return FoundMasks(files, mask_values(labels, values, tolerance))
+    return FoundMasks(files, mask_values(labels, values, tolerance, "found"))

@@ -39,6 +39,7 @@ class MaskValues:
     thresholds: ascending, so that the highest one passed wins.
     colours: if there are any, masks are read by colour.
     tolerance: how far a sample may lie from the nearest colour, Euclidean in RGB (0 to 442).
+    key: what the mapping is called where it is written, for messages: "values", or "found" of masks that are judged.
     """
 
     labels: LabelSet
@@ -46,12 +47,14 @@ class MaskValues:
     thresholds: Mapping[Above, int]
     colours: Mapping[Colour, int]
     tolerance: float = 0.0
+    key: str = "values"
 
 
 def mask_values(
     labels: LabelSet,
     values: Mapping[str, int | str | Sequence[int | str]] | None = None,
     tolerance: float = 0.0,
+    key: str = "values",
 ) -> MaskValues:
     """What mask files mean, from what a recipe says.
 
@@ -62,6 +65,7 @@ def mask_values(
             background unless they are named; so is whatever lies below every threshold. Ignored labels
             that are not named keep their own value.
         tolerance: how far a sample may lie from the nearest colour, Euclidean in RGB.
+        key: what `values` is called where it is written, for messages.
 
     Raises:
         ValueError: an unknown or missing label, a value that cannot be read, one value for two labels,
@@ -72,35 +76,35 @@ def mask_values(
     for name in values:
         if name not in codes:
             raise ValueError(
-                f"values names {name!r}, which is no label. "
+                f"{key} names {name!r}, which is no label. "
                 f"There are: {', '.join(codes)}{nearest(name, codes)}"
             )
     missing = [name for name in labels.names if name not in values]
     if missing:
         raise ValueError(
-            f"values does not name {some(missing)}. Write [] for a label that is not in these masks."
+            f"{key} does not name {some(missing)}. Write [] for a label that is not in these masks."
         )
     meanings: dict[int | Above | Colour, int] = {}
     for name, written in values.items():
         for item in [written] if isinstance(written, int | str) else written:
-            if meanings.setdefault(_parsed(name, item), codes[name]) != codes[name]:
-                raise ValueError(f"values gives {item!r} to two labels; {name!r} is the second.")
+            if meanings.setdefault(_parsed(name, item, key), codes[name]) != codes[name]:
+                raise ValueError(f"{key} gives {item!r} to two labels; {name!r} is the second.")
     colours = {raw: value for raw, value in meanings.items() if isinstance(raw, Colour)}
     thresholds = {raw: meanings[raw] for raw in sorted(r for r in meanings if isinstance(r, Above))}
     numbers = {raw: value for raw, value in meanings.items() if isinstance(raw, int)}
     if colours and (numbers or thresholds):
-        raise ValueError("values mixes colours with numbers; write one kind for all labels.")
+        raise ValueError(f"{key} mixes colours with numbers; write one kind for all labels.")
     if tolerance < 0 or (tolerance and not colours):
         raise ValueError(
-            f"tolerance is {tolerance:g}; expected 0 or more, and colours ('#rrggbb') in values."
+            f"tolerance is {tolerance:g}; expected 0 or more, and colours ('#rrggbb') in {key}."
         )
     for label in labels.labels:
         if label.kind == "ignore" and label.name not in values:
             numbers.setdefault(label.value, label.value)
-    return MaskValues(labels, numbers, thresholds, colours, tolerance)
+    return MaskValues(labels, numbers, thresholds, colours, tolerance, key)
 
 
-def _parsed(name: str, item: int | str) -> int | Above | Colour:
+def _parsed(name: str, item: int | str, key: str) -> int | Above | Colour:
     if isinstance(item, int) and item >= 0:
         return item
     if match := re.fullmatch(r">\s*(\d+)", str(item)):
@@ -108,5 +112,5 @@ def _parsed(name: str, item: int | str) -> int | Above | Colour:
     if match := re.fullmatch(r"#([0-9a-fA-F]{6})", str(item)):
         return Colour(*bytes.fromhex(match[1]))
     raise ValueError(
-        f"values: {name} is {item!r}; expected a number from 0, a threshold like '>127' or a colour '#rrggbb'."
+        f"{key}: {name} is {item!r}; expected a number from 0, a threshold like '>127' or a colour '#rrggbb'."
     )
