@@ -6,9 +6,16 @@ import inspect
 import sys
 from pathlib import Path
 
+from delineate.metrics import traits_of
 from delineate.resolve import CATALOGUES, resolve
 from delineate.train.options import Options
 from delineate.verbs.list_names import list_names
+
+EMPTY = """
+Below each metric stands what it gives for a label that is missing in the truth (all that was predicted is false), in
+the prediction (all was missed), or in both. A case that is left out has no score (NaN): the mean is over the others,
+and terminal, scores.json and report tell how many they are and how many errors that hides.
+"""
 
 HERE = Path(__file__).parent / "reference"
 
@@ -32,12 +39,16 @@ def main() -> int:
 def page(catalogue: str) -> str:
     """One catalogue as Markdown."""
     parts = [f"# {catalogue}\n\nMade from the code by `make docs`.\n"]
+    if catalogue == "metrics":
+        parts.append(EMPTY)
     for entry in list_names(catalogue):
         thing = resolve(catalogue, entry.name)
         ours = getattr(thing, "__module__", "delineate").startswith("delineate")
         said = (inspect.getdoc(thing) if callable(thing) and ours else None) or entry.summary
         call = f"{entry.name}({entry.arguments})" if entry.arguments else entry.name
         parts.append(f"\n## {entry.name}\n\n    {call}\n\n```text\n{said.strip()}\n```\n")
+        if catalogue == "metrics":
+            parts.append(f"\nEmpty masks: {traits_of(thing).empty}.\n")
     return "".join(parts)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delineate.metrics import EMPTY_RULE, Tally, Traits, pool, traits_of
+from delineate.metrics import Empty, Tally, Traits, empty_rule, pool, traits_of
 from delineate.resolve import resolve
 from delineate.stats import clopper_pearson
 from delineate.table import Row, Table
@@ -186,13 +186,18 @@ def test_scores_are_plain_json_and_count_what_is_empty():
         Row("c", "q", "polyp", 0, 4, 0, 6, 4, 0, 4.0, 0.0, "px²", {"dice": Tally("ratio", (0, 4))}),
     )  # fmt: skip
     distance = Traits(lower_is_better=True, unit="length", range=None)
-    scores = Table("val", ("dice", "hd95"), rows, {"hd95": distance}).scores()
+    overlap = Traits(empty=Empty(truth=0, prediction=0, both=None))
+    found = Table("val", ("dice", "hd95"), rows, {"hd95": distance, "dice": overlap})
+    scores = found.scores()
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
     assert (scores["split"], scores["cases"], scores["groups"]) == ("val", 3, 2)
     assert scores["metrics"] == {
-        "dice": {"lower_is_better": False, "unit": "", "range": [0, 1]},
-        "hd95": {"lower_is_better": True, "unit": "px", "range": None},
-    }
+        "dice": {
+            "lower_is_better": False, "unit": "", "range": [0, 1],
+            "empty": {"truth": 0, "prediction": 0, "both": None, "note": ""},
+        },
+        "hd95": {"lower_is_better": True, "unit": "px", "range": None, "empty": None},
+    }  # fmt: skip
     polyp = scores["labels"]["polyp"]
     assert [polyp[n] for n in ("cases", "empty_truth", "empty_found", "only_one_empty")] == [
         3,
@@ -202,7 +207,8 @@ def test_scores_are_plain_json_and_count_what_is_empty():
     ]
     assert polyp["metrics"] == {
         "dice": {
-            "cases": 2, "groups": 2, "mean": 0.5, "median": 0.5,
+            "cases": 2, "groups": 2, "left_out": {"cases": 1, "only_prediction": 0, "only_truth": 0},
+            "mean": 0.5, "median": 0.5,
             "interval": pytest.approx([0.0, 1.0], abs=1e-6),
             "pooled": 10 / 14, "pooled_interval": pytest.approx([0.0, 1.0], abs=1e-6),
         }
@@ -210,7 +216,7 @@ def test_scores_are_plain_json_and_count_what_is_empty():
     # ALGORITHMS g.3: three answers to the same empties, each by its name.
     assert polyp["dice_mean_nonempty"] == 1.0
     assert polyp["dice_mean_empty1"] == pytest.approx(2 / 3)
-    assert scores["empty_rule"] == EMPTY_RULE
+    assert scores["empty_rule"] == empty_rule(found.traits)
     assert scores["interval"].startswith(
         "95 %, t interval for few groups, cluster bootstrap: 2000 resamples of whole groups"
     )
@@ -219,7 +225,8 @@ def test_scores_are_plain_json_and_count_what_is_empty():
 def test_scores_of_nothing_are_none():
     dice = table(math.nan).scores()["labels"]["polyp"]["metrics"]["dice"]
     assert dice == {
-        "cases": 0, "groups": 0, "mean": None, "interval": [None, None], "median": None,
+        "cases": 0, "groups": 0, "left_out": {"cases": 1, "only_prediction": 0, "only_truth": 0},
+        "mean": None, "interval": [None, None], "median": None,
         "pooled": None, "pooled_interval": [None, None],
     }  # fmt: skip
 
@@ -323,7 +330,7 @@ def test_a_table_of_plain_scores_is_one_file(tmp_path):
     path = tmp_path / "cases.csv"
     tallied((1, 2)).save(path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cases.csv", "cases.tallies.npz"]
-    table(0.5).save(path)
+    table(0.5, traits={"dice": traits_of(resolve("metrics", "dice"))}).save(path)
     assert [p.name for p in tmp_path.iterdir()] == ["cases.csv"]
 
 

@@ -92,6 +92,31 @@ def test_what_cannot_be_judged_is_said_in_one_line(folders, capsys):
     assert "--found belongs to masks" in capsys.readouterr().err
 
 
+def test_errors_that_a_mean_leaves_out_are_counted_beside_it(folders, capsys):
+    cv2.imwrite(str(folders / "truth" / "case0.png"), np.zeros((48, 64), np.uint8))
+    cv2.imwrite(str(folders / "good" / "case1.png"), np.zeros((48, 64), np.uint8))
+    named = ["--metrics", "dice,recall,precision,volume_error"]
+    assert judged(folders, "good", "labels.yaml", *named) == 0
+    printed = capsys.readouterr().out
+    lines = {line.split()[1]: line for line in printed.splitlines() if line.startswith("  polyp")}
+    hidden = "11 of 12; left out: 1 empty truth with a prediction"
+    assert lines["recall"].endswith(hidden)
+    assert lines["volume_error"].endswith(hidden)
+    assert lines["precision"].endswith("11 of 12; left out: 1 truth with an empty prediction")
+    assert "left out" not in lines["dice"]
+    assert (
+        "Empty masks (only truth / only prediction / both empty; – is left out of the mean): dice 0/0/–; recall "
+        "–/0/–; precision 0/–/–; volume_error –/-1/–." in " ".join(printed.split())
+    )
+    scores = json.loads((folders / "out-good" / "scores.json").read_text())
+    metrics = scores["labels"]["polyp"]["metrics"]
+    assert metrics["recall"]["left_out"] == {"cases": 1, "only_prediction": 1, "only_truth": 0}
+    assert scores["metrics"]["volume_error"]["empty"]["prediction"] == -1
+    page = (folders / "out-good" / "report.html").read_text()
+    assert "left out: 1 empty truth with a prediction" in page
+    assert "Only the prediction empty" in page
+
+
 def test_runs_on_other_cases_are_not_compared(folders, capsys):
     assert judged(folders, "good", "labels.yaml") == 0
     (folders / "truth" / "case3.png").unlink()

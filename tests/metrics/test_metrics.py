@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.metrics import Tally, counts, forget, load_metrics, pool, traits_of
+from delineate.metrics import (
+    Tally,
+    Traits,
+    counts,
+    empty_rule,
+    forget,
+    load_metrics,
+    pool,
+    traits_of,
+)
 from delineate.resolve import Call, RecipeError, names, resolve
 
 LIVER, TUMOUR = Label("liver", 1), Label("tumour", 2, "thing")
@@ -244,25 +253,62 @@ def test_hand_drawn():
     assert resolve("metrics", "balanced_accuracy")(found, truth) == {"all": pytest.approx(2 / 6)}
 
 
-NAN = math.nan
+POLYP = LabelSet((Label("polyp", 1, "thing"),))
 
 
-@pytest.mark.parametrize(
-    ("found", "truth", "expected"),
-    [
-        ([0, 0], [0, 0], {"dice": NAN, "iou": NAN, "f_beta": NAN, "precision": NAN, "recall": NAN,
-                          "specificity": 1, "volume_error": NAN, "cldice": NAN}),
-        ([1, 0], [0, 0], {"dice": 0, "iou": 0, "f_beta": 0, "precision": 0, "recall": NAN,
-                          "specificity": 0.5, "volume_error": NAN, "cldice": 0}),
-        ([0, 0], [1, 0], {"dice": 0, "iou": 0, "f_beta": 0, "precision": NAN, "recall": 0,
-                          "specificity": 1, "volume_error": -1, "cldice": 0}),
-    ],
-)  # fmt: skip
-def test_the_empty_rule(found, truth, expected):
-    found, truth = (truth_of(np.array([row], np.uint8)) for row in (found, truth))
-    for name, value in expected.items():
-        score = resolve("metrics", name)(found, truth)["liver"]
-        assert score == pytest.approx(value, nan_ok=True), name
+@st.composite
+def boxes(draw):
+    """A mask (8, 9) that is neither empty nor full."""
+    mask = np.zeros((8, 9), np.uint8)
+    y, x = draw(st.integers(0, 6)), draw(st.integers(0, 7))
+    mask[y : y + draw(st.integers(1, 4)), x : x + draw(st.integers(1, 4))] = 1
+    return mask
+
+
+@every_metric
+@pytest.mark.parametrize("empty", ["truth", "prediction", "both"])
+@few
+@given(mask=boxes())
+def test_every_metric_says_what_it_gives_for_empty_masks_and_gives_it(name, empty, mask):
+    metric = resolve("metrics", name)
+    rule = traits_of(metric).empty
+    assert rule is not None, f"{name} does not say what it gives for empty masks"
+    grid = Geometry(mask.shape, (2.0, 0.5), "mm")
+    there, predicted = (mask * (empty not in (side, "both")) for side in ("truth", "prediction"))
+    chance = 0.1 + 0.8 * predicted
+    prediction = Segmentation(
+        frozen(predicted),
+        POLYP,
+        grid,
+        scores={"expected dice of polyp": 0.5},
+        probabilities=frozen(np.stack([1 - chance, chance]).astype(np.float32)),
+    )
+    (score,) = metric(prediction, Segmentation(frozen(there), POLYP, grid)).values()
+    expected = getattr(rule, empty)
+    if expected is None:
+        assert math.isnan(score)
+    elif expected == "scored":
+        assert not math.isnan(score)
+    else:
+        diagonal = math.hypot(8 * 2.0, 9 * 0.5)
+        assert score == pytest.approx(diagonal if expected == "diagonal" else expected)
+
+
+def test_false_positives_that_a_mean_leaves_out_are_those_of_these_metrics_alone():
+    hiding = {n for n in names("metrics") if traits_of(resolve("metrics", n)).empty.truth is None}
+    # undefined where there is nothing to find: no size to relate to, no share of nothing, nothing to rank
+    assert hiding == {
+        "recall", "lesion_recall", "volume_error", "auroc", "average_precision", "mask_ap", "dice_swept",
+        "ece", "ece_top",
+    }  # fmt: skip
+
+
+def test_the_rules_are_told_in_one_line_and_one_that_is_not_stated_is_told_too():
+    known = {n: traits_of(resolve("metrics", n)) for n in ("dice", "recall", "iou", "brier")}
+    assert empty_rule(known | {"mine": Traits()}) == (
+        "Empty masks (only truth / only prediction / both empty; – is left out of the mean): dice, iou 0/0/–; "
+        "recall –/0/–; brier as any case; mine not stated."
+    )
 
 
 @pytest.mark.parametrize("name", ["pixel_accuracy", "balanced_accuracy"])

@@ -108,7 +108,7 @@ def test_the_other_rules_for_empty_cases_are_told_where_they_matter():
     (block,) = blocks(table, table.scores())
     assert block.empties == "in the truth of 1 of 2 cases, found in 1"
     assert [(line.name, line.mean, line.cases) for line in block.lines] == [
-        ("Dice", "0.800", "1"),
+        ("Dice", "0.800", "1 of 2"),
         ("Dice where the truth has it", "0.800", "1"),
         ("Dice, both empty counted as 1", "0.900", "2"),
     ]

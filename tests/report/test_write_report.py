@@ -11,7 +11,7 @@ import pytest
 from delineate.audit import Finding
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluate import evaluate
-from delineate.metrics import EMPTY_RULE, Tally, Traits, load_metrics
+from delineate.metrics import Tally, Traits, load_metrics
 from delineate.report import write_report
 from delineate.resolve import Call
 from delineate.table import Row, Table
@@ -139,7 +139,8 @@ def test_everything_is_there_and_nothing_is_fetched(tmp_path, log):
         for attrs in page.all("a")
         if attrs["href"] != "#terms"
     ] == [(name, True) for name in page.sections[:-1]]
-    for said in ("polyp-quick", "0.500", "95 % interval", "case 0", "case 30", "31 cases", EMPTY_RULE,
+    for said in ("polyp-quick", "0.500", "95 % interval", "case 0", "case 30", "31 cases",
+                 "Only the truth empty", "Only the prediction empty", "Both empty",
                  "delineate train <recipe>", "loss: dice", "not a medical device",
                  "Learning rate", "Pooled", "Pixel accuracy"):  # fmt: skip
         assert said in page.text
@@ -324,7 +325,7 @@ FINDINGS = (
 def test_all_that_a_model_can_tell(tmp_path, log):
     page = written(
         tmp_path / "r.html",
-        table=judged(),
+        table=replace(judged(), independent=True),
         facts={"seed": "3", "recipe": "name: x\ntask: semantic\nmodel: unet\n"},
         curves=log,
         gallery=show(names=("liver", "tumour"), blank=True),
@@ -360,18 +361,20 @@ def test_after_an_allowed_leak_nothing_is_said_to_be_unseen(tmp_path):
     leak = Finding(
         "duplicates_across_splits", "refuse", "1 image on two sides of the split", "Group them."
     )
-    what = {"table": judged(), "split": {"train": (30, 15), "test": (12, 6)}, "card": CARD}
-    page = written(tmp_path / "r.html", audit=(leak,), **what)
-    assert (
-        "known to leak across the split: 1 image on two sides of the split (duplicates_across_splits)."
-        in page.text
-    )
-    lead = page.text.index("known to leak")
-    assert lead < page.text.index("In 12 cases of 6 groups, liver was found")
+    what = {"split": {"train": (30, 15), "test": (12, 6)}, "card": CARD}
+    caveat = "The data are known to leak across the split: 1 image on two sides of the split."
+    known = replace(judged(), independent=False, caveats=(caveat,))
+    page = written(tmp_path / "r.html", table=known, audit=(leak,), **what)
+    lead = page.text.index(f"Not independent. Do not report these scores as a test of the model. {caveat}")  # fmt: skip
+    first = page.text.index(f"Dice, {known.labels[0]}")
+    assert lead < first < page.text.index("In 12 cases of 6 groups, liver was found")
+    assert page.text.index(caveat, first)  # among the limitations of the checklist
     for untrue in ("unseen", "did not learn from", "found none"):
         assert untrue not in page.text
-    page = written(tmp_path / "r.html", audit=(), **what)
+    unseen = replace(judged(), independent=True)
+    page = written(tmp_path / "r.html", table=unseen, audit=(), **what)
     assert "known to leak" not in page.text
+    assert "Not independent" not in page.text
     for true in ("unseen", "did not learn from", "found none"):
         assert true in page.text
 

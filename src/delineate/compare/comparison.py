@@ -11,7 +11,7 @@ from typing import Any
 from delineate.compare._pairs import both_scores, paired
 from delineate.compare.difference import Difference
 from delineate.files import whole_file
-from delineate.metrics import EMPTY_RULE
+from delineate.metrics import empty_rule
 from delineate.stats import caution
 from delineate.table import Row, Table
 
@@ -60,6 +60,20 @@ class Comparison:
         """What a reader must know of intervals from so few groups, or None."""
         return caution(len(self.first.groups))
 
+    @property
+    def empty_rule(self) -> str:
+        """What the metrics give where a mask is empty."""
+        return empty_rule({metric: self.first.traits[metric] for metric in self.metrics})
+
+    @property
+    def caveats(self) -> dict[str, list[str]]:
+        """What speaks against cases that are independent of the models, with the names that it is true of."""
+        found: dict[str, list[str]] = {}
+        for name, table in self.tables.items():
+            for caveat in table.caveats:
+                found.setdefault(caveat, []).append(name)
+        return found
+
     def scores_of(self, label: str, metric: str) -> Iterator[tuple[Row, dict[str, float]]]:
         """Each case that has such a score somewhere: its row in the first table, and the scores by name."""
         columns = {
@@ -88,6 +102,8 @@ class Comparison:
             "split": self.first.split,
             "cases": len(self.first.cases),
             "groups": len(self.first.groups),
+            "independent": {name: table.independent for name, table in self.tables.items()},
+            "caveats": {name: list(table.caveats) for name, table in self.tables.items()},
             "left_out": {name: list(cases) for name, cases in self.left_out.items()},
             "difference": "name minus against",
             "interval": "95 %, paired t interval for few groups, cluster bootstrap: "
@@ -95,7 +111,7 @@ class Comparison:
             "caution": self.caution,
             "test": "Wilcoxon signed-rank over the mean differences of the groups, two-sided; "
             f"Holm over {self.tests} tests",
-            "empty_rule": EMPTY_RULE,
+            "empty_rule": self.empty_rule,
             "differences": [difference.as_json() for difference in self.differences],
             "subgroups": [difference.as_json() for difference in self.subgroups],
         }

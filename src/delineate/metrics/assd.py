@@ -4,10 +4,15 @@ import numpy as np
 
 from delineate.core import Segmentation
 from delineate.metrics._surface_distances import distance_by_label
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(lower_is_better=True, unit="length", range=None)
+@traits(
+    lower_is_better=True,
+    unit="length",
+    range=None,
+    empty=Empty(truth="diagonal", prediction="diagonal", both=None),
+)
 def assd(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Average symmetric surface distance: the mean over the border samples of both surfaces, per label, in mm or px."""
     return distance_by_label(

@@ -6,10 +6,18 @@ from delineate.core import Segmentation
 from delineate.metrics._probability_histogram import histograms
 from delineate.metrics._readers.auroc import auroc as area
 from delineate.metrics._tally import Tally
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(needs="probabilities")
+@traits(
+    needs="probabilities",
+    empty=Empty(
+        truth=None,
+        prediction="scored",
+        both=None,
+        note="pooled over cases, what was predicted there counts",
+    ),
+)
 def auroc(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Area under the ROC curve of a label's own probability against all else, per label.
 

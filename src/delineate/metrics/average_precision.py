@@ -7,10 +7,18 @@ import numpy as np
 from delineate.core import Segmentation
 from delineate.metrics._probability_histogram import histograms
 from delineate.metrics._tally import Tally
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(needs="probabilities")
+@traits(
+    needs="probabilities",
+    empty=Empty(
+        truth=None,
+        prediction="scored",
+        both=None,
+        note="pooled over cases, what was predicted there counts",
+    ),
+)
 def average_precision(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Area under the steps of the precision-recall curve of a label's own probability, per label.
 

@@ -3,8 +3,10 @@
 from delineate.core import Segmentation
 from delineate.metrics._counts import counts
 from delineate.metrics._tally import Tally
+from delineate.metrics._traits import Empty, traits
 
 
+@traits(empty=Empty(truth="scored", prediction="scored", both="scored"))
 def balanced_accuracy(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Mean recall of the classes that the truth holds, background included: one number, under "all".
 

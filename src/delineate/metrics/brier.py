@@ -5,10 +5,14 @@ import numpy as np
 from delineate.core import Segmentation
 from delineate.metrics._probabilities import probabilities
 from delineate.metrics._tally import Tally
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(needs="probabilities", lower_is_better=True)
+@traits(
+    needs="probabilities",
+    lower_is_better=True,
+    empty=Empty(truth="scored", prediction="scored", both="scored"),
+)
 def brier(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Mean squared error of the probability, (p - t)², over all samples, per label (Brier 1950).
 

@@ -7,8 +7,10 @@ from delineate.core import Segmentation
 from delineate.metrics._pair import masks
 from delineate.metrics._tally import Tally
 from delineate.metrics._thin import thin
+from delineate.metrics._traits import Empty, traits
 
 
+@traits(empty=Empty(truth=0, prediction=0, both=None))
 def cldice(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Dice of centrelines, for vessels and other tubes, per label (clDice: Shit et al., CVPR 2021, eq. 3).
 

@@ -2,8 +2,10 @@
 
 from delineate.core import Segmentation
 from delineate.metrics._counts import counts
+from delineate.metrics._traits import Empty, traits
 
 
+@traits(empty=Empty(truth=0, prediction=0, both=None))
 def dice(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Dice of hard labels: 2 TP / (2 TP + FP + FN), per label (Dice, Ecology 1945)."""
     n = counts(found, truth)

@@ -5,10 +5,10 @@ import numpy as np
 from delineate.core import Segmentation
 from delineate.metrics._probabilities import probabilities
 from delineate.metrics._tally import Tally
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(needs="probabilities")
+@traits(needs="probabilities", empty=Empty(truth=0, prediction=0, both=None))
 def dice_at(
     found: Segmentation, truth: Segmentation, *, threshold: float = 0.5
 ) -> dict[str, float]:

@@ -3,10 +3,15 @@
 from delineate.core import Segmentation
 from delineate.metrics._probabilities import probabilities
 from delineate.metrics._tally import Tally
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(needs="probabilities")
+@traits(
+    needs="probabilities",
+    empty=Empty(
+        truth=0, prediction="scored", both=0, note="left out only if every probability is exactly 0"
+    ),
+)
 def dice_soft(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Dice of the probabilities themselves: 2 Σ p t / (Σ p + Σ t), nothing squared or smoothed, per label.
 

@@ -4,10 +4,14 @@ import numpy as np
 
 from delineate.core import Segmentation
 from delineate.metrics._probabilities import probabilities
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(needs="probabilities", one_on_itself=False)
+@traits(
+    needs="probabilities",
+    one_on_itself=False,
+    empty=Empty(truth=None, prediction="scored", both=None),
+)
 def dice_swept(found: Segmentation, truth: Segmentation, *, levels: int = 256) -> dict[str, float]:
     """Mean Dice over all thresholds of the probability stretched to fill 0 to 1, per label.
 

@@ -7,10 +7,16 @@ from delineate.metrics._near_truth import near_truth
 from delineate.metrics._pair import check_pair
 from delineate.metrics._probabilities import checked
 from delineate.metrics._reliability import reliability
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(needs="probabilities", lower_is_better=True)
+@traits(
+    needs="probabilities",
+    lower_is_better=True,
+    empty=Empty(
+        truth=None, prediction="scored", both=None, note="scored where the truth has another label"
+    ),
+)
 def ece_top(
     found: Segmentation, truth: Segmentation, *, bins: int = 15, margin: float | None = 10.0
 ) -> dict[str, float]:

@@ -1,11 +1,16 @@
 """95th percentile of the Hausdorff distance."""
 
 from delineate.core import Segmentation
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 from delineate.metrics.hausdorff import hausdorff
 
 
-@traits(lower_is_better=True, unit="length", range=None)
+@traits(
+    lower_is_better=True,
+    unit="length",
+    range=None,
+    empty=Empty(truth="diagonal", prediction="diagonal", both=None),
+)
 def hd95(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Hausdorff distance without the worst 5 %: the larger of the 95th percentiles of the two directions, in mm or px.
 

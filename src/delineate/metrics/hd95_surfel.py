@@ -4,10 +4,15 @@ import numpy as np
 
 from delineate.core import Segmentation
 from delineate.metrics._surface_distances import Side, distance_by_label, surfel_distances
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(lower_is_better=True, unit="length", range=None)
+@traits(
+    lower_is_better=True,
+    unit="length",
+    range=None,
+    empty=Empty(truth="diagonal", prediction="diagonal", both=None),
+)
 def hd95_surfel(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """The distance within which 95 % of the area of either surface lies of the other, per label, in mm or px.
 

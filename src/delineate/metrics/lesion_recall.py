@@ -2,10 +2,10 @@
 
 from delineate.core import Segmentation
 from delineate.metrics._lesions import lesions
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(needs="things")
+@traits(needs="things", empty=Empty(truth=None, prediction=0, both=None))
 def lesion_recall(
     found: Segmentation, truth: Segmentation, *, iou: float = 0.0
 ) -> dict[str, float]:

@@ -9,7 +9,7 @@ from delineate.metrics._coco import coco_parts
 from delineate.metrics._objects import objects
 from delineate.metrics._pair import check_pair
 from delineate.metrics._tally import Tally
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 COCO_IOUS = np.linspace(0.5, 0.95, 10)
 """0.50, 0.55, ..., 0.95."""
@@ -23,7 +23,15 @@ SIZES = {
 """Least and greatest size of what is judged, in samples."""
 
 
-@traits(pooled_only=True)
+@traits(
+    pooled_only=True,
+    empty=Empty(
+        truth=None,
+        prediction=0,
+        both=None,
+        note="pooled over cases, what was predicted there counts",
+    ),
+)
 def mask_ap(
     found: Segmentation,
     truth: Segmentation,

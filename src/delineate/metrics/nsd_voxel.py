@@ -3,8 +3,10 @@
 from delineate.core import Segmentation
 from delineate.metrics._surface_distances import sample_distances
 from delineate.metrics._surface_within import surface_within
+from delineate.metrics._traits import Empty, traits
 
 
+@traits(empty=Empty(truth=0, prediction=0, both=None))
 def nsd_voxel(
     found: Segmentation, truth: Segmentation, *, tolerance: float = 2.0
 ) -> dict[str, float]:

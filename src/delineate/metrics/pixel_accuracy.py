@@ -5,8 +5,10 @@ import numpy as np
 from delineate.core import Segmentation
 from delineate.metrics._counts import counts
 from delineate.metrics._tally import Tally
+from delineate.metrics._traits import Empty, traits
 
 
+@traits(empty=Empty(truth="scored", prediction="scored", both="scored"))
 def pixel_accuracy(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Share of samples with the right label, background included: one number for the image, under "all".
 

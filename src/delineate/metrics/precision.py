@@ -2,8 +2,10 @@
 
 from delineate.core import Segmentation
 from delineate.metrics._counts import counts
+from delineate.metrics._traits import Empty, traits
 
 
+@traits(empty=Empty(truth=0, prediction=None, both=None))
 def precision(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Share of what was found that is there (positive predictive value): TP / (TP + FP), per label."""
     n = counts(found, truth)

@@ -2,8 +2,10 @@
 
 from delineate.core import Segmentation
 from delineate.metrics._counts import counts
+from delineate.metrics._traits import Empty, traits
 
 
+@traits(empty=Empty(truth="scored", prediction=1, both=1))
 def specificity(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Share of what is not there that was left alone: TN / (TN + FP), per label.
 

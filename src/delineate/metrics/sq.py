@@ -3,8 +3,10 @@
 from delineate.core import Segmentation
 from delineate.metrics._panoptic import panoptic
 from delineate.metrics._tally import Tally
+from delineate.metrics._traits import Empty, traits
 
 
+@traits(empty=Empty(truth=0, prediction=0, both=None))
 def sq(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Segmentation quality, the mean IoU of matched segments, per label; PQ = SQ x RQ.
 

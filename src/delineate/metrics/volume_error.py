@@ -2,10 +2,19 @@
 
 from delineate.core import Segmentation
 from delineate.metrics._counts import counts
-from delineate.metrics._traits import traits
+from delineate.metrics._traits import Empty, traits
 
 
-@traits(range=None, signed=True)
+@traits(
+    range=None,
+    signed=True,
+    empty=Empty(
+        truth=None,
+        prediction=-1,
+        both=None,
+        note="pooled over cases, what was predicted there counts",
+    ),
+)
 def volume_error(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Relative error of the volume (area in 2D), signed: (found - truth) / truth, per label.
 

@@ -208,12 +208,22 @@ def _robustness(known: Known) -> str:
 
 
 def _internal(known: Known) -> str:
-    if known.table.split not in known.split or known.table.split in ("train", "val"):
-        return ""  # learnt from, or looked at when the weights were picked
-    if known.leaks:
-        return ""  # what is on two sides of the split was learnt from
+    if known.table.split not in known.split or not known.table.independent:
+        return ""  # learnt from, chosen on, or known to leak
     cases = counted(len(known.table.cases), "case")
     return f"{cases} of the split “{known.table.split}”, which the model did not learn from."
+
+
+def _external(known: Known) -> str:
+    if not known.split or known.table.split in known.split:
+        return ""  # masks of anybody, or the data of the training
+    cases = counted(len(known.table.cases), "case")
+    unseen = {True: ", of which the model has seen nothing", None: "", False: ""}
+    return f"{cases} of other data, “{known.table.split}”{unseen[known.table.independent]}."
+
+
+def _limitations(known: Known) -> str:
+    return " ".join(known.table.caveats)
 
 
 def _characteristics(known: Known) -> str:
@@ -292,7 +302,7 @@ def _balance(known: Known) -> str:
 
 
 def _empty(known: Known) -> str:
-    return "The empty rule is printed under “Scores”, and the cases it is about are counted there."
+    return "What each metric gives is printed under “Scores”, and the cases left out of a mean are counted there."
 
 
 def _independent(known: Known) -> str:
@@ -380,7 +390,7 @@ CLAIM = (
         _internal,
         closes=True,
     ),
-    Asked("Testing on external data", "cases of another site, device or time"),
+    Asked("Testing on external data", "cases of another site, device or time", _external),
     Asked("Clinical trial registration", "the number, or that there is none"),
     Asked("Numbers included and excluded", "how many were excluded, and why", _size),
     Asked(
@@ -400,7 +410,7 @@ CLAIM = (
         _diagnostic,
     ),
     Asked("Failure analysis", "what the failures have in common, seen by a clinician", _failures),
-    Asked("Limitations", "the limits of the study"),
+    Asked("Limitations", "the limits of the study", _limitations),
     Asked("Implications for practice", "what follows for practice", _intended_use),
     Asked("Study protocol or further details", "where they can be read"),
     Asked(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from delineate.compare import Comparison, Difference
-from delineate.metrics import EMPTY_RULE
+from delineate.metrics import empty_rule
 from delineate.report._difference import (
     Forest,
     Line,
@@ -313,9 +313,15 @@ class ComparisonPage:
         return {named(first, metric): words for metric, words in told.items() if words}
 
     @property
+    def dependent(self) -> bool:
+        """Whether the cases are known to have had a part in making one of the models."""
+        return any(table.independent is False for table in self.comparison.tables.values())
+
+    @property
     def empty_rule(self) -> str:
         """What counts where there is nothing."""
-        return EMPTY_RULE
+        first = self.comparison.first
+        return empty_rule({named(first, m): first.traits[m] for m in self.comparison.metrics})
 
     @property
     def few(self) -> int:

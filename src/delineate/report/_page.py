@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from delineate.metrics import empty_rules
 from delineate.report import _figures
 from delineate.report._checklist import Item, Known, checklist
 from delineate.report._confusion import Confusion, confusion
@@ -92,12 +93,30 @@ class Page:
     @cached_property
     def sentences(self) -> dict[str, str]:
         """The result of each label in plain words."""
-        unseen = self.table.split == "test" and "test" in self.split and not self.leaks
-        return sentences(self.table, self.scores, unseen=unseen)
+        return sentences(self.table, self.scores, unseen=bool(self.table.independent))
+
+    @property
+    def external(self) -> bool:
+        """Whether a model was judged on other data than those it was made from."""
+        return bool(self.split) and self.table.split not in self.split
+
+    @cached_property
+    def empties(self) -> list[tuple[str, str, str, str, str]]:
+        """What the metrics give where masks are empty: their names, and what each of three cases gives."""
+        known = {named(self.table, m): self.table.traits[m] for m in self.table.metrics}
+        rules = [(", ".join(of), *rule.words, "") for rule, of in empty_rules(known).items()]
+        notes = [
+            (name, "", "", "", traits.empty.note)
+            for name, traits in known.items()
+            if traits.empty and traits.empty.note
+        ]
+        silent = [name for name, traits in known.items() if traits.empty is None]
+        untold = [(", ".join(silent), "", "", "", "not stated by its author")] if silent else []
+        return [*rules, *notes, *untold]
 
     @cached_property
     def leaks(self) -> list[Finding]:
-        """What the audit found on two sides of the split, and a recipe allowed by name."""
+        """What the audit found on two sides of the split, and was allowed by name."""
         return [
             finding
             for finding in self.audit or ()

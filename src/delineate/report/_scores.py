@@ -8,7 +8,7 @@ from typing import Any
 
 from delineate.report._glossary import explained
 from delineate.report._words import counted, decimals, number, title, whole
-from delineate.table import Table
+from delineate.table import Table, cases_scored
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Line:
     """One metric of one label, in words.
 
     best: an arrow to the better side, where that is not the larger number.
+    hidden: errors that the mean leaves out.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Line:
     pooled: str
     pooled_interval: str
     cases: str
+    hidden: str = ""
     pooled_leads: bool = False
 
 
@@ -133,7 +135,7 @@ def _block(table: Table, label: str, about: Mapping[str, Any]) -> Block:
                 "↓" if known.lower_is_better else "→ 0" if known.signed else "",
                 number(score["mean"], places), between(score["interval"], places),
                 number(score["median"], places), number(pooled, places), between(score["pooled_interval"], places),
-                f"{score['cases']:,}", known.pooled_only,
+                *cases_scored(score), known.pooled_only,
             )
         )  # fmt: skip
         if metric == "dice" and about["empty_truth"]:

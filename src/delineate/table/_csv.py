@@ -49,8 +49,10 @@ def write_table(table: Table, path: Path) -> None:
             writer.writerow([table.split, *fixed, *known, *scored])
 
 
-def read_table(path: Path) -> tuple[str, tuple[str, ...], tuple[Row, ...], dict[str, Traits]]:
-    """Split, metrics, rows and traits.
+def read_table(
+    path: Path,
+) -> tuple[str, tuple[str, ...], tuple[Row, ...], dict[str, Traits], bool | None, tuple[str, ...]]:
+    """The fields of a `Table`, in order.
 
     Raises:
         ValueError: as `Table.load`.
@@ -84,8 +86,7 @@ def read_table(path: Path) -> tuple[str, tuple[str, ...], tuple[Row, ...], dict[
         rows = tuple(_row(line, facts, metrics) for _, line in lines)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}.") from error
-    rows, traits = read_tallies(path, rows, metrics)
-    return splits[0] if splits else "", metrics, rows, traits
+    return splits[0] if splits else "", metrics, *read_tallies(path, rows, metrics)
 
 
 def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from delineate.metrics import EMPTY_RULE
+from delineate.metrics import empty_rule
 from delineate.stats import Interval, Method, caution
 
 if TYPE_CHECKING:
+    from delineate.table.row import Row
     from delineate.table.table import Table
 
 OVERLAPS = ("dice", "iou")
@@ -31,13 +32,35 @@ def scores(table: Table, *, method: Method, seed: int, resamples: int) -> dict[s
         "split": table.split,
         "cases": len(table.cases),
         "groups": len(table.groups),
-        "empty_rule": EMPTY_RULE,
+        "independent": table.independent,
+        "caveats": list(table.caveats),
+        "empty_rule": empty_rule(table.traits),
         "interval": f"95 %, {METHODS[method]} bootstrap: {resamples} resamples of whole groups, seed {seed}",
         "caution": _caution(labels, len(table.groups)),
         "metrics": {metric: short.about(metric) for metric in table.metrics},
         "labels": labels,
         "subgroups": short.subgroups(),
     }
+
+
+def cases_scored(score: Mapping[str, Any]) -> tuple[str, str]:
+    """How many cases a mean is of, and which errors it leaves out; `score` is that of one metric in `scores`.
+
+    >>> cases_scored({"cases": 9, "left_out": {"cases": 0, "only_prediction": 0, "only_truth": 0}})
+    ('9', '')
+    >>> cases_scored({"cases": 9, "left_out": {"cases": 3, "only_prediction": 2, "only_truth": 0}})
+    ('9 of 12', 'left out: 2 empty truths with predictions')
+    """
+    left_out = score["left_out"]
+    if not left_out["cases"]:
+        return f"{score['cases']:,}", ""
+    kinds = {
+        "only_prediction": ("empty truth with a prediction", "empty truths with predictions"),
+        "only_truth": ("truth with an empty prediction", "truths with empty predictions"),
+    }
+    hidden = [f"{left_out[k]:,} {w[left_out[k] != 1]}" for k, w in kinds.items() if left_out[k]]
+    words = f"{score['cases']:,} of {score['cases'] + left_out['cases']:,}"
+    return words, f"left out: {', '.join(hidden)}" if hidden else ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +76,7 @@ class _Short:
             "lower_is_better": traits.lower_is_better,
             "unit": " or ".join(units) if traits.unit == "length" else traits.unit,
             "range": None if traits.range is None else list(traits.range),
+            "empty": None if traits.empty is None else asdict(traits.empty),
         }
 
     def of_label(self, label: str) -> dict[str, Any]:
@@ -77,6 +101,7 @@ class _Short:
         return {
             "cases": sum(score == score for _, score in table.of(label, metric)),
             "groups": len({row.group for row, s in table.of(label, metric) if s == s}),
+            "left_out": _left_out(row for row, score in table.of(label, metric) if score != score),
             "mean": _plain(table.mean(label, metric)),
             "interval": _ends(table.interval(label, metric, **self.how)),
             "median": _plain(table.median(label, metric)),
@@ -146,6 +171,16 @@ def _mean(values: list[float]) -> float:
 
 def _ends(interval: Interval) -> list[float | None]:
     return [_plain(interval.low), _plain(interval.high)]
+
+
+def _left_out(rows: Iterable[Row]) -> dict[str, int]:
+    """How many cases have no score, and in how many of them only one side is empty: errors that the mean hides."""
+    rows = list(rows)
+    return {
+        "cases": len(rows),
+        "only_prediction": sum(row.truth_samples == 0 and bool(row.found_samples) for row in rows),
+        "only_truth": sum(row.found_samples == 0 and bool(row.truth_samples) for row in rows),
+    }
 
 
 def _plain(value: float | None) -> float | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from delineate.files import whole_file
-from delineate.metrics import Tally, Traits, traits_of
+from delineate.metrics import Empty, Tally, Traits, traits_of
 from delineate.resolve import names, resolve
 from delineate.table.row import Row
 
@@ -26,9 +26,10 @@ SET = ("rows", "scores", "shapes", "numbers")
 def write_tallies(table: Table, path: Path) -> None:
     """Write <stem>.tallies.npz beside the table's `path`; a table of plain scores leaves none there.
 
-    "about" is JSON: the traits of each metric, the case and label of each row, and of each set of tallies (one
-    metric, kind and type of number) its metric and kind. Set i has the rows and scores of its tallies, their shapes,
-    and their numbers end to end, in "i.rows", "i.scores", "i.shapes" and "i.numbers".
+    "about" is JSON: the traits of each metric, whether the cases are independent and the caveats, the case and label of
+    each row, and of each set of tallies (one metric, kind and type of number) its metric and kind. Set i has the rows
+    and scores of its tallies, their shapes, and their numbers end to end, in "i.rows", "i.scores", "i.shapes" and
+    "i.numbers".
     """
     beside = _beside(path)
     sets: dict[tuple[str, str, str, int], list[tuple[int, Tally]]] = {}
@@ -37,11 +38,14 @@ def write_tallies(table: Table, path: Path) -> None:
             if isinstance(score, Tally):
                 key = metric, score.kind, score.parts.dtype.str, score.parts.ndim
                 sets.setdefault(key, []).append((i, score))
-    if not sets and all(traits == Traits() for traits in table.traits.values()):
+    plain = all(traits == _of_the_house(metric) for metric, traits in table.traits.items())
+    if not sets and plain and table.independent is None and not table.caveats:
         beside.unlink(missing_ok=True)
         return
     about = {
         "traits": {metric: asdict(traits) for metric, traits in table.traits.items()},
+        "independent": table.independent,
+        "caveats": list(table.caveats),
         "rows": [(row.case, row.label) for row in table.rows],
         "sets": [(metric, kind) for metric, kind, _, _ in sets],
     }
@@ -57,15 +61,17 @@ def write_tallies(table: Table, path: Path) -> None:
 
 def read_tallies(
     path: Path, rows: tuple[Row, ...], metrics: Sequence[str]
-) -> tuple[tuple[Row, ...], dict[str, Traits]]:
-    """The rows with their tallies, and the traits of the metrics; those of the house where no file is beside `path`.
+) -> tuple[tuple[Row, ...], dict[str, Traits], bool | None, tuple[str, ...]]:
+    """The rows with their tallies, the traits of the metrics, whether the cases are independent, and the caveats.
+
+    Where no file is beside `path`, the traits are those of the house, and of independence nothing is known.
 
     Raises:
         ValueError: the file is damaged, or belongs to another table.
     """
     beside = _beside(path)
     if not beside.is_file():
-        return rows, {metric: _of_the_house(metric) for metric in metrics}
+        return rows, {metric: _of_the_house(metric) for metric in metrics}, None, ()
     try:
         with np.load(beside, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
@@ -74,6 +80,7 @@ def read_tallies(
                 for i, (metric, kind) in enumerate(about["sets"])
             ]
         traits = {metric: _traits(known) for metric, known in about["traits"].items()}
+        independent, caveats = about.get("independent"), tuple(about.get("caveats", ()))
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{beside}: cannot be read ({error}). Evaluate again, or remove it to read {path.name} without "
@@ -93,7 +100,8 @@ def read_tallies(
                     "Evaluate again, or remove it to read the table without pooled scores."
                 )
             scores[place][metric] = Tally.of(score, kind, part.reshape(shape))
-    return tuple(replace(row, scores=s) for row, s in zip(rows, scores, strict=True)), traits
+    whole = tuple(replace(row, scores=s) for row, s in zip(rows, scores, strict=True))
+    return whole, traits, independent, caveats
 
 
 def _beside(path: Path) -> Path:
@@ -101,7 +109,14 @@ def _beside(path: Path) -> Path:
 
 
 def _traits(known: dict[str, Any]) -> Traits:
-    return Traits(**{**known, "range": None if known["range"] is None else tuple(known["range"])})
+    within, empty = known["range"], known.get("empty")
+    return Traits(
+        **{
+            **known,
+            "range": None if within is None else tuple(within),
+            "empty": None if empty is None else Empty(**empty),
+        }
+    )
 
 
 def _of_the_house(metric: str) -> Traits:

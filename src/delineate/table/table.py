@@ -24,14 +24,21 @@ class Table:
     """The scores of a predictor on the cases of one split.
 
     traits: what is known of each metric; of one that is not named here, that it is a ratio and more is better.
+    independent: whether the cases had no part in making the model: neither learnt from nor chosen or fitted on, and not
+        known to share patients or images with cases that were. None where that is not known.
+    caveats: what speaks against it, or why it is not known: sentences for a reader of the scores.
     """
 
     split: str
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
     traits: Mapping[str, Traits] = field(default_factory=dict)
+    independent: bool | None = None
+    caveats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.independent and self.caveats:
+            raise ValueError(f"scores are called independent, and have a caveat: {self.caveats[0]}")
         known = {metric: self.traits.get(metric, Traits()) for metric in self.metrics}
         object.__setattr__(self, "traits", known)
 
@@ -158,13 +165,16 @@ class Table:
     def save(self, path: Path) -> None:
         """Write the table as CSV: NaN is "nan", a score that a row does not have is blank.
 
-        What scores were read from, so that cases can be pooled, is written beside it, as <stem>.tallies.npz.
+        What scores were read from, so that cases can be pooled, and whether the cases are independent, is written
+        beside it, as <stem>.tallies.npz.
         """
         write_table(self, path)
 
     @classmethod
     def load(cls, path: Path) -> Table:
         """Read a table that was saved; without the file beside it, its scores cannot be pooled.
+
+        Nor is it then known whether the cases are independent.
 
         Raises:
             ValueError: a column is missing, a value is not a number, the table holds several splits, or the

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ from delineate.evaluate import evaluate
 from delineate.files import mask_suffix, whole_file, write_mask
 from delineate.metrics import Metric
 from delineate.report import write_report
-from delineate.table import Table
+from delineate.table import Table, cases_scored
+from delineate.verbs._independence import UNKNOWN, Independence
 from delineate.verbs.predict import write_overlay
 
 WRITES = ("cases.csv", "cases.tallies.npz", "scores.json", "report.html", "overlays")
 """What a judgement of masks leaves in its folder; that of a run also leaves `predictions`."""
+
+WIDTH = 110
+"""Characters in a line of the terminal."""
 
 
 def judge(
@@ -30,6 +36,7 @@ def judge(
     *,
     split: str,
     predictions: bool,
+    independence: Independence = UNKNOWN,
 ) -> Table:
     """Judge cases, and write cases.csv, scores.json, overlays/ and predictions/ into an empty folder.
 
@@ -40,6 +47,7 @@ def judge(
         out: the folder.
         split: what the cases are called.
         predictions: write what was found.
+        independence: whether the cases had a part in making what is judged.
     """
 
     def keep(case: Case, found: Segmentation, truth: Segmentation) -> None:
@@ -54,7 +62,8 @@ def judge(
             write_mask(found, out / "predictions" / (case.id + suffix), like=like)
         write_overlay(case.image, found, truth, drawn)
 
-    table = evaluate(predictor, cases, metrics, split=split, on_case=keep)
+    judged = evaluate(predictor, cases, metrics, split=split, on_case=keep)
+    table = replace(judged, independent=independence.independent, caveats=independence.caveats)
     table.save(out / "cases.csv")
     with whole_file(out / "scores.json") as part:
         part.write_text(json.dumps(table.scores(), indent=2) + "\n", encoding="utf-8")
@@ -122,9 +131,10 @@ def read_answers(path: str | Path | None) -> dict[str, str] | None:
 
 
 def summary(folder: str | Path) -> str:
-    """The scores of the last judgement in a folder, for the terminal."""
+    """The scores of the last judgement in a folder, for the terminal; what speaks against them comes first."""
     scores = json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8"))
-    lines = [f"{scores['split']}: {scores['cases']} cases of {scores['groups']} groups"]
+    lines = warnings(scores["independent"], scores["caveats"])
+    lines.append(f"{scores['split']}: {scores['cases']} cases of {scores['groups']} groups")
     for label, about in scores["labels"].items():
         for metric, score in about["metrics"].items():
             over = "mean" if score.get("mean") is not None else "pooled"
@@ -133,10 +143,22 @@ def summary(folder: str | Path) -> str:
             interval = f"[{low:.3f}, {high:.3f}]" if low is not None else ""
             words = "  -  " if value is None else f"{value:.3f}"
             note = " pooled" if over == "pooled" and value is not None else ""
+            if over == "mean" and score["left_out"]["cases"]:
+                note = f" {'; '.join(words for words in cases_scored(score) if words)}"
             lines.append(f"  {label:<16} {metric:<20} {words} {interval}{note}")
     if scores.get("caution"):
         lines.append(scores["caution"])
-    return "\n".join(lines)
+    return "\n".join([*lines, textwrap.fill(scores["empty_rule"], WIDTH, subsequent_indent="  ")])
+
+
+def warnings(independent: bool | None, caveats: Sequence[str]) -> list[str]:
+    """What a reader of scores must know first, for the terminal; nothing where nothing speaks against them."""
+    if not caveats:
+        return []
+    said = (
+        "not independent" if independent is False else "not known to be independent"
+    ) + " of the model that is judged"
+    return [textwrap.fill(f"WARNING: these cases are {said}. {' '.join(caveats)}", WIDTH)]
 
 
 def _natural_suffix(found: Segmentation) -> str:

@@ -16,6 +16,7 @@ from delineate.files import whole_file
 from delineate.report import write_comparison
 from delineate.table import Table
 from delineate.verbs._facts import done_by
+from delineate.verbs._judgement import warnings
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder, fresh_folder
 
@@ -87,9 +88,16 @@ def compare(
 
 def lines(comparison: Comparison) -> list[str]:
     """The differences, for the terminal."""
+    tables = comparison.tables.values()
+    independent = False if any(table.independent is False for table in tables) else None
+    told = [
+        caveat if len(names) == len(comparison.names) else f"{', '.join(names)}: {caveat}"
+        for caveat, names in comparison.caveats.items()
+    ]
     said = [
+        *warnings(independent, told),
         f"{len(comparison.first.cases)} cases of {len(comparison.first.groups)} groups; "
-        "difference of the means, 95 % interval, p after Holm"
+        "difference of the means, 95 % interval, p after Holm",
     ]
     wide = max((len(d.metric) for d in comparison.differences), default=0)
     for d in comparison.differences:

@@ -13,6 +13,7 @@ from delineate.resolve import Call
 from delineate.table import Table
 from delineate.verbs._audit import saved_audit
 from delineate.verbs._facts import built_from, done_by
+from delineate.verbs._independence import independence_of_split
 from delineate.verbs._judgement import WRITES, judge, read_answers, report, summary
 from delineate.verbs._metrics import full_metrics
 from delineate.verbs._replacing import replacing
@@ -70,7 +71,15 @@ def _evaluate(
     )
     read_answers(answers)  # a slip there is told before the work begins
     with log_to(folder.path / LOG), replacing(folder.path, (*WRITES, "predictions")) as part:
-        table = judge(predictor, splits[name], chosen, part, split=name, predictions=True)
+        table = judge(
+            predictor,
+            splits[name],
+            chosen,
+            part,
+            split=name,
+            predictions=True,
+            independence=independence_of_split(bundle.card, name, saved_audit(folder.path)),
+        )
         known = {**bundle.card, "scores": {**bundle.card.get("scores", {}), name: table.scores()}}
         report(
             predictor,
