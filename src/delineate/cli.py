@@ -89,23 +89,58 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("-o", "--run", help="folder of the run; outputs/RECIPE/TIME if left out")
     verb.add_argument("--resume", metavar="RUN", help="go on with a run that was broken off")
 
-    verb = _verb(verbs, "evaluate", _evaluate, "judge a run, or masks of any tool, with a report")
-    verb.add_argument("run", nargs="?", help="folder that train left behind")
-    verb.add_argument("--split", help="cases to judge on: test, val or train")
+    verb = _verb(
+        verbs, "evaluate", _evaluate,
+        "judge a run on its own data or on other data, or masks of any tool, with a report",
+    )  # fmt: skip
     verb.add_argument("--metrics", metavar="A,B", type=_words, help="these only, not the full set")
     verb.add_argument("--answers", metavar="FILE", help="YAML: answers to the report's checklist")
-    _device(verb)
-    masks = verb.add_argument_group("masks instead of a run")
-    masks.add_argument("--truth", help="folder of true masks")
-    masks.add_argument("--found", help="folder of masks to judge")
-    masks.add_argument(
-        "--labels", help="recipe, nnU-Net dataset.json or YAML that names the labels"
+    run = verb.add_argument_group("1. a run on its own data")
+    run.add_argument("run", nargs="?", help="folder that train left behind")
+    run.add_argument("--split", help="cases to judge on: test, val or train")
+    _device(run)
+    other = verb.add_argument_group(
+        "2. a run on other data: external validation",
+        "RUN with --data, or with --images and --masks. All cases are judged unless --split names some.",
     )
-    masks.add_argument("--images", help="folder of images, to draw on")
+    other.add_argument("--data", metavar="FILE", help="recipe, or YAML with a section data")
+    other.add_argument("--masks", metavar="DIR", help="folder of true masks, beside --images")
+    other.add_argument(
+        "--values",
+        metavar="NAME=VALUE",
+        type=_value,
+        action="append",
+        help="what these masks hold, as polyp=255; may be given again",
+    )
+    other.add_argument(
+        "--allow",
+        metavar="A,B",
+        type=_words,
+        default=(),
+        help="findings of the audit that do not refuse, as audit.allow in a recipe",
+    )
+    masks = verb.add_argument_group(
+        "3. masks of any tool, instead of a run", "--truth, --found and --labels, without RUN."
+    )
+    masks.add_argument("--truth", metavar="DIR", help="folder of true masks")
+    masks.add_argument("--found", metavar="DIR", help="folder of masks to judge")
+    masks.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="recipe, nnU-Net dataset.json or YAML that names the labels",
+    )
     masks.add_argument("--found-pattern", default="*", metavar="GLOB", help="as {stem}_seg.nii.gz")
-    masks.add_argument("--table", help="CSV of facts about the cases, for subgroups")
-    masks.add_argument("--group", help="the patient: column:NAME or a regular expression")
-    masks.add_argument("-o", "--out", help="folder to write to; outputs/evaluate/TIME if left out")
+    both = verb.add_argument_group("for 2 and 3")
+    both.add_argument("--images", metavar="DIR", help="folder of images; for 3 only to draw on")
+    both.add_argument(
+        "--table", metavar="CSV", help="facts about the cases, for groups and subgroups"
+    )
+    both.add_argument("--group", help="the patient: column:NAME or a regular expression")
+    both.add_argument(
+        "-o",
+        "--out",
+        help="folder to write to; RUN/external/NAME or outputs/evaluate/TIME if left out",
+    )
 
     verb = _verb(verbs, "compare", _compare, "compare runs that were judged on the same cases")
     verb.add_argument(
@@ -162,7 +197,7 @@ def _recipe(verb: argparse.ArgumentParser, *, optional: bool = False) -> None:
     )
 
 
-def _device(verb: argparse.ArgumentParser) -> None:
+def _device(verb: argparse._ActionsContainer) -> None:
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
 
 
@@ -171,6 +206,13 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not like 256,256") from None
+
+
+def _value(text: str) -> tuple[str, list[int | str]]:
+    name, sign, raw = text.partition("=")
+    if not name or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like polyp=255")
+    return name, [int(part) if part.isdigit() else part for part in raw.split(",") if part]
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -202,30 +244,34 @@ def _train(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     masks = {"--truth": options.truth, "--found": options.found, "--labels": options.labels}
+    pattern = None if options.found_pattern == "*" else options.found_pattern
     if options.run is not None:
-        from delineate.verbs.evaluate import evaluate
-
         given = [
-            f"--{name.replace('_', '-')}"
-            for name in ("truth", "found", "labels", "images", "table", "group", "out")
-            if getattr(options, name) is not None
+            name
+            for name, value in {**masks, "--found-pattern": pattern}.items()
+            if value is not None
         ]
-        if given or options.found_pattern != "*":
+        if given:
             raise ValueError(
-                f"{', '.join(given) or '--found-pattern'} belongs to masks, but the run {options.run} "
-                "was given too. Give one of them."
+                f"{', '.join(given)} belongs to masks, but the run {options.run} was given too. Give one of them; "
+                "the true masks of other data for the run are --masks."
             )
-        evaluate(
-            options.run,
-            split=options.split,
-            metrics=options.metrics,
-            device=options.device,
-            answers=options.answers,
-        )
-        _say_scores(options.run)
+        _evaluate_run(options)
         return
-    if options.split is not None or options.device != "auto":
-        raise ValueError("--split and --device belong to a run; masks are judged as they are.")
+    of_run = {
+        "--split": options.split,
+        "--device": None if options.device == "auto" else options.device,
+        "--data": options.data,
+        "--masks": options.masks,
+        "--values": options.values,
+        "--allow": options.allow or None,
+    }
+    given = [name for name, value in of_run.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"{', '.join(given)} belongs to a run, and none was given; masks are judged as they are. "
+            "What masks hold is said in the file of --labels."
+        )
     missing = [name for name, value in masks.items() if value is None]
     if missing:
         raise ValueError(
@@ -248,6 +294,33 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
     _say_scores(str(out))
     print(f"report: {out / 'report.html'}")
+
+
+def _evaluate_run(options: argparse.Namespace) -> None:
+    from delineate.verbs.evaluate import evaluate, external_folder
+
+    other = {"data": options.data, "images": options.images, "masks": options.masks}
+    values: dict[str, list[int | str]] = {}
+    for name, raw in options.values or ():
+        values.setdefault(name, []).extend(raw)
+    evaluate(
+        options.run,
+        split=options.split,
+        metrics=options.metrics,
+        device=options.device,
+        answers=options.answers,
+        **other,
+        table=options.table,
+        group=options.group,
+        values=values or None,
+        allow=options.allow,
+        out=options.out,
+    )
+    external = any(place is not None for place in other.values())
+    out = options.out or (external_folder(options.run, **other) if external else options.run)
+    _say_scores(str(out))
+    if external:
+        print(f"report: {out}/report.html")
 
 
 def _compare(options: argparse.Namespace) -> None:

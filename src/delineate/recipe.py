@@ -170,6 +170,60 @@ def load_labels(path: str | Path) -> tuple[LabelSet, dict[str, Any]]:
     return _labels(labels, where), {k: v for k, v in tree.items() if inner and k != "labels"}
 
 
+@dataclass(frozen=True)
+class DataFile:
+    """Data that a model may be judged on, as a file names them.
+
+    folder: where the file lies; relative paths are looked for there first.
+    labels: what the masks hold, by name; None where the file does not say.
+    whole: whether the file is a recipe, of which the rest is about another model.
+    """
+
+    name: str
+    folder: Path
+    data: Call
+    audit: Call
+    labels: LabelSet | None
+    whole: bool
+
+
+def load_data(path: str | Path) -> DataFile:
+    """The `data` of a recipe, or of a YAML file with `data` and perhaps `name`, `labels` and `audit`.
+
+    Raises:
+        RecipeError: no such file, no `data` in it, or a section that only a recipe has; with the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such file of data.")
+    tree, lines = _read(path)
+    whole = "model" in tree
+    known = SECTIONS if whole else ("name", "data", "labels", "audit")
+
+    def where(*place: str | int) -> str:
+        return f"{path}:{lines[place]}" if place in lines else str(path)
+
+    for key in tree:
+        if key not in known:
+            raise RecipeError(
+                f"{where(key)}: {key!r} says nothing of data{nearest(str(key), known)} "
+                f"Beside data, a file of data may have: {', '.join(k for k in known if k != 'data')}."
+            )
+    if tree.get("data") is None:
+        raise RecipeError(f"{path}: the section 'data' is missing.")
+    full = _expanded({"audit": {}, **{k: v for k, v in tree.items() if v is not None}})
+    if not isinstance(full["audit"], dict):
+        raise RecipeError(f"{where('audit')}: audit is {full['audit']!r}; expected key: value.")
+    return DataFile(
+        name=Path(str(full.get("name", path.stem))).name or path.stem,
+        folder=path.resolve().parent,
+        data=as_call(full["data"], where("data"), "data"),
+        audit=Call("audit", full["audit"], where("audit")),
+        labels=_labels(full["labels"], where) if "labels" in full else None,
+        whole=whole,
+    )
+
+
 def _of_nnunet(labels: Mapping[str, Any]) -> dict[str, Any]:
     """Labels as a dataset.json writes them: `{"background": 0, "liver": 1, "ignore": 2}`; before version 2, turned."""
     if all(str(name).isdigit() and isinstance(value, str) for name, value in labels.items()):

@@ -39,12 +39,15 @@ class Audit:
     findings: the gravest first.
     splits: by split, what there is: cases, groups, and of each label cases, objects, sizes.
     fingerprint: what the images are like: shapes, types, spacings, intensities.
+    pixels: by split, a digest of the samples of each image, sorted: they tell whether an image is among them, also
+        where the files are no longer at hand.
     cases: the facts of each case; none after `from_json`, which brings back what was said of them.
     """
 
     findings: tuple[Finding, ...]
     splits: Mapping[str, Any]
     fingerprint: Mapping[str, Any]
+    pixels: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     cases: tuple[CaseFacts, ...] = field(default=(), repr=False, compare=False)
 
     def refused(self, allowed: Collection[str] = ()) -> list[Finding]:
@@ -73,6 +76,7 @@ class Audit:
             "findings": [asdict(finding) for finding in self.findings],
             "splits": dict(self.splits),
             "fingerprint": dict(self.fingerprint),
+            "pixels": {split: list(digests) for split, digests in self.pixels.items()},
         }
 
     @classmethod
@@ -82,7 +86,7 @@ class Audit:
             Finding(**{**f, "cases": tuple(map(tuple, f["cases"])), "why": tuple(f["why"])})
             for f in tree["findings"]
         )
-        return cls(findings, tree["splits"], tree["fingerprint"])
+        return cls(findings, tree["splits"], tree["fingerprint"], tree.get("pixels", {}))
 
     def save_csv(self, path: str | Path) -> None:
         """One row per case: its facts, and the names of the findings it is in."""
@@ -142,7 +146,12 @@ def summed_up(cases: Sequence[CaseFacts], labels: LabelSet) -> Audit:
     """The audit of cases whose facts are known."""
     findings = [finding for check in checks().values() for finding in check(cases, labels)]
     findings.sort(key=lambda finding: ORDER.index(finding.level))
-    return Audit(tuple(findings), by_split(cases, labels), fingerprint(cases), tuple(cases))
+    splits = dict.fromkeys(case.split for case in cases)
+    pixels = {
+        split: sorted({c.image.pixels for c in cases if c.split == split and c.image})
+        for split in splits
+    }
+    return Audit(tuple(findings), by_split(cases, labels), fingerprint(cases), pixels, tuple(cases))
 
 
 def _known_or_read(

@@ -79,10 +79,11 @@ def refuse(recipe: Recipe, found: Audit) -> None:
 
 
 def for_card(recipe: Recipe, found: Audit) -> dict[str, Any]:
-    """What a bundle's card keeps of an audit: no names of cases."""
+    """What a bundle's card keeps of an audit: no names of cases, and a digest of each image to know it again."""
     return {
         "allowed": list(audit_options(recipe.audit).allow),
         "findings": [_short(finding) for finding in found.findings],
+        "pixels": dict(found.pixels),
     }
 
 

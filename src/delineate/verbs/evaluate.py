@@ -7,17 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from delineate.bundle import load_bundle, open_bundle
-from delineate.metrics import load_metrics
+from delineate.metrics import Metric, load_metrics
 from delineate.progress import LOG, log, log_to
+from delineate.recipe import Recipe
 from delineate.resolve import Call
 from delineate.table import Table
 from delineate.verbs._audit import saved_audit
-from delineate.verbs._facts import built_from, done_by
+from delineate.verbs._external import (
+    External,
+    Values,
+    compared_with_training,
+    external_name,
+    load_external,
+)
+from delineate.verbs._facts import built_from, data_hash, done_by
 from delineate.verbs._independence import independence_of_split
 from delineate.verbs._judgement import WRITES, judge, read_answers, report, summary
 from delineate.verbs._metrics import full_metrics
-from delineate.verbs._replacing import replacing
+from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder
+
+PREDICTED = (*WRITES, "predictions")
+"""What a judgement of a run leaves in its folder."""
 
 
 def evaluate(
@@ -27,35 +38,93 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     device: str = "auto",
     answers: str | Path | None = None,
+    data: str | Path | None = None,
+    images: str | Path | None = None,
+    masks: str | Path | None = None,
+    table: str | Path | None = None,
+    group: str | None = None,
+    values: Values | None = None,
+    allow: Sequence[str] = (),
+    out: str | Path | None = None,
 ) -> Table:
-    """Judge a run's bundle on the cases of one split, and write what was seen into the run's folder.
+    """Judge a run's bundle on the cases of one split, or on other data (external validation), with a report.
 
-    Writes cases.csv (a row per case and label), scores.json, report.html, predictions/ and overlays/,
-    and the scores into the bundle's card.
+    Writes cases.csv (a row per case and label), scores.json, report.html, predictions/ and overlays/. For the run's own
+    data these lie in the run's folder, and the scores go into the bundle's card. For other data they lie in
+    `external_folder`, and the run is not changed. Other data are judged with the run's labels, task and preparation.
+    Before that they are audited, also for images and patients that they share with the cases that made the model.
 
     Args:
         run: the folder that train left behind.
-        split: "test" where the data has it, else "val".
+        split: of the run's own data: "test" where they have it, else "val". Of other data: all cases.
         metrics: names; those of the recipe and then the full set if left out.
         device: "auto", "cpu", "cuda", "mps".
         answers: a YAML file that answers items of the report's checklist, by number ("CLAIM 14") or topic.
+        data: other data: a recipe, of which only `data` and `labels` are read, or a YAML file with `data`, and perhaps
+            `name`, `labels` (what the masks hold, by name) and `audit: {allow: [...]}`.
+        images: other data: the folder of images, instead of `data`.
+        masks: the folder of their masks; a mask is paired with the image of its name.
+        table: beside `images`: a CSV of facts about the cases (site, device), for subgroups.
+        group: beside `images`: the patient of a case, as in the data layout `folder`.
+        values: beside `images`: what the masks hold, by name of label, {"polyp": 255}; None: the values of the labels.
+        allow: findings of the audit, by name, that do not keep other data from being judged; they stay in the report.
+        out: for other data: the folder to write to.
 
     Raises:
-        ValueError: no run there, no such split, a case without truth, or another process works on the run.
+        ValueError: no run there, no such split, a case without truth, or other data that are not there, do not fit the
+            run's labels, or share images or patients with the training data and are not allowed to by name; or another
+            process works on the run.
     """
     folder = RunFolder.find(run)
-    with folder.locked():
-        return _evaluate(folder, split, metrics, device, answers)
+    other = data is not None or images is not None or masks is not None
+    given = {"table": table, "group": group, "values": values, "allow": allow or None, "out": out}
+    if not other and (stray := [key for key, value in given.items() if value is not None]):
+        raise ValueError(
+            f"{', '.join(stray)}: belongs to other data, and none were given: data, or images and masks."
+        )
+    chosen = _metrics(folder.recipe, metrics)
+    read_answers(answers)  # a slip there is told before the work begins
+    if not other:
+        with folder.locked():
+            return _on_own(folder, split, chosen, device, answers)
+    external = load_external(
+        folder.recipe,
+        data=data,
+        images=images,
+        masks=masks,
+        table=table,
+        group=group,
+        values=values,
+        split=split,
+        allow=allow,
+    )
+    written = Path(out) if out else external_folder(run, data=data, images=images, masks=masks)
+    inputs = [Path(place) for place in (data, images, masks, table) if place is not None]
+    own_folder(written, PREDICTED, [folder.path, *inputs])
+    return _on_external(folder, external, chosen, device, answers, written)
 
 
-def _evaluate(
+def external_folder(
+    run: str | Path,
+    *,
+    data: str | Path | None = None,
+    images: str | Path | None = None,
+    masks: str | Path | None = None,
+) -> Path:
+    """Where `evaluate` writes what it saw in other data: external/<name> in the run's folder.
+
+    The name is that of the file of data, or of the folder that holds images and masks.
+    """
+    return Path(run) / "external" / external_name(data, images, masks)
+
+
+def _on_own(
     folder: RunFolder,
     split: str | None,
-    metrics: Sequence[str] | None,
+    metrics: Mapping[str, Metric],
     device: str,
     answers: str | Path | None,
 ) -> Table:
-    recipe = folder.recipe
     bundle = open_bundle(folder.path)
     predictor = load_bundle(folder.path, device=device, keep_probabilities=True)
     splits = folder.cases()
@@ -64,21 +133,16 @@ def _evaluate(
         raise ValueError(
             f"{folder.path}: the data has no split {name!r}; there are {', '.join(splits)}."
         )
-    chosen = (
-        full_metrics(recipe.metrics, recipe.labels, probabilities=True)
-        if metrics is None
-        else load_metrics([Call(metric) for metric in metrics])
-    )
-    read_answers(answers)  # a slip there is told before the work begins
-    with log_to(folder.path / LOG), replacing(folder.path, (*WRITES, "predictions")) as part:
+    audited = saved_audit(folder.path)
+    with log_to(folder.path / LOG), replacing(folder.path, PREDICTED) as part:
         table = judge(
             predictor,
             splits[name],
-            chosen,
+            metrics,
             part,
             split=name,
             predictions=True,
-            independence=independence_of_split(bundle.card, name, saved_audit(folder.path)),
+            independence=independence_of_split(bundle.card, name, audited),
         )
         known = {**bundle.card, "scores": {**bundle.card.get("scores", {}), name: table.scores()}}
         report(
@@ -86,13 +150,16 @@ def _evaluate(
             splits[name],
             table,
             part,
-            title=recipe.name,
+            title=folder.recipe.name,
             facts={
-                **_facts(known, name),
+                **_facts(known),
+                "judged on": name,
+                "data": _parts(known),
+                "data SHA-256": known["data"]["sha256"],
                 "recipe": (folder.path / "recipe.yaml").read_text(encoding="utf-8"),
             },
             card=known,
-            audit=saved_audit(folder.path),
+            audit=audited,
             curves=folder.path / "metrics.csv",
             answers=answers,
         )
@@ -101,18 +168,65 @@ def _evaluate(
     return table
 
 
-def _facts(card: Mapping[str, Any], split: str) -> dict[str, str]:
-    """What the report says was run."""
+def _on_external(
+    folder: RunFolder,
+    external: External,
+    metrics: Mapping[str, Metric],
+    device: str,
+    answers: str | Path | None,
+    out: Path,
+) -> Table:
+    card = open_bundle(folder.path).card
+    predictor = load_bundle(folder.path, device=device, keep_probabilities=True)
+    audited, independence = compared_with_training(folder, card, external)
+    with replacing(out, PREDICTED) as part:
+        table = judge(
+            predictor,
+            external.cases,
+            metrics,
+            part,
+            split=external.title,
+            predictions=True,
+            independence=independence,
+        )
+        groups = {case.group for case in external.cases}
+        about = f"{len(external.cases)} cases of {len(groups)} groups; {external.about}"
+        facts = {
+            **_facts(card),
+            "judged on": f"{external.title}: {about}",
+            "judged data SHA-256": data_hash({external.name: external.cases}),
+            "training data": f"{folder.recipe.data.args.get('root', folder.recipe.data.name)}; {_parts(card)}",
+            "training data SHA-256": card["data"]["sha256"],
+            "recipe": (folder.path / "recipe.yaml").read_text(encoding="utf-8"),
+        }
+        if external.written:
+            facts[f"data of {external.name}"] = external.written
+        report(
+            predictor,
+            external.cases,
+            table,
+            part,
+            title=f"{folder.recipe.name} on {external.name}",
+            facts=facts,
+            card=card,
+            audit=audited,
+            answers=answers,
+        )
+    return table
+
+
+def _metrics(recipe: Recipe, metrics: Sequence[str] | None) -> Mapping[str, Metric]:
+    if metrics is None:
+        return full_metrics(recipe.metrics, recipe.labels, probabilities=True)
+    return load_metrics([Call(metric) for metric in metrics])
+
+
+def _facts(card: Mapping[str, Any]) -> dict[str, str]:
+    """What the report says of the model, and of when it was judged."""
     training = card.get("training", {})
-    cases, groups = card["data"]["cases"], card["data"]["groups"]
     return {
         "trained by": card["command"],
         **done_by("judged"),
-        "judged on": split,
-        "data": ", ".join(
-            f"{name}: {cases[name]} cases of {groups[name]} groups" for name in cases
-        ),
-        "data SHA-256": card["data"]["sha256"],
         "best epoch": str(training.get("epoch", "")),
         "device": str(training.get("device", "")),
         "seed": str(card["seed"]),
@@ -120,3 +234,9 @@ def _facts(card: Mapping[str, Any], split: str) -> dict[str, str]:
         "trained on": card["created"],
         "intended use": card["intended_use"],
     }
+
+
+def _parts(card: Mapping[str, Any]) -> str:
+    """The splits of the data that a model was made from."""
+    cases, groups = card["data"]["cases"], card["data"]["groups"]
+    return ", ".join(f"{name}: {cases[name]} cases of {groups[name]} groups" for name in cases)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,6 +28,7 @@ from delineate.verbs._judgement import WRITES, judge, read_answers, report
 from delineate.verbs._metrics import full_metrics
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import fresh_folder
+from delineate.verbs._two_folders import two_folders
 
 WRITTEN = ("values", "found", "tolerance", "metrics")
 """What a file of labels may say besides the labels."""
@@ -111,18 +110,11 @@ def _cases(
     group: str | None,
 ) -> tuple[Case, ...]:
     """The true masks, and the images they belong to, by the layout `folder`."""
-    places = [place.absolute() for place in (truth, *([Path(images)] if images else []))]
-    for place in places:
-        if not place.is_dir():
-            raise ValueError(f"{place}: no such folder.")
-    home = Path(os.path.commonpath(places))
     cases = folder_layout(
         labels=labels,
         folder=Path.cwd(),
         seed=0,
-        root=str(home),
-        images=_all_in(truth if images is None else Path(images), home),
-        masks=_all_in(truth, home),
+        **two_folders(truth if images is None else images, truth),
         table=None if table is None else str(Path(table).absolute()),
         group=group,
         values=said.get("values"),
@@ -162,12 +154,6 @@ def _refuse_needs(metrics: Mapping[str, Metric]) -> None:
             f"{', '.join(asking)}: judged from probabilities, and masks have none. Leave out what asks for them, "
             "or judge a run."
         )
-
-
-def _all_in(folder: Path, home: Path) -> str:
-    """The glob of all in a folder, below `home`."""
-    inner = folder.absolute().relative_to(home).as_posix()
-    return "*" if inner == "." else glob.escape(inner) + "/*"
 
 
 def _blank(like: Path) -> Image:

@@ -1,0 +1,308 @@
+"""The data of another centre, on which a run is validated, and what they share with the data it was trained on."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from delineate.audit import Audit, Finding, audit, refusals
+from delineate.core import Case, Label, LabelSet, Splits
+from delineate.data import load_cases
+from delineate.files import cache_folder
+from delineate.recipe import DataFile, Recipe, load_data
+from delineate.resolve import Call, RecipeError, nearest, resolve
+from delineate.verbs._audit import audit_options
+from delineate.verbs._independence import ACROSS, Independence, in_words, used_splits
+from delineate.verbs._run_folder import RunFolder
+from delineate.verbs._two_folders import two_folders
+
+Values = Mapping[str, int | str | Sequence[int | str]]
+"""What mask files hold, by name of label; as `values` of the layout `folder`."""
+
+TRAINING = "the training data"
+"""What the cases that had a part in making the model are called beside the external ones."""
+
+SAME_NAME = "group" + ACROSS
+"""Groups of one name on two sides: of one data set always one patient, of two perhaps not."""
+
+
+@dataclass(frozen=True)
+class External:
+    """Cases of other data, as a run takes them.
+
+    name: what the data are called.
+    cases: all of them, or those of the split that was asked for.
+    split: the split that was asked for, or "".
+    labels: those of the run, and what the truth marks to be ignored.
+    allowed: what the audit may find and all the same be judged, by name.
+    about: where the data lie, in one line.
+    written: the file that names them, or "".
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    split: str
+    labels: LabelSet
+    allowed: tuple[str, ...]
+    about: str
+    written: str = ""
+
+    @property
+    def title(self) -> str:
+        """What a table and a report call the cases."""
+        return f"external: {self.name}" + (f", split {self.split}" if self.split else "")
+
+
+def external_name(
+    data: str | Path | None, images: str | Path | None, masks: str | Path | None
+) -> str:
+    """What external data are called: by their file, or by the folder that holds images and masks.
+
+    Raises:
+        ValueError: no such file or folder, both kinds are given, or a half of one.
+    """
+    if data is not None:
+        if images is not None or masks is not None:
+            raise ValueError("data and images with masks were given; give one of the two.")
+        return load_data(data).name
+    if images is None or masks is None:
+        lacking = "images" if images is None else "masks"
+        raise ValueError(
+            f"external data need images and masks, and {lacking} are missing. Or give a file of data."
+        )
+    home = os.path.commonpath([Path(place).absolute() for place in (images, masks)])
+    return Path(home).name or "external"
+
+
+def load_external(
+    recipe: Recipe,
+    *,
+    data: str | Path | None = None,
+    images: str | Path | None = None,
+    masks: str | Path | None = None,
+    table: str | Path | None = None,
+    group: str | None = None,
+    values: Values | None = None,
+    split: str | None = None,
+    allow: Sequence[str] = (),
+) -> External:
+    """Other data with the labels of a recipe; the arguments are those of `evaluate`.
+
+    Raises:
+        ValueError: data that are not there or do not fit together, labels of the run that the data do not tell of, no
+            such split, or a name that no finding has.
+    """
+    name = external_name(data, images, masks)
+    if data is not None:
+        given = {"table": table, "group": group, "values": values}
+        if both := [key for key, value in given.items() if value is not None]:
+            raise ValueError(
+                f"{', '.join(both)}: belongs to images and masks; {data} says it in its section data."
+            )
+        file = load_data(data)
+        about = f"{data} ({file.data.args.get('root', file.data.name)})"
+    else:
+        assert images is not None
+        assert masks is not None
+        layout = two_folders(images, masks) | {
+            "table": None if table is None else str(Path(table).absolute()),
+            "group": group,
+            "values": None if values is None else dict(values),
+        }
+        call = Call("folder", {k: v for k, v in layout.items() if v is not None}, "external data")
+        file = DataFile(name, Path.cwd(), call, Call("audit", {}), None, whole=False)
+        about = f"images {images}, masks {masks}"
+    labels = _labels(recipe.labels, file)
+    args = dict(file.data.args)
+    takes = inspect.signature(resolve("data", file.data.name)).parameters
+    if file.labels is not None and "values" in takes and args.get("values") is None:
+        args["values"] = _values(recipe.labels, file, labels)
+    ours = ":" not in file.data.name  # in somebody's own layout `split` may mean something else
+    if split is None and ours and "split" in takes:  # all of them, whatever their split
+        args = {k: v for k, v in args.items() if k != "stratify"} | {"split": {"all": 1.0}}
+    allowed = _allowed(file, allow)
+    theirs = replace(
+        recipe,
+        data=Call(file.data.name, args, file.data.where),
+        folder=file.folder,
+        labels=labels,
+        audit=Call("audit", {"allow": [n for n in allowed if n != SAME_NAME]}, file.audit.where),
+    )
+    splits = load_cases(theirs)
+    if split is not None and not splits.get(split):
+        raise ValueError(
+            f"{name}: the data have no split {split!r}; there are {', '.join(splits)}."
+        )
+    cases = splits[split] if split else tuple(case for part in splits.values() for case in part)
+    written = "" if data is None else Path(data).read_text(encoding="utf-8")
+    return External(name, cases, split or "", labels, allowed, about, written)
+
+
+def compared_with_training(
+    folder: RunFolder, card: Mapping[str, Any], external: External
+) -> tuple[Audit, Independence]:
+    """The audit of external data, what they share with the cases that made the model among its findings.
+
+    Where the training data are not at hand, images are compared by the digests on the card alone, which know exact
+    copies.
+
+    Raises:
+        ValueError: data that make results untrue, and are not allowed by name.
+    """
+    own = audit({external.name: external.cases}, external.labels, cache=cache_folder() / "audit")
+    training, reason = _training_cases(folder, card)
+    unknown = ""
+    if training:
+        leaks, unknown = _shared(training, external, folder.recipe.labels, card)
+    else:
+        leaks, unknown = _copies(own, external, card, reason)
+    found = replace(own, findings=(*leaks, *own.findings))
+    _refuse(found, external)
+    if leaks:
+        caveat = (
+            f"The data share with those that made the model, and this was allowed by name: {in_words(leaks)}. On new "
+            "patients the scores may be worse."
+        )
+        return found, Independence(False, (caveat, *([unknown] if unknown else [])))
+    return found, Independence(None, (unknown,)) if unknown else Independence(True)
+
+
+def _labels(ours: LabelSet, file: DataFile) -> LabelSet:
+    """The labels of the run, and what the file marks to be ignored, at values that are free."""
+    ignored = [] if file.labels is None else [x for x in file.labels.labels if x.kind == "ignore"]
+    labels = list(ours.labels)
+    for label in ignored:
+        if label.name in {known.name for known in labels}:
+            continue
+        taken = {known.value for known in labels}
+        free = next(v for v in (label.value, *range(255, 65536), *range(1, 255)) if v not in taken)
+        labels.append(Label(label.name, free, "ignore", label.colour))
+    return LabelSet(tuple(labels))
+
+
+def _values(ours: LabelSet, file: DataFile, labels: LabelSet) -> dict[str, int | list[int]]:
+    """What masks hold, from the labels that a file names; what the run does not know is background to it."""
+    assert file.labels is not None
+    theirs = {label.name: label.value for label in file.labels.labels}
+    missing = [name for name in ours.names if name not in theirs]
+    if missing:
+        raise RecipeError(
+            f"{file.data.where}: the run finds {', '.join(ours.names)}; labels does not name {', '.join(missing)}"
+            f"{nearest(missing[0], theirs)} Say what masks hold by the run's names, in data: values: "
+            f"{{{missing[0]}: ...}}, with [] for what is not in these masks."
+        )
+    known = {label.name for label in labels.labels}
+    others = [value for name, value in theirs.items() if name not in known]
+    found: dict[str, int | list[int]] = {n: v for n, v in theirs.items() if n in known}
+    return found | ({"background": [0, *others]} if others else {})
+
+
+def _allowed(file: DataFile, allow: Sequence[str]) -> tuple[str, ...]:
+    """What may be found, by name; a recipe's word on its own split says nothing of leaks between two data sets."""
+    said = list(audit_options(file.audit).allow) if file.whole else _names(file.audit)
+    written = [name for name in said if not (file.whole and name.endswith(ACROSS))]
+    chosen = tuple(dict.fromkeys([*written, *allow]))
+    options = Call("audit", {"allow": [n for n in chosen if n != SAME_NAME]}, "external data")
+    audit_options(options)  # refuses names that no refusal has
+    return chosen
+
+
+def _names(call: Call) -> list[str]:
+    """audit.allow as it is written, with the name that only two data sets can be allowed."""
+    said = call.args.get("allow")
+    listed = [n for n in said if n != SAME_NAME] if isinstance(said, list) else said
+    options = audit_options(
+        replace(call, args={**call.args, **({"allow": listed} if said else {})})
+    )
+    return [*options.allow, *([SAME_NAME] if isinstance(said, list) and SAME_NAME in said else [])]
+
+
+def _training_cases(folder: RunFolder, card: Mapping[str, Any]) -> tuple[tuple[Case, ...], str]:
+    """The cases that made the model; or none, and why."""
+    try:
+        splits = folder.cases()
+    except (ValueError, OSError) as error:
+        return (), str(error)
+    return tuple(case for name in used_splits(card) for case in splits.get(name, ())), ""
+
+
+def _shared(
+    training: Sequence[Case], external: External, labels: LabelSet, card: Mapping[str, Any]
+) -> tuple[list[Finding], str]:
+    """Images and groups that are in both; and whether the training data are still those of the training."""
+    renamed = tuple(
+        replace(
+            case,
+            id=f"{external.name}/{case.id}",
+            # a case that is a group of its own has the name of its file, which says nothing of patients
+            group=f"{external.name}/{case.group}" if case.group == case.id else case.group,
+        )
+        for case in external.cases
+    )
+    both: Splits = {TRAINING: tuple(training), external.name: renamed}
+    found = audit(both, labels, cache=cache_folder() / "audit")
+    place = f"in {TRAINING} and in {external.name}"
+    leaks = [
+        replace(f, says=f.says.replace("on two sides of the split", place), advice=_advice(f.check))
+        for f in found.findings
+        if f.level == "refuse" and f.check.endswith(ACROSS)
+    ]
+    known = {d for name in used_splits(card) for d in _digests(card).get(name, ())}
+    if known and known != set(found.pixels[TRAINING]):
+        return leaks, (
+            "The images of the training data are not those that were learnt from: they have changed since, so that "
+            "leaks may be missed."
+        )
+    return leaks, ""
+
+
+def _copies(
+    own: Audit, external: External, card: Mapping[str, Any], reason: str
+) -> tuple[list[Finding], str]:
+    """Exact copies of training images, by the digests on the card; and what could not be looked for."""
+    known = {d for name in used_splits(card) for d in _digests(card).get(name, ())}
+    looked = (
+        "only exact copies of training images were looked for"
+        if known
+        else "nothing that they share with the training data was looked for"
+    )
+    unknown = f"The training data are not at hand ({reason.rstrip('.')}): {looked}."
+    copies = [case.id for case in own.cases if case.image and case.image.pixels in known]
+    if not copies:
+        return [], unknown
+    check = f"duplicates{ACROSS}"
+    many = f"{len(copies)} image{'s' * (len(copies) > 1)} in {TRAINING} and in {external.name}"
+    return [Finding(check, "refuse", many, _advice(check), tuple((id,) for id in copies))], unknown
+
+
+def _digests(card: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+    digests: Mapping[str, Collection[str]] = card.get("audit", {}).get("pixels", {})
+    return digests
+
+
+def _advice(check: str) -> str:
+    if check == SAME_NAME:
+        return "If these are the same patients, leave the cases out; if the names only happen to agree, allow it."
+    return "Leave the cases out: the model has learnt from them or was chosen on them."
+
+
+def _refuse(found: Audit, external: External) -> None:
+    """Stop before anything is judged where scores would be untrue."""
+    refused = found.refused(external.allowed)
+    if not refused:
+        return
+    names = list(dict.fromkeys(finding.check for finding in refused))
+    can = {*refusals(), SAME_NAME}
+    allowed = ""
+    if set(names) <= can:
+        allowed = f" To judge all the same, on the record: --allow {','.join(names)}"
+    if "values_without_label" in names and not external.written:
+        allowed = f" On the command line: --values {external.labels.names[0]}=255.{allowed}"
+    raise ValueError(
+        f"{external.name}: scores on these data would be untrue. {'; '.join(f.line() for f in refused)}. "
+        f"{' '.join(dict.fromkeys(f.advice for f in refused if f.advice))}{allowed}"
+    )
