@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torchmetrics.functional.classification import binary_calibration_error
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.metrics import pool
+from delineate.metrics import _near_truth, pool
 from delineate.metrics._near_truth import near_truth
 from delineate.metrics.ece import ece
 
@@ -72,6 +73,21 @@ def test_the_margin_is_in_the_unit_of_the_grid(unit):
     z, y, x = np.indices(truth.shape)
     away = np.sqrt((5 * (z - 3)) ** 2 + (2 * (y - 4)) ** 2 + (x - 5) ** 2)
     np.testing.assert_array_equal(near, away <= 4)
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 2**18])
+def test_near_the_truth_is_what_the_distance_transform_says(monkeypatch, chunk):
+    monkeypatch.setattr(_near_truth, "CHUNK", chunk)
+    rng = np.random.default_rng(0)
+    for shape in ((40, 31), (14, 1, 12), (13, 12, 11)):
+        truth = (rng.random(shape) < 0.004).astype(np.uint8)
+        truth[(0,) * len(shape)] = 1
+        spacing = tuple(rng.uniform(0.5, 2.0, len(shape)))
+        grid = Geometry(shape, spacing, "mm")
+        distance = ndimage.distance_transform_edt(truth == 0, sampling=spacing)
+        for margin in (0.0, 1.3, 4.0, 90.0):
+            near = near_truth(pair(truth, truth, grid)[1], margin)
+            np.testing.assert_array_equal(near, distance <= margin)
 
 
 def test_an_image_without_truth_has_no_place_to_judge():

@@ -132,15 +132,39 @@ OPTIONS = (
 def test_agrees_with_pycocotools_and_faster_coco_eval(seed, large):
     rng = np.random.default_rng(seed)
     if large:
-        cases = data_set(rng, [(130, 140)] * 6, size=(20, 120), most=6)
+        cases = data_set(rng, [(130, 140)] * 6, size=(20, 120), most=6, ties=False)
     else:
-        cases = data_set(rng, [(24, 40), (31, 17), (24, 24)] * 4)
-    cases.append(((24, 24), [box((0, 0), (5, 5), 0.55)], [box((0, 0), (5, 6))]))
+        cases = data_set(rng, [(24, 40), (31, 17), (24, 24)] * 4, ties=False)
+    cases.append(((24, 24), [box((0, 0), (5, 5), 0.5123456)], [box((0, 0), (5, 6))]))
     expected = by("pycocotools", cases)
     assert by("faster_coco_eval", cases) == pytest.approx(expected, abs=1e-12)
     for options, score in zip(OPTIONS, expected, strict=True):
         found = pool(ours(cases, **options))
         assert (-1 if math.isnan(found) else found) == pytest.approx(score, abs=1e-9)
+
+
+@few
+@given(st.integers(0, 2**32 - 1))
+def test_equal_scores_do_not_depend_on_the_order_of_cases_and_are_the_least_of_all(seed):
+    """Scores of one decimal: with pycocotools the order of cases and of detections decides."""
+    rng = np.random.default_rng(seed)
+    cases = data_set(rng, [(24, 40), (31, 17)] * 3, size=(4, 12), most=6, crowds=False)
+    expected = pool(ours(cases, iou=0.5))
+    for _ in range(4):
+        mixed = [cases[i] for i in rng.permutation(len(cases))]
+        mixed = [(s, [f[i] for i in rng.permutation(len(f))], t) for s, f, t in mixed]
+        assert pool(ours(mixed, iou=0.5)) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+        theirs = by("pycocotools", mixed)[1]
+        assert math.isnan(expected) or expected <= theirs + 1e-9
+
+
+def test_detections_without_a_score_are_one_threshold():
+    """Two of three are right, two of four objects are found: precision 2/3 up to a recall of 1/2."""
+    truth = [box((r, 0), (r + 3, 6)) for r in (0, 4, 8, 12)]
+    found = [box((0, 0), (3, 6)), box((4, 0), (7, 6)), box((16, 0), (19, 6))]
+    for order in ([0, 1, 2], [2, 1, 0]):
+        cases = [((20, 8), [found[i] for i in order], truth)]
+        assert pool(ours(cases, iou=0.5)) == pytest.approx(2 / 3 * 51 / 101)
 
 
 def test_judges_the_hundred_surest_of_an_image_as_they_do():

@@ -5,9 +5,14 @@ import pytest
 from sklearn.metrics import precision_recall_curve as sk_precision_recall
 from sklearn.metrics import roc_curve as sk_roc
 
+from delineate.metrics import _probabilities, precision_recall_curve, roc_curve
 from delineate.metrics import _probability_histogram as module
-from delineate.metrics import precision_recall_curve, roc_curve
 from delineate.metrics._probability_histogram import HALF, STARTS, THRESHOLDS, TOP
+
+
+def histogram(probability, there):
+    """Of samples in a row."""
+    return module._histogram(_probabilities.Samples(probability, there.astype(np.uint8), 1, None))
 
 
 def values():
@@ -37,7 +42,7 @@ def test_0_one_half_and_1_are_alone():
     just = np.float32(1e-41), np.nextafter(np.float32(0.5), 0, dtype=np.float32)
     after = np.nextafter(np.float32(0.5), np.float32(1)), np.float32(1 - 2**-24)
     p = np.array([0, just[0], just[1], 0.5, *after, 1], np.float32)
-    coarse = module._histogram(p, np.ones(p.size, bool)).coarse
+    coarse = histogram(p, np.ones(p.size, bool)).coarse
     assert coarse[1].max() == 1
     assert coarse[1, [0, -1]].tolist() == [1, 1]
 
@@ -47,10 +52,10 @@ def test_small_and_large_images_fall_into_the_same_coarse_bins(monkeypatch, shar
     rng = np.random.default_rng(0)
     there = rng.random(5000) < 0.2
     p = (1 / (1 + np.exp(-sharp * rng.normal(there)))).astype(np.float32)
-    exact = module._histogram(p, there)
+    exact = histogram(p, there)
     monkeypatch.setattr(module, "EXACT", 100)
-    monkeypatch.setattr(module, "CHUNK", 1024)
-    binned = module._histogram(p, there)
+    monkeypatch.setattr(_probabilities, "CHUNK", 1024)
+    binned = histogram(p, there)
     np.testing.assert_array_equal(exact.coarse, binned.coarse)
     assert exact.coarse.nbytes < 11_000
     assert exact.fine.sum() == binned.fine.sum() == 5000
@@ -61,7 +66,7 @@ def test_curves_pass_through_the_points_of_scikit_learn():
     rng = np.random.default_rng(0)
     there = rng.random(400) < 0.4
     p = (rng.integers(0, 9, 400) / 8).astype(np.float32)  # each in a coarse bin of its own
-    parts = module._histogram(p, there).coarse
+    parts = histogram(p, there).coarse
     false, true, threshold = sk_roc(there, p, drop_intermediate=False)
     roc = roc_curve(parts)
     np.testing.assert_allclose(roc.false_positive_rate, false)
@@ -77,8 +82,8 @@ def test_curves_pass_through_the_points_of_scikit_learn():
 def test_curves_of_parts_summed_over_cases():
     rng = np.random.default_rng(0)
     there, p = rng.random(600) < 0.3, rng.random(600).astype(np.float32)
-    cases = [module._histogram(p[i::3], there[i::3]).coarse for i in range(3)]
-    whole = roc_curve(module._histogram(p, there).coarse)
+    cases = [histogram(p[i::3], there[i::3]).coarse for i in range(3)]
+    whole = roc_curve(histogram(p, there).coarse)
     for ours, expected in zip(roc_curve(sum(cases)), whole, strict=True):
         np.testing.assert_array_equal(ours, expected)
 
@@ -86,7 +91,7 @@ def test_curves_of_parts_summed_over_cases():
 def test_curves_of_nothing():
     roc = roc_curve(np.zeros((2, THRESHOLDS.size), np.uint32))
     assert np.isnan(roc.true_positive_rate).all()
-    absent = module._histogram(np.array([0.25, 0.75], np.float32), np.zeros(2, bool)).coarse
+    absent = histogram(np.array([0.25, 0.75], np.float32), np.zeros(2, bool)).coarse
     assert np.isnan(roc_curve(absent).true_positive_rate).all()
     assert roc_curve(absent).false_positive_rate.tolist() == [0, 0.5, 1]
     assert np.isnan(precision_recall_curve(absent).recall).all()

@@ -32,7 +32,7 @@ def coco_parts(
         thresholds: IoU from which a detection is right, (threshold,).
         sizes: least and greatest size in samples of the objects that are judged.
     """
-    found = sorted(found, key=lambda one: -one.score)[:MOST]
+    found = sorted(found, key=lambda one: (-one.score, -np.count_nonzero(one.mask)))[:MOST]
     least = np.minimum(thresholds, 1 - 1e-10)  # so that at a threshold of 1 equals still match
     whole = _sizes(found)
     if valid is not None:
@@ -54,12 +54,16 @@ def coco_parts(
         ious = np.column_stack([ious, 1 - kept / np.maximum(whole, 1)])
         crowd, ignored = np.append(crowd, True), np.append(ignored, True)
 
-    flags = _match(ious, crowd, ignored, least)
+    # Of equally sure ones the best overlap matches first, whatever the order in which they were given.
+    scores = np.array([one.score for one in found])
+    order = np.lexsort((-ious.max(axis=1, initial=0), -scores))
+    flags = np.full((len(found), len(least)), WRONG)
+    flags[order] = _match(ious[order], crowd, ignored, least)
     outside = (whole < sizes[0]) | (whole > sizes[1])
     flags[(flags == WRONG) & outside[:, None]] = IGNORED
     parts = np.zeros((1 + len(found), 1 + len(thresholds)))
     parts[0, 0] = np.count_nonzero(~ignored)
-    parts[1:, 0] = [one.score for one in found]
+    parts[1:, 0] = scores
     parts[1:, 1:] = flags
     return parts
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from delineate.core import Segmentation
-from delineate.metrics._pair import check_pair, remembered
+from delineate.metrics._pair import remembered, same_layout
 from delineate.metrics._tally import Tally
 
 CHUNK = 2**18
@@ -66,7 +66,7 @@ def counts(found: Segmentation, truth: Segmentation) -> Counts:
     Raises:
         ValueError: grids or names of labels differ, or a label map holds a value that is no label's.
     """
-    check_pair(found, truth)
+    found, truth = same_layout(found, truth)
     names = truth.labels.names
     size = len(names) + 3  # while counting: background, the labels, ignored, no label
     rows, columns = _places(found, names), _places(truth, names)
@@ -96,9 +96,7 @@ def _places(segmentation: Segmentation, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _chunks(found: np.ndarray, truth: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Both arrays in pieces, sample by sample in one order: the one in which they lie in memory, if they agree."""
-    if found.flags.f_contiguous and truth.flags.f_contiguous:
-        found, truth = found.T, truth.T
+    """Both arrays in pieces, sample by sample."""
     found, truth = found.ravel(), truth.ravel()
     for start in range(0, found.size, CHUNK):
         yield found[start : start + CHUNK], truth[start : start + CHUNK]

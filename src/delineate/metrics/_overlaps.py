@@ -10,7 +10,7 @@ import numpy as np
 
 from delineate.core import Segmentation
 from delineate.metrics._objects import Segments, segments
-from delineate.metrics._pair import check_pair
+from delineate.metrics._pair import same_layout
 
 BINS = 2**16
 """So many pairs of numbers fit two bytes, which OpenCV counts several times faster than NumPy."""
@@ -52,7 +52,7 @@ def overlaps(found: Segmentation, truth: Segmentation, *, faces: bool = False) -
     Raises:
         ValueError: grids or names of labels differ.
     """
-    check_pair(found, truth)
+    found, truth = same_layout(found, truth)
     here = segments(found, truth.labels, faces=faces)
     there = segments(truth, truth.labels, faces=faces)
     return overlaps_of(here, there, truth.valid)

@@ -3,41 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from delineate.core import Label, Segmentation
-from delineate.metrics._pair import check_pair, remembered
+from delineate.metrics._pair import remembered, same_layout
 
 SLACK = 1e-3
 """How far beyond 0 and 1 interpolation and half precision may carry a probability."""
 
+CHUNK = 2**20
+"""Samples looked at together: memory stays bounded, and they stay near the processor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The judged samples of one label, to be run through as often as needed.
+
+    Each step gives its probability (sample,) float32 and whether it is there (sample,) bool, for up to `CHUNK` samples.
+    """
+
+    probability: np.ndarray
+    classes: np.ndarray
+    value: int
+    where: np.ndarray | None
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for part in parts(self.classes.shape):
+            there = self.classes[part] == self.value
+            probability = in_range(self.probability[part])
+            if self.where is None:
+                yield probability.ravel(), there.ravel()
+            elif (where := self.where[part]).any():
+                yield probability[where], there[where]
+
+    def __len__(self) -> int:
+        return self.classes.size if self.where is None else int(np.count_nonzero(self.where))
+
 
 def probabilities(
     found: Segmentation, truth: Segmentation, where: np.ndarray | None = None
-) -> Iterator[tuple[Label, np.ndarray, np.ndarray]]:
-    """Each label of the truth with its probability (sample,) float32 and whether it is there (sample,) bool.
+) -> Iterator[tuple[Label, Samples]]:
+    """Each label of the truth with its samples: those of `where`, or all that the truth does not ignore.
 
-    The samples are those of `where` (*spatial), or all that the truth does not ignore. Labels are matched by name.
+    Labels are matched by name. `where` (*spatial) is on the grid of `same_layout`.
 
     Raises:
         ValueError: grids or names of labels differ, or `found` has no probabilities that could be such.
     """
-    check_pair(found, truth)
+    found, truth = same_layout(found, truth)
     values = checked(found)
     where = truth.valid if where is None else where
-    names = found.labels.names
     for label in truth.labels:
-        given, there = values[1 + names.index(label.name)], truth.mask(label.name)
-        if where is None:
-            yield label, given.ravel(), there.ravel()
-        else:
-            yield label, given[where], there[where]
+        channel = values[1 + found.labels.names.index(label.name)]
+        yield label, Samples(channel, truth.classes, label.value, where)
 
 
 @remembered  # every metric of probabilities asks for the same
 def checked(found: Segmentation) -> np.ndarray:
-    """The probabilities of a finding, (1 + label, *spatial) float32, in [0, 1].
+    """The probabilities of a finding, (1 + label, *spatial); `in_range` makes them float32 in [0, 1].
 
     Raises:
         ValueError: it has none, or they are no probabilities.
@@ -47,10 +72,26 @@ def checked(found: Segmentation) -> np.ndarray:
             "this metric needs probabilities, and the finding has none: it is judged where a model predicts "
             "and keeps them, not where masks alone are read."
         )
-    values = found.probabilities.astype(np.float32, copy=False)
-    low, high = values.min(), values.max()
+    low, high = found.probabilities.min(), found.probabilities.max()
     if not (low >= -SLACK and high <= 1 + SLACK):
         raise ValueError(
             f"the probabilities reach from {low:.4g} to {high:.4g}; expected 0 to 1. Are they logits?"
         )
-    return values if low >= 0 and high <= 1 else values.clip(0, 1)
+    return found.probabilities
+
+
+def in_range(probability: np.ndarray) -> np.ndarray:
+    """Some probabilities as float32 in [0, 1]."""
+    return probability.astype(np.float32, copy=False).clip(0, 1)
+
+
+def parts(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """The grid in parts of up to `CHUNK` samples, along its first axis, and its second where rows are long."""
+    rest = int(np.prod(shape[1:]))
+    if rest > CHUNK and len(shape) > 1:
+        for i in range(shape[0]):
+            yield from ((slice(i, i + 1), *inner) for inner in parts(shape[1:]))
+        return
+    step = max(1, CHUNK // rest)
+    for start in range(0, shape[0], step):
+        yield (slice(start, start + step),)

@@ -14,7 +14,7 @@ import numpy as np
 
 from delineate.core import Segmentation
 from delineate.metrics._pair import remembered
-from delineate.metrics._probabilities import probabilities
+from delineate.metrics._probabilities import Samples, probabilities
 
 OCTAVE = 2**12
 """Fine bins to an octave, a power of two."""
@@ -27,9 +27,6 @@ TOP = 24 * OCTAVE
 
 COARSE = (64, 32, *[16] * 22, *[4] * 102)
 """Coarse bins to each octave, from 1/2 downwards: what a case keeps for pooling, 10 kB a label."""
-
-CHUNK = 2**21
-"""Samples binned at a time: memory stays bounded."""
 
 EXACT = 2**18
 """Up to so many samples every probability is a bin of its own: an ordinary photograph needs no rounding."""
@@ -87,21 +84,19 @@ def precision_recall_curve(parts: np.ndarray) -> PrecisionRecallCurve:
 @remembered  # auroc and average_precision ask for the same
 def histograms(found: Segmentation, truth: Segmentation) -> dict[str, Histogram]:
     """The histogram of each label's own probability."""
-    return {
-        label.name: _histogram(probability, there)
-        for label, probability, there in probabilities(found, truth)
-    }
+    return {label.name: _histogram(samples) for label, samples in probabilities(found, truth)}
 
 
-def _histogram(probability: np.ndarray, there: np.ndarray) -> Histogram:
-    if probability.size <= EXACT:
+def _histogram(samples: Samples) -> Histogram:
+    if len(samples) <= EXACT:
+        every = [np.concatenate(arrays) for arrays in zip(*samples, strict=True)]
+        probability, there = every or (np.zeros(0, np.float32), np.zeros(0, bool))
         values, code = np.unique(probability, return_inverse=True)
         bins = _rank(_code(values))
-        fine = _count([code], [there], values.size)
+        fine = _count([(code, there)], values.size)
     else:
-        chunks = [slice(i, i + CHUNK) for i in range(0, probability.size, CHUNK)]
-        codes = (_code(probability[chunk]) for chunk in chunks)
-        fine = _count(codes, (there[chunk] for chunk in chunks), HALF + 1 + TOP)
+        coded = ((_code(probability), there) for probability, there in samples)
+        fine = _count(coded, HALF + 1 + TOP)
         fine[:, HALF + 1 :] = fine[:, :HALF:-1]  # as `_rank` does
         bins = np.flatnonzero(fine.any(axis=0))
         fine = fine[:, bins]
@@ -110,10 +105,10 @@ def _histogram(probability: np.ndarray, there: np.ndarray) -> Histogram:
     return Histogram(fine, coarse)
 
 
-def _count(codes: Iterable[np.ndarray], there: Iterable[np.ndarray], bins: int) -> np.ndarray:
+def _count(coded: Iterable[tuple[np.ndarray, np.ndarray]], bins: int) -> np.ndarray:
     """Samples by code, (2, bins): absent and present."""
     absent, present = count = np.zeros((2, bins), np.int64)
-    for code, here in zip(codes, there, strict=True):
+    for code, here in coded:
         absent += np.bincount(code, minlength=bins)
         present += np.bincount(code[here], minlength=bins)
     absent -= present

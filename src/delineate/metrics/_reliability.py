@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from delineate.metrics._tally import Tally
 
 
-def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int) -> Tally:
-    """The expected calibration error of samples in `bins` equal parts of 0 to 1, each with its lower end.
+def reliability(samples: Iterable[tuple[np.ndarray, np.ndarray]], bins: int) -> Tally:
+    """The expected calibration error in `bins` equal parts of 0 to 1, each with its lower end.
+
+    Samples come some at a time: their confidence (sample,) and whether they are correct (sample,), boolean.
 
     Its tally holds (3, bins): samples, sum of confidence, samples that are correct. Summed over cases, the second
     and third row over the first are the reliability diagram.
@@ -18,10 +22,12 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int) -> Tally
     """
     if bins < 1:
         raise ValueError(f"bins is {bins}; expected at least 1 (15 is usual).")
-    place = np.minimum((confidence * bins).astype(np.intp), bins - 1)
-    parts = (
-        np.bincount(place, minlength=bins),
-        np.bincount(place, weights=confidence, minlength=bins),
-        np.bincount(place[correct], minlength=bins),
-    )
-    return Tally("calibration", np.stack(parts))
+    parts = np.zeros((3, bins))
+    for confidence, correct in samples:
+        place = np.minimum((confidence * bins).astype(np.intp), bins - 1)
+        parts += (
+            np.bincount(place, minlength=bins),
+            np.bincount(place, weights=confidence, minlength=bins),
+            np.bincount(place[correct], minlength=bins),
+        )
+    return Tally("calibration", parts)

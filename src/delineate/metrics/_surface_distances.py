@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from delineate.core import Segmentation
-from delineate.metrics._pair import check_pair, masks, remembered
+from delineate.metrics._pair import masks, remembered, same_layout
 from delineate.metrics._surface_nearest import nearest
 from delineate.metrics._surfels import surfel_areas, surfel_codes
 
@@ -58,7 +58,7 @@ def distance_by_label(
     sides: Callable[[Segmentation, Segmentation], Sides] = sample_distances,
 ) -> dict[str, float]:
     """What `measure` makes of the two surfaces; NaN without any, and with one only the diagonal of the image."""
-    geometry = truth.geometry
+    geometry = same_layout(found, truth)[1].geometry
     diagonal = float(np.linalg.norm(np.multiply(geometry.shape, geometry.spacing)))
     scores = {}
     for name, (here, there) in sides(found, truth).items():
@@ -90,7 +90,7 @@ def _crops(
 
     And the spacing in that order, in which `nearest` is quickest.
     """
-    check_pair(found, truth)
+    found, truth = same_layout(found, truth)
     box = _box(found.classes, truth.classes)
     spacing = truth.geometry.spacing
     finest = int(np.argmin(spacing))

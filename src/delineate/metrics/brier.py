@@ -19,6 +19,8 @@ def brier(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     Small where the label is: an image that is nearly all background is easy. Compare models, not labels.
     """
     return {
-        label.name: Tally("ratio", (np.square(p - there).sum(dtype=float), there.size))
-        for label, p, there in probabilities(found, truth)
-    }
+        label.name: Tally(
+            "ratio", (sum(np.square(p - there).sum(dtype=float) for p, there in samples), len(samples))
+        )
+        for label, samples in probabilities(found, truth)
+    }  # fmt: skip

@@ -20,8 +20,11 @@ def dice_at(
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold}; expected a probability above 0, up to 1.")
     scores: dict[str, float] = {}
-    for label, probability, there in probabilities(found, truth):
-        here = probability >= threshold
-        both, sizes = np.sum(here & there), np.sum(here) + np.sum(there)
+    for label, samples in probabilities(found, truth):
+        both, sizes = np.int64(0), np.int64(0)
+        for probability, there in samples:
+            here = probability >= threshold
+            both += np.count_nonzero(here & there)
+            sizes += np.count_nonzero(here) + np.count_nonzero(there)
         scores[label.name] = Tally("ratio", np.array([2 * both, sizes]))
     return scores

@@ -1,5 +1,7 @@
 """Soft Dice."""
 
+import numpy as np
+
 from delineate.core import Segmentation
 from delineate.metrics._probabilities import probabilities
 from delineate.metrics._tally import Tally
@@ -18,9 +20,11 @@ def dice_soft(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     Lower than `dice` wherever the network is not quite sure. Where a label is not in the truth it is 0, however
     small the probabilities; NaN only if they are 0.
     """
-    return {
-        label.name: Tally(
-            "ratio", (2 * probability[there].sum(dtype=float), probability.sum(dtype=float) + there.sum())
-        )
-        for label, probability, there in probabilities(found, truth)
-    }  # fmt: skip
+    scores: dict[str, float] = {}
+    for label, samples in probabilities(found, truth):
+        both = sizes = 0.0
+        for probability, there in samples:
+            both += 2 * probability[there].sum(dtype=float)
+            sizes += probability.sum(dtype=float) + np.count_nonzero(there)
+        scores[label.name] = Tally("ratio", (both, sizes))
+    return scores

@@ -1,9 +1,11 @@
 """Dice swept over thresholds."""
 
+import math
+
 import numpy as np
 
 from delineate.core import Segmentation
-from delineate.metrics._probabilities import probabilities
+from delineate.metrics._probabilities import Samples, probabilities
 from delineate.metrics._traits import Empty, traits
 
 
@@ -23,16 +25,20 @@ def dice_swept(found: Segmentation, truth: Segmentation, *, levels: int = 256) -
     if levels < 2:
         raise ValueError(f"levels is {levels}; expected at least 2 (256 for 8 bits).")
     return {
-        label.name: _mean_dice(probability, there, levels) if there.any() else float("nan")
-        for label, probability, there in probabilities(found, truth)
+        label.name: _mean_dice(samples, levels) for label, samples in probabilities(found, truth)
     }
 
 
-def _mean_dice(probability: np.ndarray, there: np.ndarray, levels: int) -> float:
-    low, high = probability.min(), probability.max()
+def _mean_dice(samples: Samples, levels: int) -> float:
+    if not any(there.any() for _, there in samples):
+        return math.nan
+    low = min(probability.min() for probability, _ in samples)
+    high = max(probability.max() for probability, _ in samples)
     span = high - low if high > low else 1  # a constant map is found at the lowest threshold alone
-    level = np.rint((probability - low) * ((levels - 1) / span)).astype(np.intp)
-    found, right = (
-        np.bincount(values, minlength=levels)[::-1].cumsum() for values in (level, level[there])
-    )
-    return float(np.mean(2 * right / (found + np.count_nonzero(there))))
+    counted = np.zeros((2, levels), np.int64)
+    for probability, there in samples:
+        level = np.rint((probability - low) * ((levels - 1) / span)).astype(np.intp)
+        for row, values in zip(counted, (level, level[there]), strict=True):
+            row += np.bincount(values, minlength=levels)
+    found, right = counted[:, ::-1].cumsum(axis=1)
+    return float(np.mean(2 * right / (found + right[-1])))

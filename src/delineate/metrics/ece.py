@@ -2,6 +2,7 @@
 
 from delineate.core import Segmentation
 from delineate.metrics._near_truth import near_truth
+from delineate.metrics._pair import same_layout
 from delineate.metrics._probabilities import probabilities
 from delineate.metrics._reliability import reliability
 from delineate.metrics._traits import Empty, traits
@@ -22,7 +23,9 @@ def ece(
     Judged within `margin` (mm or px, as the grid) of any label of the truth, since easy background would swamp
     it; null judges everywhere. NaN where the truth is empty and so has no such place.
     """
+    found, truth = same_layout(found, truth)
+    where = near_truth(truth, margin)
     return {
-        label.name: reliability(probability, there, bins)
-        for label, probability, there in probabilities(found, truth, near_truth(truth, margin))
+        label.name: reliability(samples, bins)
+        for label, samples in probabilities(found, truth, where)
     }

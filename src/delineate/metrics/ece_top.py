@@ -1,11 +1,13 @@
 """Expected calibration error of the likeliest class."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from delineate.core import Segmentation
 from delineate.metrics._near_truth import near_truth
-from delineate.metrics._pair import check_pair
-from delineate.metrics._probabilities import checked
+from delineate.metrics._pair import same_layout
+from delineate.metrics._probabilities import checked, in_range, parts
 from delineate.metrics._reliability import reliability
 from delineate.metrics._traits import Empty, traits
 
@@ -25,11 +27,23 @@ def ece_top(
     Background is a class (Guo et al., ICML 2017: "confidence"). Another number than `ece`, which asks of each
     label's own probability; `margin` is as there.
     """
-    check_pair(found, truth)
-    where = near_truth(truth, margin)
-    likely = checked(found)[:, where]
-    top = likely.argmax(axis=0)
-    channel = np.zeros(top.shape, top.dtype)
-    for place, name in enumerate(found.labels.names, start=1):
-        channel[truth.mask(name)[where]] = place
-    return {"all": reliability(likely.max(axis=0), top == channel, bins)}
+    return {"all": reliability(_likeliest(*same_layout(found, truth), margin), bins)}
+
+
+def _likeliest(
+    found: Segmentation, truth: Segmentation, margin: float | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The probability of the likeliest class, and whether it is right, some samples at a time."""
+    near, values = near_truth(truth, margin), checked(found)
+    labels = [truth.labels[name].value for name in found.labels.names]
+    for part in parts(truth.classes.shape):
+        where = near[part]
+        if not where.any():
+            continue
+        likely = in_range(values[(slice(None), *part)][:, where])
+        top = likely.argmax(axis=0)
+        classes = truth.classes[part][where]
+        right = (top == 0) & ~np.isin(classes, labels)
+        for place, value in enumerate(labels, start=1):
+            right |= (top == place) & (classes == value)
+        yield likely.max(axis=0), right

@@ -18,8 +18,10 @@ def hausdorff(
 ) -> dict[str, float]:
     """Hausdorff distance: how far the surfaces lie apart where they do most, per label, in mm or px.
 
-    Measured between border samples, of which the image's edge makes some. A percentile below 100 is taken of each
-    direction alone, linearly interpolated, and the larger of the two counts.
+    Measured between border samples, of which the image's edge makes some. A volume of one slice is judged as a
+    picture; in one of two slices every sample is a border sample, in one of three all but the inside of the middle
+    one. A percentile below 100 is taken of each direction alone, linearly interpolated, and the larger of the two
+    counts.
 
     Raises:
         ValueError: percentile is not in (0, 100], or the pair cannot be compared.

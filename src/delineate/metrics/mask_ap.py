@@ -7,7 +7,7 @@ import numpy as np
 from delineate.core import Segmentation
 from delineate.metrics._coco import coco_parts
 from delineate.metrics._objects import objects
-from delineate.metrics._pair import check_pair
+from delineate.metrics._pair import same_layout
 from delineate.metrics._tally import Tally
 from delineate.metrics._traits import Empty, traits
 
@@ -41,9 +41,12 @@ def mask_ap(
 ) -> dict[str, float]:
     """COCO's average precision of masks, per label: at an IoU of `iou`, or the mean over .50:.05:.95.
 
-    Read it pooled over cases: the detections of all are ranked by score together. Objects without a score are ranked by
-    the mean probability inside, where that is known. Of each case the 100 surest are judged; `area` takes the small
-    (up to 32² samples), medium or large ones (from 96²) alone. NaN where a label has no true object.
+    Read it pooled over cases: the detections of all are ranked by score together. Objects without a score are ranked
+    by the mean probability inside, where that is known. Detections of one score count together, as one threshold of
+    the score finds them: the least value of all orders, and the same for every order of cases; where no two scores
+    are equal it is that of pycocotools, which depends on the order of equal ones. Of each case the 100 surest are
+    judged (of equal ones the largest); `area` takes the small (up to 32² samples), medium or large ones (from 96²)
+    alone. NaN where a label has no true object.
     """
     if iou is not None and not 0 < iou <= 1:
         raise ValueError(
@@ -51,7 +54,7 @@ def mask_ap(
         )
     if area not in SIZES:
         raise ValueError(f"area is {area!r}; expected one of {', '.join(SIZES)}.")
-    check_pair(found, truth)
+    found, truth = same_layout(found, truth)
     thresholds = COCO_IOUS if iou is None else np.array([iou])
     return {
         label.name: Tally(
