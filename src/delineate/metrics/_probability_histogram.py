@@ -15,6 +15,7 @@ import numpy as np
 from delineate.core import Segmentation
 from delineate.metrics._pair import remembered
 from delineate.metrics._probabilities import Samples, probabilities
+from delineate.metrics._ranks import points
 
 OCTAVE = 2**12
 """Fine bins to an octave, a power of two."""
@@ -26,7 +27,7 @@ TOP = 24 * OCTAVE
 """Fine bins above 1/2, where 1 - p is 0 or at least 2**-24; the last is 1 alone."""
 
 COARSE = (64, 32, *[16] * 22, *[4] * 102)
-"""Coarse bins to each octave, from 1/2 downwards: what a case keeps for pooling, 10 kB a label."""
+"""Coarse bins to each octave, from 1/2 downwards: what a case keeps for pooling, 10 kB a label, and 18 kB of points."""
 
 EXACT = 2**18
 """Up to so many samples every probability is a bin of its own: an ordinary photograph needs no rounding."""
@@ -37,10 +38,17 @@ class Histogram(NamedTuple):
 
     fine: bins that hold something, at all.
     coarse: uint32; what one bin holds reaches its threshold in `THRESHOLDS`. 0, 1/2 and 1 are bins of their own.
+    points: uint32; some of the values, as `_ranks.points` has them.
     """
 
     fine: np.ndarray
     coarse: np.ndarray
+    points: np.ndarray
+
+    @property
+    def parts(self) -> np.ndarray:
+        """What a tally keeps to be pooled: coarse bins, then points."""
+        return np.concatenate([self.coarse, self.points], axis=1)
 
 
 class RocCurve(NamedTuple):
@@ -100,9 +108,12 @@ def _histogram(samples: Samples) -> Histogram:
         fine[:, HALF + 1 :] = fine[:, :HALF:-1]  # as `_rank` does
         bins = np.flatnonzero(fine.any(axis=0))
         fine = fine[:, bins]
+        values = _thresholds(bins).astype(np.float32)
     place = np.searchsorted(STARTS, bins, side="right") - 1
     coarse = np.stack([np.bincount(place, row, STARTS.size) for row in fine]).astype(np.uint32)
-    return Histogram(fine, coarse)
+    absent, present = fine
+    kept = points(values, absent, tail=True), points(values, present)
+    return Histogram(fine, coarse, np.stack(kept))
 
 
 def _count(coded: Iterable[tuple[np.ndarray, np.ndarray]], bins: int) -> np.ndarray:
@@ -159,6 +170,7 @@ def _thresholds(fine: np.ndarray) -> np.ndarray:
 
 
 STARTS = _starts()
+BINS = STARTS.size
 THRESHOLDS = _thresholds(STARTS)
 """The least probability of each coarse bin."""
 
@@ -176,6 +188,7 @@ HALFWAY = _halfway()
 
 def _found(parts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Samples found wrongly, rightly, and the threshold, from the highest down; bins that hold none are passed over."""
+    parts = parts[:, :BINS]
     kept = parts.any(axis=0)
     false, true = parts[:, kept][:, ::-1].cumsum(axis=1, dtype=float)
     return false, true, THRESHOLDS[kept][::-1]

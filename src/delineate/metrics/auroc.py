@@ -1,10 +1,8 @@
 """Area under the ROC curve."""
 
-import numpy as np
-
 from delineate.core import Segmentation
 from delineate.metrics._probability_histogram import histograms
-from delineate.metrics._readers.auroc import auroc as area
+from delineate.metrics._readers.auroc import area
 from delineate.metrics._tally import Tally
 from delineate.metrics._traits import Empty, traits
 
@@ -22,10 +20,12 @@ def auroc(found: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Area under the ROC curve of a label's own probability against all else, per label.
 
     NaN where the label fills the image or is not in it: such a case says nothing of it. Exact up to 2**18 samples,
-    above within about 1e-6 of a full sort. Its tally holds coarser bins to pool, and for `roc_curve`.
+    above within about 1e-6 of a full sort. Its tally holds coarser bins to pool, and for `roc_curve`; up to 768 samples
+    of the label, or of all else, in all cases are ranked one by one. Pooled it is within about 1e-4 of a full sort.
     """
-    one = np.ones((1, 1))
     return {
-        name: Tally.of(float(area([histogram.fine], one)[0]), "auroc", histogram.coarse)
+        name: Tally.of(
+            float(area(*histogram.fine[:, None].astype(float))[0]), "auroc", histogram.parts
+        )
         for name, histogram in histograms(found, truth).items()
     }

@@ -24,10 +24,11 @@ def average_precision(found: Segmentation, truth: Segmentation) -> dict[str, flo
 
     Σ (R_n - R_n-1) P_n over falling thresholds, without interpolation, as scikit-learn. NaN where the truth does
     not hold the label. Exact up to 2**18 samples, above within about 1e-4 of a full sort. Its tally holds coarser
-    bins to pool, and for `precision_recall_curve`.
+    bins to pool, and for `precision_recall_curve`; up to 768 samples of the label in all cases are ranked one by one.
+    Pooled it is within about 1e-3 of a full sort.
     """
     return {
-        name: Tally.of(_steps(histogram.fine), "average_precision", histogram.coarse)
+        name: Tally.of(_steps(histogram.fine), "average_precision", histogram.parts)
         for name, histogram in histograms(found, truth).items()
     }
 

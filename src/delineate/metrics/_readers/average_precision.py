@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from delineate.metrics._probability_histogram import HALFWAY
+from delineate.metrics._probability_histogram import BINS, HALFWAY
+from delineate.metrics._ranks import Ranks, ranks
 from delineate.metrics._tally import added
 
 
@@ -15,9 +16,13 @@ def average_precision(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.nd
 
     Parts are (2, bin), absent and present, by rising probability. A bin holds many probabilities, so its samples
     come in any order and the precision halfway stands for them all; where it holds but one they are a draw, and
-    count with the end. NaN where the label is missing.
+    count with the end. Few samples of the label are ranked one by one, where the parts have points behind the `BINS`
+    coarse bins. NaN where the label is missing.
     """
-    absent, present = np.moveaxis(added(parts, weights)[..., ::-1], 1, 0)
+    if (known := ranks(parts, BINS, 1)) is not None:
+        return _one_by_one(known, weights)
+    bins = [part[:, :BINS] for part in parts]
+    absent, present = np.moveaxis(added(bins, weights)[..., ::-1], 1, 0)
     left = 1 - HALFWAY[::-1]
     true = present.cumsum(axis=1) - left * present
     false = absent.cumsum(axis=1) - left * absent
@@ -25,4 +30,15 @@ def average_precision(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.nd
     precision = np.divide(true, found, out=np.zeros_like(true), where=found != 0)
     total = present.sum(axis=1)
     summed = (precision * present).sum(axis=1)
+    return np.asarray(np.divide(summed, total, out=np.full(len(total), np.nan), where=total != 0))
+
+
+def _one_by_one(known: Ranks, weights: np.ndarray) -> np.ndarray:
+    times = weights[:, known.case] * known.times
+    first = np.searchsorted(known.value, known.value)  # equal values are one threshold
+    true = times[:, ::-1].cumsum(axis=1)[:, ::-1][:, first]
+    found = true + weights @ (known.others[:, None] - known.below)
+    precision = np.divide(true, found, out=np.zeros_like(true), where=true > 0)
+    total = times.sum(axis=1)
+    summed = (precision * times).sum(axis=1)
     return np.asarray(np.divide(summed, total, out=np.full(len(total), np.nan), where=total != 0))
