@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from delineate.core import Network
+from delineate.core import Label, Network
 from delineate.files import whole_file
 from delineate.predict import CasePredictor, Flipped, Windowed
 from delineate.prepare import load_prepare
@@ -20,6 +23,12 @@ from delineate.tasks import load_task
 
 ENGINES = {"weights.safetensors": "torch"}
 """The engine each kind of weights runs on."""
+
+FORMAT = 2
+"""The number of this form of a bundle; 1 had no hashes of its parts, and is still read."""
+
+READABLE = ("recipe.yaml", "labels.json")
+"""The parts of every bundle besides its weights and its card."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +57,33 @@ class Bundle:
         return replace(self, card=card)
 
 
-def save_bundle(folder: Path, recipe: Recipe, card: Mapping[str, Any]) -> Bundle:
-    """Write all of a bundle but its weights, which whoever trains or exports writes."""
+def save_bundle(
+    folder: Path,
+    recipe: Recipe,
+    card: Mapping[str, Any],
+    weights: bytes,
+    name: str = "weights.safetensors",
+) -> Bundle:
+    """Write a bundle, or the next weights of one; `name` is the file of its weights.
+
+    The card holds the SHA-256 of the other parts. A kill at any moment leaves the old bundle or the new one: for the
+    time that the weights are written the card says what it will say of either.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        old = _settled(folder, _read_json(folder / "card.json"))
+    except (OSError, ValueError):  # none yet, or one that is damaged and will be replaced
+        old = None
     with whole_file(folder / "recipe.yaml") as part:
         recipe.save(part)
     _write_json([asdict(label) for label in recipe.labels.labels], folder / "labels.json")
+    parts = {part: _sha256(folder / part) for part in READABLE}
+    parts[name] = hashlib.sha256(weights).hexdigest()
+    card = {"format": FORMAT} | dict(card) | {"format": FORMAT, "parts": parts}
+    if isinstance(old, dict):
+        _write_json({**old, "next": card}, folder / "card.json")
+    with whole_file(folder / name) as part:
+        part.write_bytes(weights)
     _write_json(card, folder / "card.json")
     return Bundle(folder, recipe, card)
 
@@ -62,26 +92,108 @@ def open_bundle(path: str | Path) -> Bundle:
     """Read a bundle, or that of a run's folder, without loading its network.
 
     Raises:
-        ValueError: no bundle there, or an incomplete one.
+        ValueError: no bundle there, an incomplete one, one of another format, or one whose parts do not belong
+            together: a file that is not the one its card was written for, or labels that are not the recipe's.
     """
     folder = Path(path)
     if not (folder / "card.json").is_file() and (folder / "bundle").is_dir():
         folder = folder / "bundle"
-    missing = [n for n in ("recipe.yaml", "card.json") if not (folder / n).is_file()]
+    missing = [n for n in (*READABLE, "card.json") if not (folder / n).is_file()]
     if missing:
         raise ValueError(
             f"{path}: no bundle there ({' and '.join(missing)} missing). "
             "Expected a run's folder, or the folder `bundle` inside it."
         )
-    try:
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{folder / 'card.json'}: not valid JSON ({error}).") from error
-    if not isinstance(card, dict) or not {"channels", "ndim"} <= card.keys():
+    card = _card(folder)
+    recipe = load_recipe(folder / "recipe.yaml")
+    _check_labels(folder, recipe)
+    return Bundle(folder, recipe, card)
+
+
+def _card(folder: Path) -> Mapping[str, Any]:
+    """The card, held against the parts that it was written for."""
+    path = folder / "card.json"
+    card = _settled(folder, _read_json(path))
+    if not isinstance(card, dict) or not all(
+        type(card.get(key)) is int and card[key] > 0 for key in ("channels", "ndim")
+    ):
+        raise ValueError(f"{path}: does not say channels and ndim. Train or copy it again.")
+    written = card.get("format")
+    if type(written) is not int or not 1 <= written <= FORMAT:
         raise ValueError(
-            f"{folder / 'card.json'}: does not say channels and ndim. Train or copy it again."
+            f"{path}: the format of this bundle is {written!r}; this Delineate reads 1 to {FORMAT}."
+            + (" A newer Delineate wrote it: update yours." if type(written) is int else "")
         )
-    return Bundle(folder, load_recipe(folder / "recipe.yaml"), card)
+    if written == 1:
+        _warn_of_format_1(folder)
+    elif changed := _changed(folder, card):
+        name, now = next(iter(changed.items()))
+        if now is None:
+            raise ValueError(f"{folder / name}: is missing. Copy the whole bundle again.")
+        raise ValueError(
+            f"{folder / name}: is not the file that card.json was written for. Copy the whole bundle again; or, if you "
+            f"changed it on purpose, write its new SHA-256 under `parts` in card.json: {now}"
+        )
+    return card
+
+
+@cache
+def _warn_of_format_1(folder: Path) -> None:
+    """Once for each bundle."""
+    warnings.warn(
+        f"{folder}: this bundle has format 1, which has no hashes: whether its recipe and weights are still those that "
+        "were trained cannot be checked. Train again for one that can.",
+        stacklevel=4,
+    )
+
+
+def _settled(folder: Path, card: Any) -> Any:
+    """The card that fits the weights, where a kill while they were written left the old and the next one."""
+    if not isinstance(card, dict) or not isinstance(card.get("next"), dict):
+        return card
+    old = {key: value for key, value in card.items() if key != "next"}
+    return old if _changed(folder, card["next"]) else card["next"]
+
+
+def _changed(folder: Path, card: Mapping[str, Any]) -> dict[str, str | None]:
+    """The parts that are not those which the card was written for, and the hashes that they have; None if not there."""
+    known = card.get("parts")
+    known = known if isinstance(known, dict) else {}
+    weights = [name for name in ENGINES if name in known or (folder / name).is_file()]
+    hashes = {
+        name: _sha256(folder / name) if (folder / name).is_file() else None
+        for name in (*READABLE, *weights)
+    }
+    return {name: now for name, now in hashes.items() if now is None or known.get(name) != now}
+
+
+def _check_labels(folder: Path, recipe: Recipe) -> None:
+    """Refuse labels.json that says something else than the recipe."""
+    path = folder / "labels.json"
+    try:
+        written = tuple(Label(**entry) for entry in _read_json(path))
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: expected a list of labels, each with name and value.") from error
+    if written != recipe.labels.labels:
+        here, there = (
+            ", ".join(" ".join(str(v) for v in asdict(x).values() if v is not None) for x in labels)
+            for labels in (written, recipe.labels.labels)
+        )
+        raise ValueError(
+            f"{path}: the labels here are {here}; those of recipe.yaml are {there}. Copy the bundle again."
+        )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not UTF-8 is one too
+        raise ValueError(f"{path}: not valid JSON ({error}).") from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_bundle(

@@ -1,4 +1,9 @@
+import hashlib
+import json
+import shutil
+
 import pytest
+import yaml
 
 from delineate import verbs
 
@@ -31,3 +36,34 @@ def tiny_recipe(tmp_path_factory):
 def tiny_run(tiny_recipe, tmp_path_factory):
     """The folder of a finished run."""
     return verbs.train(tiny_recipe, run=tmp_path_factory.mktemp("outputs") / "tiny" / "run")
+
+
+@pytest.fixture(scope="session")
+def sealed():
+    """Write the hashes that a bundle's card holds anew, as somebody does who changed its parts on purpose."""
+
+    def seal(bundle):
+        path = bundle / "card.json"
+        card = json.loads(path.read_text())
+        card["parts"] = {
+            name: hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in card["parts"]
+        }
+        path.write_text(json.dumps(card))
+        return bundle
+
+    return seal
+
+
+@pytest.fixture
+def doctored(tiny_run, tmp_path, sealed):
+    """A copy of the run whose recipes say something else, and whose card agrees with them."""
+
+    def copy(**changes):
+        run = shutil.copytree(tiny_run, tmp_path / "doctored" / "run")
+        for path in (run / "recipe.yaml", run / "bundle" / "recipe.yaml"):
+            tree = yaml.safe_load(path.read_text()) | changes
+            path.write_text(yaml.safe_dump(tree, sort_keys=False))
+        sealed(run / "bundle")
+        return run
+
+    return copy

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from delineate.cli import main
+from delineate.core.labels import PALETTE
 from delineate.files import whole_file
 from delineate.verbs import predict as predict_verb
 
@@ -129,7 +130,7 @@ def test_check_refuses_what_train_would(verb, changes, said, recipe, tmp_path, c
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_of_another_number_of_classes(tiny_run, tmp_path, capsys):
+def test_weights_of_another_number_of_classes(tiny_run, tmp_path, capsys, sealed):
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     for file in (tiny_run / "bundle").iterdir():
@@ -137,6 +138,10 @@ def test_weights_of_another_number_of_classes(tiny_run, tmp_path, capsys):
     tree = yaml.safe_load((bundle / "recipe.yaml").read_text())
     tree["labels"] = {"polyp": {"value": 1}, "stool": {"value": 2}}
     (bundle / "recipe.yaml").write_text(yaml.safe_dump(tree))
+    names = enumerate(("polyp", "stool"))
+    labels = [{"name": n, "value": i + 1, "colour": PALETTE[i]} for i, n in names]
+    (bundle / "labels.json").write_text(json.dumps(labels))
+    sealed(bundle)
     said = r"1 output channel.*3|3.*1 output channel"
     refused(capsys, ["predict", bundle, tiny_run / "predictions", "-o", tmp_path / "out"], said)
     assert not (tmp_path / "out").exists()
@@ -183,7 +188,8 @@ def test_a_disk_full_at_a_checkpoint_says_how_to_go_on(tiny_recipe, tmp_path, ca
 def test_a_damaged_card_is_named(tiny_run, tmp_path, capsys):
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    (bundle / "recipe.yaml").write_text((tiny_run / "bundle" / "recipe.yaml").read_text())
+    for name in ("recipe.yaml", "labels.json"):
+        (bundle / name).write_text((tiny_run / "bundle" / name).read_text())
     (bundle / "card.json").write_text(json.dumps({})[:-1])
     refused(capsys, ["predict", bundle, tiny_run, "-o", tmp_path / "out"], "card.json.*not valid")
     (bundle / "card.json").unlink()

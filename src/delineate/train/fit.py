@@ -17,7 +17,7 @@ from torch import nn
 
 from delineate.bundle import assemble, open_bundle, predict_options, save_bundle
 from delineate.core import Case, Splits
-from delineate.files import cache_folder, whole_file
+from delineate.files import cache_folder
 from delineate.losses import load_loss
 from delineate.metrics import load_metrics
 from delineate.models import load_model
@@ -93,8 +93,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         known_scores = {name: score if score == score else None for name, score in scores.items()}
         training = {"epoch": epoch, "scores": known_scores, "device": device}
         known = {**card, "channels": channels, "ndim": ndim, "training": training}
-        save_bundle(run / "bundle", recipe, known)
-        save_weights(model, run / "bundle" / "weights.safetensors")
+        save_bundle(run / "bundle", recipe, known, _weights(model))
 
     judge = Judge(
         splits.get("val", ()),
@@ -130,8 +129,8 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     except SystemExit:  # Lightning's answer to Ctrl-C
         finished = False
     except Exception as error:
-        weights = run / "bundle" / "weights.safetensors"
-        if trainer.is_global_zero and not weights.exists() and checkpoint.exists():
+        card_file = run / "bundle" / "card.json"
+        if trainer.is_global_zero and not card_file.exists() and checkpoint.exists():
             saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
             learner.cpu()  # the device may have no memory left
             learner.load_state_dict(saved["state_dict"])
@@ -140,24 +139,22 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
                 keep_best({}, saved["epoch"] + 1)
         failure = _short_of_memory(error, options, device) or error
         failure.add_note(
-            f"The weights of epoch {open_bundle(run).card['training']['epoch']} are kept in {weights.parent}."
-            if weights.exists()
+            f"The weights of epoch {open_bundle(run).card['training']['epoch']} are kept in {card_file.parent}."
+            if card_file.exists()
             else "No epoch was finished, so nothing is kept."
         )
         if failure is error:
             raise
         raise failure from error
-    if trainer.is_global_zero and not (run / "bundle" / "weights.safetensors").exists():
+    if trainer.is_global_zero and not (run / "bundle" / "card.json").exists():
         with average.in_place(learner):  # broken off early, or no score was ever a number
             keep_best({}, trainer.current_epoch)
     return finished
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's weights as safetensors, whole or not at all."""
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with whole_file(path) as part:
-        part.write_bytes(save(state))
+def _weights(model: nn.Module) -> bytes:
+    """A model's weights as safetensors."""
+    return save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
 
 
 def _trainer(options: Options, device: str, run: Path, callbacks: list[Callback]) -> Trainer:
@@ -259,4 +256,4 @@ def _quiet() -> None:
         warnings.filterwarnings("ignore", about)
 
 
-__all__ = ["DivergedError", "fit", "save_weights"]
+__all__ = ["DivergedError", "fit"]

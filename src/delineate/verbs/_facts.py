@@ -27,7 +27,6 @@ INTENDED_USE = "Research only. Not a medical device; not for diagnosis or treatm
 def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
     """All that is known before training begins."""
     return {
-        "format": 1,
         "name": recipe.name,
         "intended_use": INTENDED_USE,
         "labels": list(recipe.labels.names),

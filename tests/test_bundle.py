@@ -1,0 +1,169 @@
+"""A bundle on disk: whole, unchanged, of a known format; or refused with what is wrong."""
+
+import json
+import shutil
+
+import pytest
+
+from delineate.bundle import open_bundle, save_bundle
+from delineate.recipe import load_recipe
+
+RECIPE = """\
+data: {phantom: {cases: 4}}
+labels: {polyp: {value: 1, kind: thing}, stool: 2}
+model: unet
+loss: dice
+"""
+CARD = {"channels": 3, "ndim": 2}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    return load_recipe(tmp_path / "r.yaml")
+
+
+@pytest.fixture
+def bundle(recipe, tmp_path):
+    save_bundle(tmp_path / "bundle", recipe, {**CARD, "epoch": 1}, b"first")
+    return tmp_path / "bundle"
+
+
+def change(path, **entries):
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
+def test_what_is_saved_opens(bundle, recipe):
+    opened = open_bundle(bundle)
+    assert opened.recipe.labels == recipe.labels
+    assert (opened.card["epoch"], opened.card["format"]) == (1, 2)
+    assert sorted(opened.card["parts"]) == ["labels.json", "recipe.yaml", "weights.safetensors"]
+    opened.update_card(scores={"test": 1})
+    assert open_bundle(bundle).card["scores"] == {"test": 1}
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "labels.json", "weights.safetensors"])
+def test_a_part_that_was_changed_or_is_gone_is_named(bundle, name):
+    before = (bundle / name).read_bytes()
+    (bundle / name).write_bytes(before + b" ")
+    with pytest.raises(ValueError, match=f"{name}: is not the file that card.json was written for"):
+        open_bundle(bundle)
+    (bundle / name).write_bytes(before[:-1])
+    with pytest.raises(ValueError, match=f"{name}: is not the file that card.json was written for"):
+        open_bundle(bundle)
+    (bundle / name).unlink()
+    with pytest.raises(ValueError, match=f"{name}:? (is )?missing"):
+        open_bundle(bundle)
+
+
+def test_a_part_that_was_changed_on_purpose_opens_with_the_hash_that_the_message_gives(bundle):
+    text = (bundle / "recipe.yaml").read_text()
+    (bundle / "recipe.yaml").write_text(text + "predict: {flips: [0]}\n")
+    with pytest.raises(ValueError, match="changed it on purpose") as refused:
+        open_bundle(bundle)
+    parts = json.loads((bundle / "card.json").read_text())["parts"]
+    change(bundle / "card.json", parts=parts | {"recipe.yaml": str(refused.value).split()[-1]})
+    assert open_bundle(bundle).recipe.predict.args == {"flips": [0]}
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"format": 3}, "format of this bundle is 3; this Delineate reads 1 to 2. A newer"),
+        ({"format": None}, "format of this bundle is None; this Delineate reads 1 to 2"),
+        ({"format": "2"}, "format of this bundle is '2'"),
+        ({"format": True}, "format of this bundle is True"),
+        ({"format": 0}, "format of this bundle is 0"),
+        ({"parts": {}}, "recipe.yaml: is not the file"),
+        ({"parts": "all"}, "recipe.yaml: is not the file"),
+        ({"parts": {"/etc/passwd": "0"}}, "recipe.yaml: is not the file"),
+        ({"channels": "3"}, "does not say channels and ndim"),
+        ({"ndim": 0}, "does not say channels and ndim"),
+    ],
+)
+def test_a_card_that_cannot_be_trusted_is_refused(bundle, entries, said):
+    change(bundle / "card.json", **entries)
+    with pytest.raises(ValueError, match=said):
+        open_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            [{"name": "polyp", "value": 2}],
+            "here are polyp 2 stuff .*; those of recipe.yaml are polyp 1 thing",
+        ),
+        ([], "the labels here are ; those of recipe.yaml"),
+        (["polyp"], "expected a list of labels"),
+        ({"polyp": 1}, "expected a list of labels"),
+        (7, "expected a list of labels"),
+        ([{"name": "polyp", "value": 1, "colour": 3}], "expected a list of labels"),
+    ],
+)
+def test_labels_that_are_not_the_recipes_are_refused(bundle, written, said):
+    (bundle / "labels.json").write_text(json.dumps(written))
+    change(bundle / "card.json", format=1)
+    with (
+        pytest.raises(ValueError, match=f"labels.json: .*{said}"),
+        pytest.warns(UserWarning, match="no hashes"),
+    ):
+        open_bundle(bundle)
+
+
+def test_a_bundle_of_before_there_were_hashes_opens_with_a_warning(bundle):
+    card = json.loads((bundle / "card.json").read_text()) | {"format": 1}
+    del card["parts"]
+    (bundle / "card.json").write_text(json.dumps(card))
+    with pytest.warns(UserWarning, match="format 1, which has no hashes: .* cannot be checked"):
+        assert open_bundle(bundle).card["epoch"] == 1
+
+
+@pytest.mark.parametrize("times", range(1, 12))
+def test_a_kill_at_any_write_leaves_the_old_bundle_or_the_new_one(
+    bundle, recipe, tmp_path, monkeypatch, times
+):
+    """`os.replace` is the moment at which a file is another one."""
+    import delineate.files._whole_file as home
+
+    class KilledError(BaseException):
+        pass
+
+    left, real = [times], home.os.replace
+
+    def replace(*words):
+        left[0] -= 1
+        if not left[0]:
+            raise KilledError
+        real(*words)
+
+    monkeypatch.setattr(home.os, "replace", replace)
+    killed = False
+    try:
+        save_bundle(bundle, recipe, {**CARD, "epoch": 2}, b"second")
+    except KilledError:
+        killed = True
+    monkeypatch.setattr(home.os, "replace", real)
+    weights = (bundle / "weights.safetensors").read_bytes()
+    assert open_bundle(bundle).card["epoch"] == {b"first": 1, b"second": 2}[weights]
+    assert killed or weights == b"second"
+    save_bundle(bundle, recipe, {**CARD, "epoch": 3}, b"third")  # as a run that is resumed does
+    assert open_bundle(bundle).card["epoch"] == 3
+    assert "next" not in json.loads((bundle / "card.json").read_text())
+
+
+def test_a_damaged_card_is_replaced_by_the_next_weights(bundle, recipe):
+    (bundle / "card.json").write_text("{")
+    save_bundle(bundle, recipe, {**CARD, "format": 1}, b"second")
+    assert open_bundle(bundle).card["format"] == 2
+
+
+def test_what_was_killed_before_its_first_card_is_no_bundle(bundle):
+    (bundle / "card.json").unlink()
+    with pytest.raises(ValueError, match="no bundle there .card.json missing"):
+        open_bundle(bundle)
+
+
+def test_a_run_s_folder_stands_for_its_bundle(bundle, tmp_path):
+    shutil.move(bundle, tmp_path / "run" / "bundle")
+    assert open_bundle(tmp_path / "run").folder == tmp_path / "run" / "bundle"
