@@ -9,7 +9,9 @@ import pytest
 from delineate.cli import _parser
 
 HOME = Path(__file__).parents[1]
-PAGES = sorted([HOME / "README.md", HOME / "CONTRIBUTING.md", *HOME.glob("docs/**/*.md")])
+PAGES = sorted(
+    [HOME / "README.md", HOME / "CONTRIBUTING.md", HOME / "SECURITY.md", *HOME.glob("docs/**/*.md")]
+)
 
 
 def commands():

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from delineate.recipe import load_labels, load_recipe
-from delineate.resolve import FIRST, RecipeError
+from delineate.recipe import all_calls, load_labels, load_recipe, saved_recipe
+from delineate.resolve import FIRST, NOBODY, OWN, RecipeError, Trust
 
 RECIPE = """\
     # a comment
@@ -114,6 +114,41 @@ def test_variables_of_the_environment(write, monkeypatch):
     assert recipe.tree["data"]["phantom"]["scene"] == "${SCENE:-chest}"
     with pytest.raises(RecipeError, match="NOWHERE is not set"):
         load_recipe(write(RECIPE.replace("endoscopy", '"${NOWHERE}"')))
+
+
+def test_what_is_saved_has_values_where_variables_decide_a_result(write, tmp_path, monkeypatch):
+    """Only paths of the data are another machine's business; a result is not to follow the reader's environment."""
+    path = write(
+        RECIPE.replace("endoscopy", '"${SCENE:-chest}"').replace(
+            "epochs: 3", 'device: "${DEVICE:-cpu}"'
+        )
+    )
+    monkeypatch.setenv("DEVICE", "cuda")
+    load_recipe(path).save(tmp_path / "saved.yaml")
+    monkeypatch.setenv("DEVICE", "mps")
+    saved = saved_recipe(tmp_path / "saved.yaml")
+    assert saved.trainer.args["device"] == "cuda"
+    assert (
+        saved.data.args["scene"] == "${SCENE:-chest}"
+    )  # not looked at, unless cases are to be loaded
+    assert saved_recipe(tmp_path / "saved.yaml", data=True).data.args["scene"] == "chest"
+    again = saved_recipe(tmp_path / "saved.yaml", data=True)
+    again.save(tmp_path / "again.yaml")
+    assert (tmp_path / "again.yaml").read_text() == (tmp_path / "saved.yaml").read_text()
+    with pytest.raises(
+        RecipeError, match=r"r.yaml:\d+: \$\{DEVICE:-cpu\} stands in a saved recipe"
+    ):
+        saved_recipe(path)
+
+
+def test_calls_are_trusted_as_the_reader_says(write):
+    def trusts(recipe):
+        sections = (recipe.trainer, recipe.predict, recipe.audit)
+        return {call.trust for call in (*(call for _, call in all_calls(recipe)), *sections)}
+
+    assert trusts(load_recipe(write())) == {OWN}
+    assert trusts(saved_recipe(write())) == {NOBODY}
+    assert trusts(saved_recipe(write(), Trust(("my_lab",)))) == {Trust(("my_lab",))}
 
 
 def test_no_such_file():

@@ -1,6 +1,16 @@
 import pytest
 
-from delineate.resolve import CATALOGUES, FIRST, Call, RecipeError, build, check, names, resolve
+from delineate.resolve import (
+    CATALOGUES,
+    FIRST,
+    OWN,
+    Call,
+    RecipeError,
+    build,
+    check,
+    names,
+    resolve,
+)
 
 
 @pytest.mark.parametrize("catalogue", CATALOGUES)
@@ -20,11 +30,11 @@ def test_a_near_miss_is_told_the_right_name():
 def test_a_name_of_ones_own(tmp_path, monkeypatch):
     (tmp_path / "my_lab.py").write_text("def polish(strength: float = 1.0):\n    return strength\n")
     monkeypatch.chdir(tmp_path)
-    assert build("refine", Call("my_lab:polish", {"strength": "2e-1"})) == 0.2
+    assert build("refine", Call("my_lab:polish", {"strength": "2e-1"}, trust=OWN)) == 0.2
     with pytest.raises(RecipeError, match="has no 'polsh'"):
-        check("refine", Call("my_lab:polsh"))
+        check("refine", Call("my_lab:polsh", trust=OWN))
     with pytest.raises(RecipeError, match="no module 'my_lob'"):
-        check("refine", Call("my_lob:polish"))
+        check("refine", Call("my_lob:polish", trust=OWN))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""A trained model as a readable folder: recipe.yaml, labels.json, card.json and one file of weights."""
+"""A trained model as a readable folder: recipe.yaml, labels.json, card.json and one file of weights.
+
+A bundle is data. Opening one runs no code of its own; see SECURITY.md.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import importlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,9 +19,9 @@ from delineate.core import Label, Network
 from delineate.files import whole_file
 from delineate.predict import CasePredictor, Flipped, Windowed
 from delineate.prepare import load_prepare
-from delineate.recipe import Recipe, load_recipe
+from delineate.recipe import Recipe, saved_recipe
 from delineate.refine import load_refine
-from delineate.resolve import Call, bind
+from delineate.resolve import Call, Trust, bind
 from delineate.tasks import load_task
 
 ENGINES = {"weights.safetensors": "torch"}
@@ -88,8 +91,12 @@ def save_bundle(
     return Bundle(folder, recipe, card)
 
 
-def open_bundle(path: str | Path) -> Bundle:
+def open_bundle(path: str | Path, trust: Trust | Iterable[str] = ()) -> Bundle:
     """Read a bundle, or that of a run's folder, without loading its network.
+
+    Args:
+        path: its folder.
+        trust: modules whose code its recipe may name.
 
     Raises:
         ValueError: no bundle there, an incomplete one, one of another format, or one whose parts do not belong
@@ -105,7 +112,7 @@ def open_bundle(path: str | Path) -> Bundle:
             "Expected a run's folder, or the folder `bundle` inside it."
         )
     card = _card(folder)
-    recipe = load_recipe(folder / "recipe.yaml")
+    recipe = saved_recipe(folder / "recipe.yaml", Trust.of(trust))
     _check_labels(folder, recipe)
     return Bundle(folder, recipe, card)
 
@@ -203,6 +210,7 @@ def load_bundle(
     keep_probabilities: bool = False,
     window: tuple[int, ...] | None = None,
     flips: tuple[int, ...] | None = None,
+    trust: Trust | Iterable[str] = (),
 ) -> CasePredictor:
     """The predictor of a bundle, exactly as it was trained.
 
@@ -212,11 +220,13 @@ def load_bundle(
         keep_probabilities: leave probabilities on what is found.
         window: sliding windows of this size, instead of what the recipe's `predict` section says.
         flips: axes whose flips are averaged, likewise.
+        trust: modules whose code the bundle may name as `package.module:function`: ("my_lab.models",). A bundle is
+            data, and nothing else that it names is imported.
 
     Raises:
-        ValueError: no bundle there, or weights that do not fit it.
+        ValueError: no bundle there, weights that do not fit it, or code that is not trusted.
     """
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, trust)
     engines = [e for name, e in ENGINES.items() if (bundle.folder / name).is_file()]
     if not engines:
         raise ValueError(f"{bundle.folder}: no weights; expected one of {', '.join(ENGINES)}.")

@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _recipe(verb, optional=True)
     verb.add_argument("-o", "--run", help="folder of the run; outputs/RECIPE/TIME if left out")
     verb.add_argument("--resume", metavar="RUN", help="go on with a run that was broken off")
+    _trust(verb, "a run that is resumed")
 
     verb = _verb(
         verbs, "evaluate", _evaluate,
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     verb.add_argument("--metrics", metavar="A,B", type=_words, help="these only, not the full set")
     verb.add_argument("--answers", metavar="FILE", help="YAML: answers to the report's checklist")
+    _trust(verb, "the run or the file of labels")
     run = verb.add_argument_group("1. a run on its own data")
     run.add_argument("run", nargs="?", help="folder that train left behind")
     run.add_argument("--split", help="cases to judge on: test, val or train")
@@ -151,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--common", action="store_true", help="compare the cases that all of them have"
     )
+    _trust(verb, "the runs")
 
     verb = _verb(verbs, "calibrate", _calibrate, "fit how sure a model may be on validation cases")
     verb.add_argument("run", help="folder that train left behind")
@@ -159,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("--review", type=float, default=0.08, metavar="SHARE", help="for a person")
     _device(verb)
+    _trust(verb, "the run")
 
     verb = _verb(verbs, "predict", _predict, "write a mask for every image")
     verb.add_argument("bundle", help="folder of a run or a bundle")
@@ -170,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--flips", metavar="A,B", type=_numbers, help="average flips of these axes")
     verb.add_argument("--overwrite", action="store_true", help="replace files whoever wrote them")
     _device(verb)
+    _trust(verb, "the bundle")
 
     verb = _verb(verbs, "list", _list, "names a recipe can use, with their arguments")
     verb.add_argument("what", nargs="?", help="models, losses, metrics, ..., recipes")
@@ -199,6 +204,16 @@ def _recipe(verb: argparse.ArgumentParser, *, optional: bool = False) -> None:
 
 def _device(verb: argparse._ActionsContainer) -> None:
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+
+
+def _trust(verb: argparse.ArgumentParser, whose: str) -> None:
+    verb.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE.MODULE",
+        help=f"run code of this module where {whose} names it; may be given again",
+    )
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -238,7 +253,13 @@ def _check(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> None:
     from delineate.verbs.train import train
 
-    run = train(options.recipe, overrides=options.overrides, run=options.run, resume=options.resume)
+    run = train(
+        options.recipe,
+        overrides=options.overrides,
+        run=options.run,
+        resume=options.resume,
+        trust=options.trust,
+    )
     _say_scores(str(run))
 
 
@@ -291,6 +312,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         group=options.group,
         metrics=options.metrics,
         answers=options.answers,
+        trust=options.trust,
     )
     _say_scores(str(out))
     print(f"report: {out / 'report.html'}")
@@ -315,6 +337,7 @@ def _evaluate_run(options: argparse.Namespace) -> None:
         values=values or None,
         allow=options.allow,
         out=options.out,
+        trust=options.trust,
     )
     external = any(place is not None for place in other.values())
     out = options.out or (external_folder(options.run, **other) if external else options.run)
@@ -326,7 +349,13 @@ def _evaluate_run(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from delineate.verbs.compare import compare, lines
 
-    found, out = compare(options.runs, options.out, metrics=options.metrics, common=options.common)
+    found, out = compare(
+        options.runs,
+        options.out,
+        metrics=options.metrics,
+        common=options.common,
+        trust=options.trust,
+    )
     print("\n".join(lines(found)))
     print(f"report: {out / 'report.html'}")
 
@@ -337,7 +366,11 @@ def _calibrate(options: argparse.Namespace) -> None:
     from delineate.verbs.calibrate import calibrate
 
     known = calibrate(
-        options.run, split=options.split, device=options.device, review=options.review
+        options.run,
+        split=options.split,
+        device=options.device,
+        review=options.review,
+        trust=options.trust,
     )
     print(json.dumps(known, indent=2))
 
@@ -361,6 +394,7 @@ def _predict(options: argparse.Namespace) -> int:
         window=options.window,
         flips=options.flips,
         overwrite=options.overwrite,
+        trust=options.trust,
     )
     print("\n".join(predicted.lines))
     if not predicted.failures:

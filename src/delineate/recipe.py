@@ -5,15 +5,15 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from delineate.core.labels import PALETTE, Label, LabelSet
-from delineate.resolve import FIRST, Call, RecipeError, bind, nearest
+from delineate.resolve import FIRST, NOBODY, OWN, Call, RecipeError, Trust, bind, nearest
 
 Place = tuple[str | int, ...]
 
@@ -36,14 +36,18 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
 }
 
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe, read and taken apart; `tree` is what was written, and what is saved.
+    """A recipe, read and taken apart.
 
     Attributes:
         name: what runs are filed under; the file's name without its ending, unless the recipe says.
-        folder: where the recipe lies; relative split files are looked for there first.
+        folder: where the recipe lies; relative paths of `data` are looked for there first.
+        tree: what is saved: what was written, overrides in place. Variables of the environment stay by name in
+            `data`, whose paths are another machine's business; everywhere else they have their values.
         loss: the terms of a weighted sum; each may carry an argument `weight`.
     """
 
@@ -67,13 +71,16 @@ class Recipe:
     seed: int
 
     def save(self, path: Path) -> None:
-        """Write the recipe as it was run: overrides in place, variables of the environment left by name."""
+        """Write the recipe as it was run."""
         tree = {"name": self.name, **self.tree}
         path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe.
+    """Read a recipe of the caller's own: what it names as `package.module:function` will be imported.
+
+    A recipe that came with somebody's bundle or run is read by `load_bundle` and the verbs, which import nothing
+    that they are not told to trust.
 
     Args:
         path: a YAML file. `${NAME}` and `${NAME:-default}` in its texts stand for variables of the environment.
@@ -86,6 +93,27 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     path = Path(path)
     if not path.is_file():
         raise RecipeError(f"{path}: no such recipe. `delineate list recipes` shows those at hand.")
+    return _load(path, overrides, OWN)
+
+
+def saved_recipe(path: Path, trust: Trust = NOBODY, *, data: bool = False) -> Recipe:
+    """Read the recipe of a bundle or a run: it is data, and names no code that is not trusted.
+
+    Args:
+        path: the file that `Recipe.save` wrote.
+        trust: whose code its names may import.
+        data: put the values of variables into its section `data`, to load its cases. Without, the section is left as
+            it is written, and no variable of the environment is looked at.
+
+    Raises:
+        RecipeError: as `load_recipe`; or a variable outside of `data`.
+    """
+    return _load(path, (), trust, saved=True, data=data)
+
+
+def _load(
+    path: Path, overrides: Sequence[str], trust: Trust, *, saved: bool = False, data: bool = True
+) -> Recipe:
     tree, lines = _read(path)
     for text in overrides:
         _override(tree, text)
@@ -105,28 +133,36 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for key in ("data", "labels", "model", "loss"):
         if tree.get(key) is None:
             raise RecipeError(f"{where()}: the section {key!r} is missing.")
-    full = _expanded({**DEFAULTS, **{k: v for k, v in tree.items() if v is not None}})
+    written = tree["data"]
+    if saved:
+        _refuse_variables({k: v for k, v in tree.items() if k != "data"}, (), where)
+    else:
+        tree = {key: _expanded(value, where(key)) for key, value in tree.items()}
+    full = {**DEFAULTS, **{k: v for k, v in tree.items() if v is not None}}
+    full["data"] = _expanded(written, where("data")) if data else written
 
     def one(section: str) -> Call:
-        return as_call(full[section], where(section), section)
+        return as_call(full[section], where(section), section, trust)
 
     def many(section: str) -> tuple[Call, ...]:
         items = full[section] if isinstance(full[section], list) else [full[section]]
-        return tuple(as_call(item, where(section, i), section) for i, item in enumerate(items))
+        return tuple(
+            as_call(item, where(section, i), section, trust) for i, item in enumerate(items)
+        )
 
     def options(section: str) -> Call:
         if not isinstance(full[section], dict):
             raise RecipeError(
                 f"{where(section)}: {section} is {full[section]!r}; expected key: value."
             )
-        return Call(section, full[section], where(section))
+        return Call(section, full[section], where(section), trust)
 
     if not isinstance(full["seed"], int) or isinstance(full["seed"], bool):
         raise RecipeError(f"{where('seed')}: seed is {full['seed']!r}; expected a whole number.")
     return Recipe(
         name=Path(str(full.get("name", path.stem))).name or path.stem,
         folder=path.resolve().parent,
-        tree=tree,
+        tree={**tree, "data": written},
         data=one("data"),
         audit=options("audit"),
         labels=_labels(full["labels"], where),
@@ -187,8 +223,12 @@ class DataFile:
     whole: bool
 
 
-def load_data(path: str | Path) -> DataFile:
+def load_data(path: str | Path, trust: Trust = NOBODY) -> DataFile:
     """The `data` of a recipe, or of a YAML file with `data` and perhaps `name`, `labels` and `audit`.
+
+    Args:
+        path: the file. It may come from another centre, and is data.
+        trust: whose code its names may import.
 
     Raises:
         RecipeError: no such file, no `data` in it, or a section that only a recipe has; with the line.
@@ -211,13 +251,18 @@ def load_data(path: str | Path) -> DataFile:
             )
     if tree.get("data") is None:
         raise RecipeError(f"{path}: the section 'data' is missing.")
-    full = _expanded({"audit": {}, **{k: v for k, v in tree.items() if v is not None}})
+    full = {
+        key: _expanded(tree[key], where(key))
+        for key in ("name", "data", "labels", "audit")
+        if tree.get(key) is not None
+    }
+    full.setdefault("audit", {})
     if not isinstance(full["audit"], dict):
         raise RecipeError(f"{where('audit')}: audit is {full['audit']!r}; expected key: value.")
     return DataFile(
         name=Path(str(full.get("name", path.stem))).name or path.stem,
         folder=path.resolve().parent,
-        data=as_call(full["data"], where("data"), "data"),
+        data=as_call(full["data"], where("data"), "data", trust),
         audit=Call("audit", full["audit"], where("audit")),
         labels=_labels(full["labels"], where) if "labels" in full else None,
         whole=whole,
@@ -275,16 +320,16 @@ def _note_lines(node: yaml.Node, place: Place, lines: dict[Place, int], path: Pa
             _note_lines(value, (*place, i), lines, path)
 
 
-def as_call(item: Any, where: str, section: str) -> Call:
+def as_call(item: Any, where: str, section: str, trust: Trust = NOBODY) -> Call:
     """`name`, `{name: value of the first argument}` or `{name: {argument: value}}` -> Call."""
     if isinstance(item, str):
-        return Call(item, {}, where)
+        return Call(item, {}, where, trust)
     if isinstance(item, Mapping) and len(item) == 1:
         (name, args), *_ = item.items()
         if isinstance(name, str) and (args is None or isinstance(args, Mapping)):
-            return Call(name, dict(args or {}), where)
+            return Call(name, dict(args or {}), where, trust)
         if isinstance(name, str) and not isinstance(args, Mapping):
-            return Call(name, {FIRST: args}, where)
+            return Call(name, {FIRST: args}, where, trust)
     raise RecipeError(
         f"{where}: {section} is {item!r}; expected a name, or {{name: {{argument: value}}}}."
     )
@@ -383,21 +428,35 @@ def _index(items: list[Any], key: str, text: str) -> int:
     return names.index(key)
 
 
-def _expanded(tree: Any) -> Any:
+def _expanded(tree: Any, where: str) -> Any:
     """The tree with `${NAME}` and `${NAME:-default}` replaced from the environment."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = os.environ.get(name, default)
+        if found is None:
+            raise RecipeError(
+                f"{where}: the recipe uses ${{{name}}}, but the variable {name} is not set."
+            )
+        return found
+
     if isinstance(tree, str):
-        return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", _variable, tree)
+        return VARIABLE.sub(value, tree)
     if isinstance(tree, Mapping):
-        return {key: _expanded(value) for key, value in tree.items()}
-    return [_expanded(item) for item in tree] if isinstance(tree, list) else tree
+        return {key: _expanded(item, where) for key, item in tree.items()}
+    return [_expanded(item, where) for item in tree] if isinstance(tree, list) else tree
 
 
-def _variable(match: re.Match[str]) -> str:
-    name, default = match.groups()
-    found = os.environ.get(name, default)
-    if found is None:
-        raise RecipeError(f"the recipe uses ${{{name}}}, but the variable {name} is not set.")
-    return found
+def _refuse_variables(tree: Any, place: Place, where: Callable[..., str]) -> None:
+    """Refuse a saved recipe that asks for variables where it should hold values: what it means would not be fixed."""
+    if isinstance(tree, str) and (found := VARIABLE.search(tree)):
+        raise RecipeError(
+            f"{where(*place)}: {found[0]} stands in a saved recipe, which takes variables of the environment in `data` "
+            "only. Write the value that it had in training."
+        )
+    if isinstance(tree, Mapping | list):
+        for key, item in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
+            _refuse_variables(item, (*place, key), where)
 
 
 def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call]]:
@@ -415,4 +474,4 @@ def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call]]:
 
 
 def _weightless(call: Call) -> Call:
-    return Call(call.name, {k: v for k, v in call.args.items() if k != "weight"}, call.where)
+    return replace(call, args={k: v for k, v in call.args.items() if k != "weight"})

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.machinery
 import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_type_hints
 
 CATALOGUES = {
@@ -54,13 +56,63 @@ class RecipeError(ValueError):
     """A recipe that cannot be run as it is written; the message says where, and what to write instead."""
 
 
+class UntrustedError(RecipeError):
+    """A bundle, a run or a file of labels names code that the user did not trust; nothing was imported."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Which modules a name written `package.module:function` may import.
+
+    modules: these modules and all modules inside them.
+    own: every module, and those of the current folder first. The user wrote the name himself: in a recipe
+        that he trains or checks, or on the command line.
+    """
+
+    modules: tuple[str, ...] = ()
+    own: bool = False
+
+    @classmethod
+    def of(cls, words: Trust | Iterable[str]) -> Trust:
+        """The trust that `--trust` and the argument `trust` of a verb give.
+
+        Raises:
+            ValueError: a word that is not the name of a module.
+        """
+        if isinstance(words, Trust):
+            return words
+        if isinstance(words, str):
+            raise ValueError(f"trust is {words!r}; expected a sequence of modules: ({words!r},).")
+        words = tuple(words)
+        for word in words:
+            if not _is_module(word):
+                raise ValueError(
+                    f"--trust {word}: expected the name of a module, like my_lab.losses."
+                )
+        return cls(words)
+
+    def covers(self, module: str) -> bool:
+        """Whether the module may be imported."""
+        return self.own or any(f"{module}.".startswith(f"{m}.") for m in self.modules)
+
+
+NOBODY = Trust()
+"""What is read from a bundle, a run or a file of labels is data: it imports nothing."""
+OWN = Trust(own=True)
+"""What the user wrote himself."""
+
+
 @dataclass(frozen=True)
 class Call:
-    """A function named in a recipe, the arguments written there, and the place they were written."""
+    """A function named in a recipe, the arguments written there, and the place they were written.
+
+    trust: whose code the name may import; nobody's, unless whoever makes the call says so.
+    """
 
     name: str
     args: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
+    trust: Trust = field(default=NOBODY, compare=False)
 
     def fail(self, message: str) -> RecipeError:
         """An error that begins with the place this call was written."""
@@ -82,14 +134,23 @@ def names(catalogue: str) -> list[str]:
     return sorted(name for name in found if not name.startswith("_"))
 
 
-def resolve(catalogue: str, name: str) -> Callable[..., Any]:
-    """The function a name stands for; `package.module:function` names one from anywhere.
+def resolve(catalogue: str, name: str | Call) -> Callable[..., Any]:
+    """The function a name stands for; `package.module:function` names one from anywhere, if the call is trusted.
+
+    Every name of a recipe passes here, and this is the only place that imports code by a name somebody wrote.
+
+    Args:
+        catalogue: where the name is looked up.
+        name: a call, or a name of the house alone, which is trusted with nothing.
 
     Raises:
         LookupError: no such name; the message gives the nearest one.
+        UntrustedError: the name is that of code whose module the call is not trusted with.
     """
+    call = Call(name) if isinstance(name, str) else name
+    name = call.name
     if ":" in name:
-        return _foreign(name)
+        return _foreign(call)
     if name not in names(catalogue):
         known = names(catalogue)
         raise LookupError(
@@ -114,7 +175,7 @@ def check(catalogue: str, call: Call) -> dict[str, Any]:
         RecipeError: unknown name or argument, missing argument, or a value of another type.
     """
     try:
-        function = resolve(catalogue, call.name)
+        function = resolve(catalogue, call)
     except (LookupError, ImportError, AttributeError) as error:
         raise call.fail(str(error.args[0] if error.args else error)) from error
     return bind(function, call, GIVEN.get(catalogue, ()))
@@ -182,7 +243,7 @@ def build(catalogue: str, call: Call, **given: Any) -> Any:
         RecipeError: as `check`; and a ValueError of the function itself, with the place it was written.
     """
     args = check(catalogue, call)
-    function = resolve(catalogue, call.name)
+    function = resolve(catalogue, call)
     asked = inspect.signature(function).parameters
     try:
         return function(**{k: v for k, v in given.items() if k in asked}, **args)
@@ -198,22 +259,67 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else "."
 
 
-def _foreign(name: str) -> Callable[..., Any]:
-    module, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:  # a user's own file in the folder at hand needs no installation
-        sys.path.insert(0, here)
+def _foreign(call: Call) -> Callable[..., Any]:
+    """The function of somebody's own module."""
+    module, _, attribute = call.name.partition(":")
+    if not _is_module(module) or not attribute.isidentifier():
+        raise LookupError(f"{call.name!r}: expected package.module:function.")
+    if not call.trust.covers(module):
+        raise _refusal(call, module)
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        found: Callable[..., Any] = getattr(_import(module, call.trust), attribute)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
         raise LookupError(
-            f"{name!r}: no module {error.name!r} can be imported from here or the Python path."
+            f"{call.name!r}: no module {error.name!r} can be imported from here or the Python path."
         ) from error
     except AttributeError:
-        raise LookupError(f"{name!r}: the module {module!r} has no {attribute!r}.") from None
+        raise LookupError(f"{call.name!r}: the module {module!r} has no {attribute!r}.") from None
+    # A module is trusted with what it defines, not with all that it imports for its own use: os.system is not its own.
+    if inspect.isroutine(found) or inspect.isclass(found):
+        home = getattr(found, "__module__", None) or "builtins"
+        if not call.trust.covers(home):
+            raise _refusal(call, home)
     return found
+
+
+def _refusal(call: Call, module: str) -> UntrustedError:
+    """What is refused, where it is written, and the word that would allow it."""
+    refused = call.fail(
+        f"{call.name!r} is code of the module {module}, and a bundle, a run or a file of labels runs no code that you "
+        f"do not trust. If you know and trust it, add --trust {module} (in Python trust=({module!r},))."
+    )
+    return UntrustedError(*refused.args)
+
+
+def _import(module: str, trust: Trust) -> ModuleType:
+    """Import a module that is trusted.
+
+    A name that the user wrote himself is looked for in the current folder first. One that only a bundle names is
+    imported from where modules are installed; the current folder, which may be full of downloads, comes last.
+    """
+    here = str(Path.cwd())
+    if trust.own:
+        if here not in sys.path:  # a user's own file in the folder at hand needs no installation
+            sys.path.insert(0, here)
+        return importlib.import_module(module)
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        top = module.partition(".")[0]
+        if (
+            error.name != top
+            or here in sys.path
+            or importlib.machinery.PathFinder.find_spec(top, [here]) is None
+        ):
+            raise
+    sys.path.append(here)
+    return importlib.import_module(module)
+
+
+def _is_module(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
 
 
 def _words(hint: Any) -> str:

@@ -109,7 +109,7 @@ def calibrated(monkeypatch, tmp_path):
             locked=nullcontext,
         )
         card = SimpleNamespace(update_card=lambda **_: None)
-        monkeypatch.setattr(module, "RunFolder", SimpleNamespace(find=lambda _: run))
+        monkeypatch.setattr(module, "RunFolder", SimpleNamespace(find=lambda *_: run))
         monkeypatch.setattr(module, "load_bundle", lambda *_, **__: lambda case: finds[case.id])
         monkeypatch.setattr(module, "open_bundle", lambda _: card)
         return calibrate(tmp_path, review=review)

@@ -7,7 +7,7 @@ from delineate.core import Output, Target
 from delineate.losses import load_loss
 from delineate.losses.dice import dice
 from delineate.losses.focal import focal
-from delineate.resolve import Call, RecipeError
+from delineate.resolve import OWN, Call, RecipeError
 
 TARGET = Target(torch.arange(64).reshape(1, 8, 8) % 3)
 
@@ -52,7 +52,7 @@ def test_a_loss_of_ones_own_by_dotted_name(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     output = Output(logits(8, 8))
-    loss = load_loss([Call("lab_of_mine:tall", {"scale": 2, "weight": 4})])
+    loss = load_loss([Call("lab_of_mine:tall", {"scale": 2, "weight": 4}, trust=OWN)])
     torch.testing.assert_close(loss(output, TARGET), 8 * output.logits.mean())
 
 

@@ -20,7 +20,7 @@ from delineate.metrics import (
     pool,
     traits_of,
 )
-from delineate.resolve import Call, RecipeError, names, resolve
+from delineate.resolve import OWN, Call, RecipeError, names, resolve
 
 LIVER, TUMOUR = Label("liver", 1), Label("tumour", 2, "thing")
 LABELS = LabelSet((LIVER, TUMOUR, Label("unsure", 9, "ignore")))
@@ -386,9 +386,11 @@ def test_everything_ignored_has_no_accuracy(name):
 
 
 def test_load_metrics_keeps_the_order_and_the_names():
-    metrics = load_metrics([Call("iou"), Call("dice"), Call("delineate.metrics.recall:recall")])
+    metrics = load_metrics(
+        [Call("iou"), Call("dice"), Call("delineate.metrics.recall:recall", trust=OWN)]
+    )
     assert list(metrics) == ["iou", "dice", "delineate.metrics.recall:recall"]
-    both = load_metrics([Call("recall"), Call("delineate.metrics.recall:recall")])
+    both = load_metrics([Call("recall"), Call("delineate.metrics.recall:recall", trust=OWN)])
     assert len(both) == 2  # somebody's own recall may be another
     with pytest.raises(RecipeError, match="named twice"):
         load_metrics([Call("dice"), Call("dice")])

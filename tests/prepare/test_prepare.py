@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from delineate.core import Geometry, Image, Instance, Label, LabelSet, Segmentation
 from delineate.prepare import load_prepare
-from delineate.resolve import Call, names
+from delineate.resolve import OWN, Call, names
 
 LABELS = LabelSet((Label("liver", 1), Label("tumour", 4)))
 POLYP = LabelSet((Label("polyp", 255),))
@@ -178,6 +178,6 @@ def test_a_step_of_ones_own(monkeypatch, tmp_path):
     )
     monkeypatch.syspath_prepend(tmp_path)
     image = Image(np.ones((1, 2, 2), np.uint8), Geometry.in_pixels((2, 2)))
-    assert (load_prepare([Call("my_steps:doubled")])(image)[0] == 2).all()
+    assert (load_prepare([Call("my_steps:doubled", trust=OWN)])(image)[0] == 2).all()
     with pytest.raises(ValueError, match="expected a GridStep or a ValueStep"):
-        load_prepare([Call("my_steps:nothing")])
+        load_prepare([Call("my_steps:nothing", trust=OWN)])

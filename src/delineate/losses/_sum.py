@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -52,8 +53,8 @@ def _term(call: Call) -> tuple[float, Loss]:
         number = math.nan
     if isinstance(weight, bool) or not 0 < number < math.inf:
         raise call.fail(f"{call.name}: weight is {weight!r}; expected a number above zero.")
-    bound = check("losses", Call(call.name, args, call.where))
-    return number, functools.partial(resolve("losses", call.name), **bound)
+    bound = check("losses", replace(call, args=args))
+    return number, functools.partial(resolve("losses", call), **bound)
 
 
 def _resized(target: Target[Tensor], shape: Sequence[int]) -> Target[Tensor]:

@@ -28,5 +28,5 @@ def load_metrics(calls: Iterable[Call]) -> dict[str, Metric]:
             name += "(" + ", ".join(f"{k}={v}" for k, v in args.items()) + ")"
         if name in metrics:
             raise call.fail(f"the metric {name} is named twice; once is enough.")
-        metrics[name] = partial(resolve("metrics", call.name), **args)
+        metrics[name] = partial(resolve("metrics", call), **args)
     return metrics

@@ -80,5 +80,7 @@ def added(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
 
 
 def _read(kind: str, parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    if not kind.isidentifier():  # read from a table, which may be a stranger's
+        raise ValueError(f"tallies of the kind {kind!r} cannot be read.")
     reader: Reader = getattr(importlib.import_module(f"delineate.metrics._readers.{kind}"), kind)
     return reader(parts, weights)

@@ -7,6 +7,7 @@ logits) and `ndim`; everything else is the recipe's.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -44,7 +45,7 @@ def load_model(
     """
     if not pretrained:
         args = {name: value for name, value in call.args.items() if name != "pretrained"}
-        call = Call(call.name, args, call.where)
+        call = replace(call, args=args)
     model = build("models", call, channels=channels, classes=classes, ndim=ndim)
     if not isinstance(model, nn.Module):
         raise call.fail(

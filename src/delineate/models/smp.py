@@ -62,6 +62,7 @@ def smp(
     extra = dict(encoder_options or {})
     if extra and not name.startswith("tu-"):
         raise ValueError(f"encoder_options are for encoders of timm; {name} is one of smp.")
+    _refuse_sources(extra)
     if build.__name__ == "DPT":
         extra.setdefault("dynamic_img_size", True)  # else it takes images of 224 x 224 only
     file = pretrained if pretrained and pretrained.lower().endswith(ENDINGS) else None
@@ -175,6 +176,18 @@ def _encoder(name: str) -> str:
             f"There are: {', '.join(known) or 'none'}."
         )
     return f"tu-{of_timm}"
+
+
+def _refuse_sources(options: Mapping[str, Any]) -> None:
+    """Weights come from `pretrained` alone: timm would fetch them from any address, and unpickle any file."""
+    import timm
+
+    ours = inspect.signature(timm.create_model).parameters
+    for option in options:
+        if option in ours or option.startswith(("pretrained", "checkpoint")):
+            raise ValueError(
+                f"encoder_options: {option!r} is no option of an encoder; weights are named by pretrained."
+            )
 
 
 def _weights(name: str, pretrained: str) -> str | bool:

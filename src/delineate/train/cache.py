@@ -90,7 +90,7 @@ class PreparedCases:
 
 def _own_code(call: Call) -> str:
     """The source of a user's own step, which changes without a new version of ours."""
-    return inspect.getsource(resolve("prepare", call.name)) if ":" in call.name else ""
+    return inspect.getsource(resolve("prepare", call)) if ":" in call.name else ""
 
 
 def _load(entry: Path) -> tuple[np.ndarray, np.ndarray] | None:

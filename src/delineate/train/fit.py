@@ -25,7 +25,7 @@ from delineate.predict.backends.run_torch import run_torch
 from delineate.prepare import load_prepare
 from delineate.prepare.augment import load_augment
 from delineate.recipe import Recipe
-from delineate.resolve import RecipeError, build
+from delineate.resolve import Call, RecipeError, build
 from delineate.tasks import load_task
 from delineate.train.batches import AugmentedCases, Draws, load_batches
 from delineate.train.cache import PreparedCases
@@ -111,7 +111,8 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     table = Table(run / "metrics.csv", judge, clock)
     bar = Bar(judge, clock, table)
     callbacks = [average, clock, judge, table, bar, Checkpoint(checkpoint)]
-    trainer = _trainer(options, device, run, callbacks)
+    loggers = logger_calls(options, recipe.trainer)
+    trainer = _trainer(options, device, run, callbacks, loggers)
     draws.rank, draws.world = trainer.global_rank, trainer.world_size
     batches = load_batches(
         cases, draws, options.batch_size, _workers(options, device), device == "cuda"
@@ -157,7 +158,9 @@ def _weights(model: nn.Module) -> bytes:
     return save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
 
 
-def _trainer(options: Options, device: str, run: Path, callbacks: list[Callback]) -> Trainer:
+def _trainer(
+    options: Options, device: str, run: Path, callbacks: list[Callback], loggers: Sequence[Call]
+) -> Trainer:
     return Trainer(
         default_root_dir=run,
         accelerator={"cuda": "gpu"}.get(device, device),
@@ -169,7 +172,7 @@ def _trainer(options: Options, device: str, run: Path, callbacks: list[Callback]
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.clip,
         deterministic=options.deterministic,
-        logger=[build("loggers", call, run=run) for call in logger_calls(options)],
+        logger=[build("loggers", call, run=run) for call in loggers],
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
         enable_checkpointing=False,

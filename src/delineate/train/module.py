@@ -56,7 +56,7 @@ class Learner(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The recipe's optimiser; the fused kernel where torch has one and the recipe says nothing else."""
         args: dict[str, Any] = check("optimizers", self.optimizer_call)
-        make = resolve("optimizers", self.optimizer_call.name)
+        make = resolve("optimizers", self.optimizer_call)
         if self.fused and "fused" not in args and "foreach" not in args:
             try:
                 return _with_initial_lr(make(self.model.parameters(), fused=True, **args))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from delineate.metrics import Metric, traits_of
@@ -118,10 +118,11 @@ def lower_is_better(options: Options, metrics: Mapping[str, Metric]) -> bool:
     return name == "loss" or traits_of(metrics[name]).lower_is_better
 
 
-def logger_calls(options: Options) -> list[Call]:
-    """The loggers as calls."""
+def logger_calls(options: Options, section: Call) -> list[Call]:
+    """The loggers as calls, trusted as the section `trainer` is, in which they are written."""
+    where = f"{section.where}: trainer.loggers" if section.where else "trainer.loggers"
     calls = []
     for item in options.loggers:
         name, args = (item, None) if isinstance(item, str) else next(iter(item.items()))
-        calls.append(Call(name, args or {}, "trainer.loggers"))
+        calls.append(replace(section, name=name, args=args or {}, where=where))
     return calls

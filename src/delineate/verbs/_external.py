@@ -103,7 +103,7 @@ def load_external(
             raise ValueError(
                 f"{', '.join(both)}: belongs to images and masks; {data} says it in its section data."
             )
-        file = load_data(data)
+        file = load_data(data, recipe.data.trust)
         about = f"{data} ({file.data.args.get('root', file.data.name)})"
     else:
         assert images is not None
@@ -118,7 +118,7 @@ def load_external(
         about = f"images {images}, masks {masks}"
     labels = _labels(recipe.labels, file)
     args = dict(file.data.args)
-    takes = inspect.signature(resolve("data", file.data.name)).parameters
+    takes = inspect.signature(resolve("data", file.data)).parameters
     if file.labels is not None and "values" in takes and args.get("values") is None:
         args["values"] = _values(recipe.labels, file, labels)
     ours = ":" not in file.data.name  # in somebody's own layout `split` may mean something else
@@ -127,7 +127,7 @@ def load_external(
     allowed = _allowed(file, allow)
     theirs = replace(
         recipe,
-        data=Call(file.data.name, args, file.data.where),
+        data=replace(file.data, args=args),
         folder=file.folder,
         labels=labels,
         audit=Call("audit", {"allow": [n for n in allowed if n != SAME_NAME]}, file.audit.where),

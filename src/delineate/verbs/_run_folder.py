@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,8 +17,8 @@ from delineate.core import Splits
 from delineate.data import load_cases, write_split
 from delineate.files import is_part, whole_file
 from delineate.progress import LOG, warn
-from delineate.recipe import Recipe, load_recipe
-from delineate.resolve import Call, RecipeError, check
+from delineate.recipe import Recipe, saved_recipe
+from delineate.resolve import NOBODY, RecipeError, Trust, UntrustedError, check
 from delineate.verbs._audit import save_audit
 from delineate.verbs._facts import command
 
@@ -38,9 +38,13 @@ def is_first_process() -> bool:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """outputs/<recipe>/<time>/: what was asked (recipe.yaml, split.csv) and all that came of it."""
+    """outputs/<recipe>/<time>/: what was asked (recipe.yaml, split.csv) and all that came of it.
+
+    trust: whose code the names in its recipe may import.
+    """
 
     path: Path
+    trust: Trust = NOBODY
 
     @classmethod
     def begin(
@@ -72,8 +76,12 @@ class RunFolder:
         return folder
 
     @classmethod
-    def find(cls, path: str | Path) -> RunFolder:
+    def find(cls, path: str | Path, trust: Trust | Iterable[str] = ()) -> RunFolder:
         """An existing run.
+
+        Args:
+            path: its folder.
+            trust: modules whose code its recipe may name.
 
         Raises:
             ValueError: there is none at `path`.
@@ -85,7 +93,7 @@ class RunFolder:
                 f"{path}: no run there (no {missing[0]}). Expected a folder that delineate train wrote, "
                 "like outputs/<recipe>/<time>."
             )
-        return cls(folder)
+        return cls(folder, Trust.of(trust))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -146,18 +154,24 @@ class RunFolder:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was run."""
-        return load_recipe(self.path / "recipe.yaml")
+        """The recipe as it was run; its section `data` as it is written, for `cases` to read."""
+        return saved_recipe(self.path / "recipe.yaml", self.trust)
 
     def cases(self) -> Splits:
-        """The cases as the run had them, by its own split; data that changed since are refused."""
-        recipe = self.recipe
+        """The cases as the run had them, by its own split; data that changed since are refused.
+
+        Raises:
+            RecipeError: the data have changed, or need code that is not trusted.
+        """
+        recipe = saved_recipe(self.path / "recipe.yaml", self.trust, data=True)
         frozen = {**recipe.data.args, "split": str((self.path / "split.csv").resolve())}
-        call = Call(recipe.data.name, frozen, recipe.data.where)
+        call = replace(recipe.data, args=frozen)
         try:
             check("data", call)
+        except UntrustedError:
+            raise
         except RecipeError:  # this layout makes its own split, the same each time
-            return load_cases(recipe)
+            call = recipe.data
         return load_cases(replace(recipe, data=call))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,18 @@ from delineate.metrics import load_metrics
 from delineate.predict.confidence import LOGITS, dice_by_level, mean_over_levels
 from delineate.predict.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
 from delineate.progress import LOG, log, log_to
-from delineate.resolve import Call
+from delineate.resolve import Call, Trust
 from delineate.stats.risk_coverage import risk_coverage
 from delineate.verbs._run_folder import RunFolder
 
 
 def calibrate(
-    run: str | Path, *, split: str = "val", device: str = "auto", review: float = 0.08
+    run: str | Path,
+    *,
+    split: str = "val",
+    device: str = "auto",
+    review: float = 0.08,
+    trust: Trust | Iterable[str] = (),
 ) -> dict[str, Any]:
     """Fit a temperature, and below which expected Dice a person should look; masks do not change.
 
@@ -38,6 +44,7 @@ def calibrate(
         split: cases that were neither learnt from nor will be judged on.
         device: "auto", "cpu", "cuda", "mps".
         review: the share of cases that a person should look at.
+        trust: modules whose code the run and its bundle may name (`package.module:function`); none else is imported.
 
     Raises:
         ValueError: no run there, no such split, a case without truth, a share that is none, or another process
@@ -45,7 +52,7 @@ def calibrate(
     """
     if not 0 <= review <= 1:
         raise ValueError(f"review is {review}; expected a part of all cases, from 0 to 1.")
-    folder = RunFolder.find(run)
+    folder = RunFolder.find(run, trust)
     with folder.locked():
         return _calibrate(folder, split, device, review)
 
@@ -71,7 +78,7 @@ def _calibrate(folder: RunFolder, split: str, device: str, review: float) -> dic
             levels[name].append(dice)
 
     table = evaluate(
-        load_bundle(folder.path, device=device, keep_probabilities=True),
+        load_bundle(folder.path, device=device, keep_probabilities=True, trust=folder.trust),
         splits[split],
         load_metrics([Call("dice")]),
         split=split,

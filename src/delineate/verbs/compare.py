@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from delineate.core import Image, Segmentation
 from delineate.data import found_masks
 from delineate.files import whole_file
 from delineate.report import write_comparison
+from delineate.resolve import NOBODY, Trust, UntrustedError
 from delineate.table import Table
 from delineate.verbs._facts import done_by
 from delineate.verbs._judgement import warnings
@@ -31,6 +33,7 @@ def compare(
     *,
     metrics: Sequence[str] | None = None,
     common: bool = False,
+    trust: Trust | Iterable[str] = (),
 ) -> tuple[Comparison, Path]:
     """Compare what was judged on the same cases; the comparison and the folder that was written are returned.
 
@@ -41,6 +44,7 @@ def compare(
         out: the folder to write to; outputs/compare/<time> if left out.
         metrics: names; Dice, NSD and HD95 if left out.
         common: compare the cases that all of them have, where some have more.
+        trust: modules whose code the runs may name for their data (`package.module:function`); none else is imported.
 
     Raises:
         ValueError: no table there, other cases, other labels, or another truth.
@@ -81,7 +85,7 @@ def compare(
             comparison=found,
             facts=done_by("compared"),
             about={name: _about(folder) for name, folder in named.items()},
-            gallery=_Pictures.of(named, found.first.split),
+            gallery=_Pictures.of(named, found.first.split, Trust.of(trust)),
         )
     return found, written
 
@@ -129,8 +133,8 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def _run(folder: Path) -> RunFolder | None:
-    return RunFolder.find(folder) if (folder / "recipe.yaml").is_file() else None
+def _run(folder: Path, trust: Trust = NOBODY) -> RunFolder | None:
+    return RunFolder.find(folder, trust) if (folder / "recipe.yaml").is_file() else None
 
 
 def _about(folder: Path) -> Mapping[str, str]:
@@ -160,13 +164,16 @@ class _Pictures:
         }
 
     @classmethod
-    def of(cls, named: Mapping[str, Path], split: str) -> _Pictures | None:
+    def of(cls, named: Mapping[str, Path], split: str, trust: Trust) -> _Pictures | None:
         """Pictures, where all are runs whose data are at hand."""
-        runs = {name: run for name, folder in named.items() if (run := _run(folder))}
+        runs = {name: run for name, folder in named.items() if (run := _run(folder, trust))}
         if len(runs) < len(named):
             return None
         try:
             return cls(runs, split)
+        except UntrustedError as error:
+            print(f"no pictures: {error}", file=sys.stderr)
+            return None
         except (
             ValueError,
             KeyError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from delineate.bundle import load_bundle, open_bundle
 from delineate.metrics import Metric, load_metrics
 from delineate.progress import LOG, log, log_to
 from delineate.recipe import Recipe
-from delineate.resolve import Call
+from delineate.resolve import OWN, Call, Trust
 from delineate.table import Table
 from delineate.verbs._audit import saved_audit
 from delineate.verbs._external import (
@@ -46,6 +46,7 @@ def evaluate(
     values: Values | None = None,
     allow: Sequence[str] = (),
     out: str | Path | None = None,
+    trust: Trust | Iterable[str] = (),
 ) -> Table:
     """Judge a run's bundle on the cases of one split, or on other data (external validation), with a report.
 
@@ -69,13 +70,14 @@ def evaluate(
         values: beside `images`: what the masks hold, by name of label, {"polyp": 255}; None: the values of the labels.
         allow: findings of the audit, by name, that do not keep other data from being judged; they stay in the report.
         out: for other data: the folder to write to.
+        trust: modules whose code the run and its bundle may name (`package.module:function`); none else is imported.
 
     Raises:
         ValueError: no run there, no such split, a case without truth, or other data that are not there, do not fit the
             run's labels, or share images or patients with the training data and are not allowed to by name; or another
             process works on the run.
     """
-    folder = RunFolder.find(run)
+    folder = RunFolder.find(run, trust)
     other = data is not None or images is not None or masks is not None
     given = {"table": table, "group": group, "values": values, "allow": allow or None, "out": out}
     if not other and (stray := [key for key, value in given.items() if value is not None]):
@@ -126,7 +128,7 @@ def _on_own(
     answers: str | Path | None,
 ) -> Table:
     bundle = open_bundle(folder.path)
-    predictor = load_bundle(folder.path, device=device, keep_probabilities=True)
+    predictor = load_bundle(folder.path, device=device, keep_probabilities=True, trust=folder.trust)
     splits = folder.cases()
     name = split or next((s for s in ("test", "val", "train") if splits.get(s)), "test")
     if not splits.get(name):
@@ -177,7 +179,7 @@ def _on_external(
     out: Path,
 ) -> Table:
     card = open_bundle(folder.path).card
-    predictor = load_bundle(folder.path, device=device, keep_probabilities=True)
+    predictor = load_bundle(folder.path, device=device, keep_probabilities=True, trust=folder.trust)
     audited, independence = compared_with_training(folder, card, external)
     with replacing(out, PREDICTED) as part:
         table = judge(
@@ -218,7 +220,7 @@ def _on_external(
 def _metrics(recipe: Recipe, metrics: Sequence[str] | None) -> Mapping[str, Metric]:
     if metrics is None:
         return full_metrics(recipe.metrics, recipe.labels, probabilities=True)
-    return load_metrics([Call(metric) for metric in metrics])
+    return load_metrics([Call(metric, trust=OWN) for metric in metrics])
 
 
 def _facts(card: Mapping[str, Any]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from delineate.data.folder import folder as folder_layout
 from delineate.files import read_geometry
 from delineate.metrics import Metric, load_metrics, traits_of
 from delineate.recipe import as_call, load_labels
-from delineate.resolve import Call, RecipeError, nearest
+from delineate.resolve import OWN, Call, RecipeError, Trust, nearest
 from delineate.table import Table
 from delineate.verbs._facts import (
     INTENDED_USE,
@@ -46,6 +46,7 @@ def evaluate_masks(
     group: str | None = None,
     metrics: Sequence[str] | None = None,
     answers: str | Path | None = None,
+    trust: Trust | Iterable[str] = (),
 ) -> tuple[Table, Path]:
     """Judge masks of any tool, person or challenge; the table and the folder that was written are returned.
 
@@ -64,6 +65,7 @@ def evaluate_masks(
         group: the patient of a case, as in the data layout `folder`.
         metrics: names; all that masks can tell if left out.
         answers: a YAML file that answers items of the report's checklist, by number ("CLAIM 14") or topic.
+        trust: modules whose code the file of labels may name (`package.module:function`); none else is imported.
 
     Raises:
         ValueError: masks that do not pair up, do not lie on one grid, or hold values without a label.
@@ -79,8 +81,9 @@ def evaluate_masks(
         pattern=pattern,
         tolerance=said.get("tolerance", 0.0),
     )
-    named = [Call(name) for name in metrics or ()]
-    listed = [as_call(item, str(labels), "metrics") for item in said.get("metrics", ())]
+    named = [Call(name, trust=OWN) for name in metrics or ()]
+    trust = Trust.of(trust)
+    listed = [as_call(item, str(labels), "metrics", trust) for item in said.get("metrics", ())]
     chosen = load_metrics(named) if named else full_metrics(listed, label_set, probabilities=False)
     _refuse_needs(chosen)
     read_answers(answers)  # a slip there is told before the work begins

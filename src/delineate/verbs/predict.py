@@ -20,6 +20,7 @@ from delineate.files import mask_suffix, whole_file, write_mask
 from delineate.metrics.expected_dice import SCORE
 from delineate.progress import track, warn
 from delineate.report import overlay
+from delineate.resolve import Trust
 from delineate.verbs._predictions import TABLE, Predictions
 
 
@@ -60,6 +61,7 @@ def predict(
     window: tuple[int, ...] | None = None,
     flips: tuple[int, ...] | None = None,
     overwrite: bool = False,
+    trust: Trust | Iterable[str] = (),
 ) -> Predicted:
     """Write a mask for every image, in its format and size, under `out`; what became of each is returned.
 
@@ -83,6 +85,7 @@ def predict(
         window: size of sliding windows, instead of the recipe's.
         flips: axes whose flips are averaged, instead of the recipe's.
         overwrite: replace files whoever wrote them, but for the images that are read.
+        trust: modules whose code the bundle may name (`package.module:function`); none else is imported.
 
     Raises:
         ValueError: no bundle, no input, a device that is not there, or a file in `out` that must not be replaced.
@@ -98,7 +101,7 @@ def predict(
     ]
     folder.refuse(names, [case.files[0] for case in cases], overwrite=overwrite)
     predictor = load_bundle(
-        bundle, device=device, keep_probabilities=True, window=window, flips=flips
+        bundle, device=device, keep_probabilities=True, window=window, flips=flips, trust=trust
     )
     review: list[str] = []
     failures: dict[str, str] = {}

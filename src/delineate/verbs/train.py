@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from delineate.core import Splits
 from delineate.data import load_cases
 from delineate.progress import LOG, log, log_to, warn
 from delineate.recipe import Recipe, all_calls, load_recipe
-from delineate.resolve import check
+from delineate.resolve import NOBODY, Trust, check
 from delineate.verbs._audit import (
     audit_data,
     audit_options,
@@ -32,6 +32,7 @@ def train(
     overrides: Sequence[str] = (),
     run: str | Path | None = None,
     resume: str | Path | None = None,
+    trust: Trust | Iterable[str] = (),
 ) -> Path:
     """Audit a recipe's data, train, calibrate, and judge the result on its test cases; the run's folder is returned.
 
@@ -40,6 +41,8 @@ def train(
         overrides: "section.name.argument=value" each.
         run: the folder to make; outputs/<recipe>/<time> if left out.
         resume: go on with this run instead, where a kill or Ctrl-C left it.
+        trust: modules whose code the recipe of a run that is resumed may name (`package.module:function`). A recipe
+            that is given is the user's own, and needs none.
 
     Raises:
         RecipeError: the recipe cannot be run as written.
@@ -53,6 +56,9 @@ def train(
         )
     if resume is not None and (overrides or run is not None):
         raise ValueError("a run goes on as it began: --resume takes neither --set nor --run.")
+    trust = Trust.of(trust)
+    if resume is None and trust != NOBODY:
+        raise ValueError("a recipe that you train is your own: --trust belongs to --resume.")
     try:
         import delineate.train.fit  # noqa: F401 (known to be there before anything is read)
     except ModuleNotFoundError as error:
@@ -60,9 +66,11 @@ def train(
             f"training needs {error.name}, which is not installed: pip install 'delineate[train]'"
         ) from error
     if resume is not None:
-        folder = RunFolder.find(resume)
+        folder = RunFolder.find(resume, trust)
+        plan = folder.recipe
+        check_calls(plan, data=False)
         with folder.locked(), _resumable(folder):
-            _train(folder, folder.recipe, folder.cases(), resumed=True)
+            _train(folder, plan, folder.cases(), resumed=True)
         return folder.path
     plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
     check_calls(plan)
@@ -108,13 +116,13 @@ def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
     if not finished:
         warn(
             f"broken off; the best weights so far are in {folder.path / 'bundle'}. "
-            f"Go on with: delineate train --resume {folder.path}"
+            f"Go on with: delineate train --resume {folder.path}{_trusted(plan)}"
         )
         raise KeyboardInterrupt
     device = str(plan.trainer.args.get("device", "auto"))
     if splits.get("val"):
-        calibrate(folder.path, device=device)
-    evaluate(folder.path, device=device)
+        calibrate(folder.path, device=device, trust=plan.trainer.trust)
+    evaluate(folder.path, device=device, trust=plan.trainer.trust)
 
 
 @contextmanager
@@ -142,17 +150,31 @@ def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
     return RunFolder.begin(plan, splits, run, audited)
 
 
-def check_calls(recipe: Recipe) -> None:
-    """Refuse a recipe that names what does not exist or gives arguments that do not fit, before anything runs."""
+def _trusted(plan: Recipe) -> str:
+    """The words with which a run of this recipe can be resumed: its folder is data, and names code of the user's."""
+    from delineate.train.options import load_options, logger_calls
+
+    loggers = logger_calls(load_options(plan.trainer), plan.trainer)
+    names = [call.name for call in (*(call for _, call in all_calls(plan)), *loggers)]
+    modules = sorted({name.partition(":")[0] for name in names if ":" in name})
+    return "".join(f" --trust {module}" for module in modules)
+
+
+def check_calls(recipe: Recipe, *, data: bool = True) -> None:
+    """Refuse a recipe that names what does not exist or gives arguments that do not fit, before anything runs.
+
+    data: its section `data` too; that of a saved recipe is checked when its cases are loaded.
+    """
     from delineate.bundle import predict_options
     from delineate.metrics import load_metrics
     from delineate.train.options import check_monitor, load_options, logger_calls
 
     for catalogue, call in all_calls(recipe):
-        check(catalogue, call)
+        if data or call is not recipe.data:
+            check(catalogue, call)
     options = load_options(recipe.trainer)
     check_monitor(options, recipe.trainer, load_metrics(recipe.metrics))
-    for call in logger_calls(options):
+    for call in logger_calls(options, recipe.trainer):
         check("loggers", call)
     predict_options(recipe.predict)
     audit_options(recipe.audit)

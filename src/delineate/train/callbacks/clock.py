@@ -19,7 +19,7 @@ class Clock(Callback):
     """
 
     def __init__(self, schedule: Call, epochs: int, seconds: float | None, seed: int) -> None:
-        self.factor = resolve("schedules", schedule.name)
+        self.factor = resolve("schedules", schedule)
         self.args = check("schedules", schedule)
         try:
             self.factor(Progress(0.0, 0.0), **self.args)
