@@ -45,10 +45,13 @@ class Recipe:
 
     Attributes:
         name: what runs are filed under; the file's name without its ending, unless the recipe says.
-        folder: where the recipe lies; relative paths of `data` are looked for there first.
+        folder: where the recipe lies, or lay when its run was begun; relative paths of `data` are looked for there
+            first.
         tree: what is saved: what was written, overrides in place. Variables of the environment stay by name in
             `data`, whose paths are another machine's business; everywhere else they have their values.
         loss: the terms of a weighted sum; each may carry an argument `weight`.
+        started: the folder from which the run of a saved recipe was begun; relative paths of `data` are looked for
+            there too.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Recipe:
     refine: tuple[Call, ...]
     metrics: tuple[Call, ...]
     seed: int
+    started: Path | None = None
 
     def save(self, path: Path) -> None:
         """Write the recipe as it was run."""

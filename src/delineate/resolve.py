@@ -35,7 +35,7 @@ CATALOGUES = {
 """Each kind of thing that a recipe can name, and where it lives: a folder, or one file of small functions."""
 
 GIVEN = {
-    "data": {"labels", "folder", "seed", "trust_shape"},
+    "data": {"labels", "folder", "started", "seed", "trust_shape"},
     "augment": {"labels"},
     "models": {"channels", "classes", "ndim"},
     "losses": {"output", "target"},

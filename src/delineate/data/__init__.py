@@ -6,6 +6,7 @@ from delineate.core import Splits
 from delineate.data._align import align
 from delineate.data._files_as_cases import cases_of
 from delineate.data._found_masks import FoundMasks, found_masks
+from delineate.data._places import NotThereError
 from delineate.data._split_csv import write_split
 from delineate.data._values import MaskValues
 from delineate.recipe import Recipe
@@ -14,6 +15,7 @@ from delineate.resolve import build
 __all__ = [
     "FoundMasks",
     "MaskValues",
+    "NotThereError",
     "align",
     "cases_of",
     "found_masks",
@@ -33,6 +35,7 @@ def load_cases(recipe: Recipe) -> Splits:
         recipe.data,
         labels=recipe.labels,
         folder=recipe.folder,
+        started=recipe.started,
         seed=recipe.seed,
         trust_shape="misplaced" in (recipe.audit.args.get("allow") or ()),
     )

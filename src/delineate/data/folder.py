@@ -27,6 +27,7 @@ def folder(
     *,
     labels: LabelSet,
     folder: Path,
+    started: Path | None = None,
     seed: int,
     trust_shape: bool = False,
     root: str,
@@ -48,6 +49,7 @@ def folder(
     Args:
         labels: the labels of the problem.
         folder: where the recipe lies. Relative paths are looked for there, then below root, then from here.
+        started: the folder in which the training of a saved run was started; looked in before the present one.
         seed: decides the split.
         trust_shape: take masks to lie on their images wherever shapes agree, whatever the headers say; given where
             the audit's `misplaced` is allowed by name.
@@ -76,8 +78,9 @@ def folder(
             files with one stem, values or a group that make no sense, or a split that cannot be made.
     """
     meaning = mask_values(labels, values, tolerance)
-    home = find_folder(root, (folder, Path.cwd()))
-    places = (folder, home, Path.cwd())
+    here = (Path.cwd(),) if started is None else (started, Path.cwd())
+    home = find_folder(root, (folder, *here))
+    places = (folder, home, *here)
     rows = {} if table is None else rows_by_id(find_file(table, places, "table"))
     image_files = _image_files(home, images, rows)
     mask_files = _mask_files(home, masks, rows)

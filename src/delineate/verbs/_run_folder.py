@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -14,13 +15,16 @@ from pathlib import Path
 
 from delineate.audit import Audit
 from delineate.core import Splits
-from delineate.data import load_cases, write_split
+from delineate.data import NotThereError, load_cases, write_split
 from delineate.files import is_part, whole_file
 from delineate.progress import LOG, warn
 from delineate.recipe import Recipe, saved_recipe
 from delineate.resolve import NOBODY, RecipeError, Trust, UntrustedError, check
 from delineate.verbs._audit import save_audit
 from delineate.verbs._facts import command
+
+ORIGIN = "origin.json"
+"""Says where the recipe lay and training was started: relative paths of its data are meant from there."""
 
 FOLDER = "DELINEATE_RUN"
 """The variable by which the first of several training processes tells the others where the run is."""
@@ -65,11 +69,16 @@ class RunFolder:
         _refuse_used(path)
         path.mkdir(parents=True, exist_ok=True)
         folder = cls(path)
+        origin = {"recipe": str(recipe.folder), "started": str(Path.cwd())}
         with folder.locked():
             _refuse_used(path)
             write_split(splits, path / "split.csv")
             if audited is not None:
                 save_audit(audited, path / "audit.json")
+            with whole_file(path / ORIGIN) as part:
+                part.write_text(
+                    json.dumps(origin, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+                )
             with whole_file(path / "recipe.yaml") as part:
                 recipe.save(part)
         os.environ[FOLDER] = str(path.resolve())
@@ -143,7 +152,7 @@ class RunFolder:
         weights = self.path / "bundle" / "weights.safetensors"
         if weights.exists() or (self.path / "checkpoints" / "last.ckpt").exists():
             return
-        ours = ("recipe.yaml", "split.csv", "audit.json", "metrics.csv", HOLDER, LOCK, LOG)
+        ours = ("recipe.yaml", "split.csv", ORIGIN, "audit.json", "metrics.csv", HOLDER, LOCK, LOG)
         for name in ours:
             with suppress(PermissionError):  # Windows removes no file that is locked
                 (self.path / name).unlink(missing_ok=True)
@@ -161,9 +170,11 @@ class RunFolder:
         """The cases as the run had them, by its own split; data that changed since are refused.
 
         Raises:
-            RecipeError: the data have changed, or need code that is not trusted.
+            RecipeError: the data are not there any more, or have changed, or need code that is not trusted.
         """
         recipe = saved_recipe(self.path / "recipe.yaml", self.trust, data=True)
+        folder, started = self._origin()
+        recipe = replace(recipe, folder=folder, started=started)
         frozen = {**recipe.data.args, "split": str((self.path / "split.csv").resolve())}
         call = replace(recipe.data, args=frozen)
         try:
@@ -172,7 +183,28 @@ class RunFolder:
             raise
         except RecipeError:  # this layout makes its own split, the same each time
             call = recipe.data
-        return load_cases(replace(recipe, data=call))
+        try:
+            return load_cases(replace(recipe, data=call))
+        except RecipeError as error:
+            if not isinstance(error.__cause__, NotThereError):
+                raise
+            raise RecipeError(
+                f"{error} If the data were moved, write where they are now into {self.path / 'recipe.yaml'}."
+            ) from error
+
+    def _origin(self) -> tuple[Path, Path | None]:
+        """Where the recipe lay and training was started; for a run that does not say so, the current folder."""
+        path = self.path / ORIGIN
+        if not path.is_file():
+            return Path.cwd(), None
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            return Path(known["recipe"]), Path(known["started"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}: cannot be read ({error}). Remove it, and relative paths of the data are looked for in "
+                "the current folder."
+            ) from error
 
 
 def _refuse_used(path: Path) -> None:
@@ -182,7 +214,7 @@ def _refuse_used(path: Path) -> None:
             f"{path} holds a run already. Give another folder, or go on with it: "
             f"delineate train --resume {path}"
         )
-    ours = ("split.csv", "audit.json", LOCK, HOLDER)
+    ours = ("split.csv", ORIGIN, "audit.json", LOCK, HOLDER)
     if path.exists() and any(p.name not in ours and not is_part(p.name) for p in path.iterdir()):
         raise ValueError(f"{path} is not empty. Give a run a folder of its own.")
 
