@@ -178,6 +178,13 @@ def test_groups_of_one_name_are_refused_unless_only_their_names_agree(run, other
     assert "leeks" in capsys.readouterr().err
 
 
+def test_data_may_be_called_train(run, other, tmp_path):
+    path = data_file(tmp_path, other, labels={"polyp": 3, "fold": 255})  # so no mask shows a polyp
+    path.rename(tmp_path / "train.yaml")
+    table = verbs.evaluate(run, data=tmp_path / "train.yaml", metrics=["dice"])
+    assert (table.split, table.independent) == ("external: train", True)
+
+
 def test_cases_of_one_file_name_are_not_taken_for_one_patient(run, tiny_recipe, tmp_path):
     write(
         drawn(tiny_recipe, 6, 7), tmp_path / "centre-c", 255
@@ -317,5 +324,5 @@ def test_volumes_are_refused_by_a_model_of_photographs(run, tmp_path, capsys):
         write_mask(truth, tmp_path / "ct" / "masks" / f"{i}.nii.gz")
     folders = ["--images", f"{tmp_path}/ct/images", "--masks", f"{tmp_path}/ct/masks"]
     assert main(["evaluate", str(run), *folders]) == 2
-    print(capsys.readouterr().err)
+    assert "of 2 axes, but the image has 3" in capsys.readouterr().err
     assert not (run / "external").exists()

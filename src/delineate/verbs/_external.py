@@ -153,7 +153,7 @@ def compared_with_training(
     Raises:
         ValueError: data that make results untrue, and are not allowed by name.
     """
-    own = audit({external.name: external.cases}, external.labels, cache=cache_folder() / "audit")
+    own = audit({external.title: external.cases}, external.labels, cache=cache_folder() / "audit")
     training, reason = _training_cases(folder, card)
     unknown = ""
     if training:
@@ -243,7 +243,7 @@ def _shared(
         )
         for case in external.cases
     )
-    both: Splits = {TRAINING: tuple(training), external.name: renamed}
+    both: Splits = {TRAINING: tuple(training), external.title: renamed}
     found = audit(both, labels, cache=cache_folder() / "audit")
     place = f"in {TRAINING} and in {external.name}"
     leaks = [
