@@ -14,9 +14,10 @@ import pytest
 import torch
 
 import delineate
-from delineate import load_bundle
+from delineate import load_bundle, load_recipe
 from delineate.cli import main
 from delineate.resolve import CATALOGUES, Call, Trust, UntrustedError, build, resolve
+from delineate.verbs.train import _trusted
 
 CANARY = """
 from os import system
@@ -195,6 +196,13 @@ def test_a_recipe_of_ones_own_asks_only_when_its_run_is_opened_again(
         assert main(words_of(verb, run, tmp_path / "out")) == 2
         assert "--trust canary " in capsys.readouterr().err
         assert main([*words_of(verb, run, tmp_path / "out"), "--trust", "canary"]) == 0
+
+
+def test_a_run_that_is_broken_off_says_with_which_words_it_goes_on(tiny_recipe):
+    plan = load_recipe(tiny_recipe, ["loss=['b.c:d', {'a:x': {weight: 2}}]", "refine=['a:y']"])
+    assert _trusted(plan) == " --trust a --trust b.c"
+    assert _trusted(load_recipe(tiny_recipe, ["trainer.loggers=[{'z:log': {}}]"])) == " --trust z"
+    assert _trusted(load_recipe(tiny_recipe)) == ""
 
 
 @pytest.mark.parametrize(
