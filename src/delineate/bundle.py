@@ -17,7 +17,7 @@ from typing import Any
 
 from delineate.core import Label, Network
 from delineate.files import whole_file
-from delineate.predict import CasePredictor, Flipped, Windowed
+from delineate.predict import CasePredictor, Fingerprint, Flipped, Windowed
 from delineate.prepare import load_prepare
 from delineate.recipe import Recipe, saved_recipe
 from delineate.refine import load_refine
@@ -52,6 +52,18 @@ class Bundle:
         """Labels with the expected Dice below which a person should look; none where nobody calibrated."""
         review: Mapping[str, Any] = self.card.get("calibration", {}).get("review", {})
         return dict(review.get("thresholds", {}))
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """What the training images are like; None in a bundle that does not say.
+
+        Raises:
+            ValueError: what the card says of them is damaged.
+        """
+        try:
+            return Fingerprint.from_json(self.card.get("fingerprint") or {})
+        except ValueError as error:
+            raise ValueError(f"{self.folder / 'card.json'}: {error}") from error
 
     def update_card(self, **entries: Any) -> Bundle:
         """The bundle with `entries` in its card, on disk and in hand."""
@@ -238,7 +250,9 @@ def load_bundle(
         options = replace(options, window=window)
     if flips is not None:
         options = replace(options, flips=flips)
-    return assemble(bundle.recipe, network, options, keep_probabilities, bundle.temperature)
+    return assemble(
+        bundle.recipe, network, options, keep_probabilities, bundle.temperature, bundle.fingerprint
+    )
 
 
 @dataclass(frozen=True)
@@ -261,6 +275,7 @@ def assemble(
     options: PredictOptions,
     keep_probabilities: bool = False,
     temperature: float = 1.0,
+    fingerprint: Fingerprint | None = None,
 ) -> CasePredictor:
     """Prepare, network, task and refine steps of a recipe as one predictor."""
     if options.window is not None:
@@ -274,6 +289,7 @@ def assemble(
         refine=load_refine(recipe.refine),
         keep_probabilities=keep_probabilities,
         temperature=temperature,
+        fingerprint=fingerprint,
     )
 
 

@@ -172,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--no-overlays", action="store_true", help="write no overlays")
     verb.add_argument("--window", metavar="N,N", type=_numbers, help="sliding windows of this size")
     verb.add_argument("--flips", metavar="A,B", type=_numbers, help="average flips of these axes")
+    verb.add_argument("--strict", action="store_true", help="refuse images unlike the training's")
     verb.add_argument("--overwrite", action="store_true", help="replace files whoever wrote them")
     _device(verb)
     _trust(verb, "the bundle")
@@ -395,6 +396,7 @@ def _predict(options: argparse.Namespace) -> int:
         flips=options.flips,
         overwrite=options.overwrite,
         trust=options.trust,
+        strict=options.strict,
     )
     print("\n".join(predicted.lines))
     if not predicted.failures:

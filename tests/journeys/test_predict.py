@@ -11,7 +11,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from delineate import load_cases, load_recipe, read_mask, verbs
+from delineate import cases_of, load_bundle, load_cases, load_recipe, read_mask, verbs
+from delineate.bundle import open_bundle
 from delineate.cli import main
 from delineate.files import write_image
 
@@ -80,7 +81,8 @@ def test_what_was_done_is_said_at_the_end(tiny_run, photos, tmp_path, capsys):
     out = tmp_path / "masks"
     assert main(["predict", str(tiny_run), str(photos), "-o", str(out)]) == 2
     said = capsys.readouterr().out
-    assert re.search(r"^3 of 4 images predicted, 1 failed, \d to review$", said, re.MULTILINE)
+    counts = r"3 of 4 images predicted, 1 failed, \d to review, 1 unlike the training images"
+    assert re.search(f"^{counts}$", said, re.MULTILINE)
     assert f"masks: {out}; table: {out / 'predictions.csv'}" in said
 
 
@@ -91,6 +93,52 @@ def test_a_second_run_replaces_what_the_first_wrote(tiny_run, photos, tmp_path, 
     assert main([*words, "--probabilities"]) == 0
     assert table() == first
     assert len(first) == 3
+
+
+def test_an_image_unlike_the_training_images_is_named_and_to_be_reviewed(
+    tiny_run, photos, tmp_path, table, capsys
+):
+    dark = cv2.imread(str(next((photos / "deep").glob("*.png")))).astype(np.uint16) * 16
+    cv2.imwrite(str(photos / "twelve bits.png"), dark)
+    words = ["predict", str(tiny_run), str(photos), "-o", str(tmp_path / "masks")]
+    assert main(words) == 0
+    said = "twelve bits.png: unlike the training images: values 0 to 4080, uint16; training images"
+    assert said in capsys.readouterr().err
+    unlike = {name for name, row in table().items() if row["unlike_training"]}
+    assert unlike == {"twelve bits.png", "odd size.jpg"}
+    assert {table()[name]["review"] for name in unlike} == {"yes"}
+    assert table()["odd size.jpg"]["unlike_training"] == "one value everywhere, 120"
+    by_name = {case.id: case for case in cases_of([photos])}
+    found = load_bundle(tiny_run)(by_name["twelve bits"])
+    assert "; ".join(found.unlike_training) == table()["twelve bits.png"]["unlike_training"]
+
+
+def test_a_strict_run_writes_nothing_for_an_image_unlike_the_training_images(
+    tiny_run, photos, tmp_path, table, capsys
+):
+    out = tmp_path / "masks"
+    assert main(["predict", str(tiny_run), str(photos), "-o", str(out), "--strict"]) == 2
+    printed = capsys.readouterr()
+    assert "odd size.jpg: unlike the training images: one value everywhere" in printed.err
+    assert "2 of 3 images predicted, 1 failed" in printed.out
+    assert not list(out.rglob("odd size*"))
+    assert "odd size.jpg" not in table()
+
+
+def test_a_bundle_that_does_not_know_its_training_images_says_so_once(
+    tiny_run, photos, tmp_path, table, capsys
+):
+    old = shutil.copytree(tiny_run, tmp_path / "old")
+    open_bundle(old).update_card(fingerprint=None)
+    words = ["predict", str(old), str(photos), "-o", str(tmp_path / "masks")]
+    assert main([*words, "--strict"]) == 2
+    assert "leave out --strict" in capsys.readouterr().err
+    assert not (tmp_path / "masks").exists()
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("does not say what its training images are like") == 1
+    assert "unlike" not in printed.out
+    assert {row["unlike_training"] for row in table().values()} == {""}
 
 
 @pytest.mark.parametrize("name", ["odd size.png", "overlays/odd size.jpg", "predictions.csv"])

@@ -38,6 +38,8 @@ def test_a_run_leaves_what_it_says(tiny_run):
     assert len(card["data"]["sha256"]) == 64
     assert sum(card["data"]["cases"].values()) == 16
     assert "Not a medical device" in card["intended_use"]
+    assert card["fingerprint"]["images"] == 8
+    assert card["fingerprint"]["channels"] == [3]
     assert card["scores"]["test"]["cases"] == 3
     assert [row["epoch"] for row in rows(tiny_run)] == ["1", "2", "3"]
     assert {path.name for path in tiny_run.rglob(".*")} <= {".lock"}

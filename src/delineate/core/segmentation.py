@@ -40,6 +40,8 @@ class Segmentation:
     instances: objects one by one, where they are known.
     scores: image-level scores by name ("presence of polyp": 0.93).
     probabilities: (1 + label, *spatial) float32, background first, then `labels` in order; kept only when asked.
+    unlike_training: of a prediction, how its image differs from the images the model was trained on, in words; empty
+        where it does not, or where nothing is known of them.
     """
 
     classes: np.ndarray
@@ -48,6 +50,7 @@ class Segmentation:
     instances: tuple[Instance, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     probabilities: np.ndarray | None = None
+    unlike_training: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.classes.shape != self.geometry.shape:

@@ -10,6 +10,7 @@ import numpy as np
 from delineate.core import Case, Network, Refinement, Segmentation, Task
 from delineate.metrics.expected_dice import SCORE
 from delineate.predict.confidence import expected_dice
+from delineate.predict.fingerprint import Fingerprint, Measures
 from delineate.prepare import Prepare
 
 
@@ -24,6 +25,7 @@ class CasePredictor:
     Validation, evaluation, the command line and every export go through here, and nowhere else.
 
     keep_probabilities: leave the probabilities on the segmentation; they take four bytes a sample and label.
+    fingerprint: of the training images; a segmentation says how its image differs from them.
     temperature: what logits are divided by where the model says how good it expects its mask to be; see
         `delineate calibrate`.
     """
@@ -34,6 +36,7 @@ class CasePredictor:
     refine: Sequence[Refinement] = ()
     keep_probabilities: bool = False
     temperature: float = 1.0
+    fingerprint: Fingerprint | None = None
 
     def __call__(self, case: Case) -> Segmentation:
         """The segmentation of one case, its scores saying the Dice that the model expects of each label.
@@ -54,6 +57,9 @@ class CasePredictor:
                 f"{case.id}: holds values that are NaN or infinite when prepared, or too large for float32; "
                 f"in the file they go from {low:.4g} to {high:.4g}. Export it again."
             )
+        unlike: tuple[str, ...] = ()
+        if self.fingerprint is not None:
+            unlike = self.fingerprint.differences(Measures.of(image, pixels, grid))
         output = self.network(pixels[None])
         if not np.isfinite(output.logits).all():
             raise NotFiniteError(
@@ -68,4 +74,5 @@ class CasePredictor:
             expected = expected_dice(found, temperature=self.temperature)
             said = {SCORE.format(label=label): dice for label, dice in expected.items()}
             found = replace(found, scores={**found.scores, **said})
+        found = replace(found, unlike_training=unlike)
         return found if self.keep_probabilities else replace(found, probabilities=None)

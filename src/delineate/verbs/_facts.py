@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from delineate._version import __version__
-from delineate.core import Splits
+from delineate.core import Case, Splits
 from delineate.files import data_files
+from delineate.predict import Fingerprint, Measures
+from delineate.prepare import load_prepare
 from delineate.progress import track
 from delineate.recipe import Recipe
 
 LIBRARIES = ("numpy", "opencv-python-headless", "torch", "timm", "segmentation-models-pytorch")
+SAMPLE = 256
+"""How many training images a fingerprint is made from; more hardly change what it calls unlike."""
+
+WORKERS = min(4, os.cpu_count() or 1)
+"""Images that are in memory at once; some are large volumes."""
+
 INTENDED_USE = "Research only. Not a medical device; not for diagnosis or treatment."
 
 
+def is_first_process() -> bool:
+    """Whether this is the only process of a training, or the one that writes."""
+    names = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in names)
+
+
 def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
-    """All that is known before training begins."""
+    """All that is known before training begins.
+
+    Raises:
+        RecipeError: the recipe's preparation cannot be run as written.
+        ValueError: a training image cannot be prepared; with the id of its case.
+    """
     return {
         "name": recipe.name,
         "intended_use": INTENDED_USE,
@@ -40,8 +61,31 @@ def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
             "cases": {name: len(cases) for name, cases in splits.items()},
             "groups": {name: len({c.group for c in cases}) for name, cases in splits.items()},
         },
+        "fingerprint": fingerprint(recipe, splits.get("train", ())),
         "split": {name: [case.id for case in cases] for name, cases in splits.items()},
     }
+
+
+def fingerprint(recipe: Recipe, cases: Sequence[Case]) -> dict[str, Any] | None:
+    """What the training images are like, of some hundred of them spread over all; None where they do not agree."""
+    if not is_first_process() or not cases:
+        return None
+    prepare = load_prepare(recipe.prepare)
+    count = min(len(cases), SAMPLE)
+    some = [cases[i * len(cases) // count] for i in range(count)]
+
+    def measured(case: Case) -> Measures:
+        image = case.image
+        try:
+            return Measures.of(image, *prepare(image))
+        except ValueError as error:
+            raise ValueError(f"{case.id}: {error}") from error
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        seen = list(track(pool.map(measured, some), "looking at images", total=count))
+    if len({(one.axes, one.levels.size) for one in seen}) > 1:
+        return None  # training refuses them, by name
+    return Fingerprint.of(seen).as_json()
 
 
 def data_hash(splits: Splits) -> str:

@@ -21,7 +21,7 @@ from delineate.progress import LOG, warn
 from delineate.recipe import Recipe, saved_recipe
 from delineate.resolve import NOBODY, RecipeError, Trust, UntrustedError, check
 from delineate.verbs._audit import save_audit
-from delineate.verbs._facts import command
+from delineate.verbs._facts import command, is_first_process
 
 ORIGIN = "origin.json"
 """Says where the recipe lay and training was started: relative paths of its data are meant from there."""
@@ -32,12 +32,6 @@ FOLDER = "DELINEATE_RUN"
 LOCK = ".lock"
 HOLDER = ".lock-holder"
 """In words, which process holds the lock."""
-
-
-def is_first_process() -> bool:
-    """Whether this is the only process of a training, or the one that writes."""
-    names = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
-    return all(os.environ.get(name, "0") == "0" for name in names)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from delineate.compare import compare as compare_tables
 from delineate.core import Image, Segmentation
 from delineate.data import found_masks
 from delineate.files import whole_file
+from delineate.progress import warn
 from delineate.report import write_comparison
 from delineate.resolve import NOBODY, Trust, UntrustedError
 from delineate.table import Table
@@ -172,7 +172,7 @@ class _Pictures:
         try:
             return cls(runs, split)
         except UntrustedError as error:
-            print(f"no pictures: {error}", file=sys.stderr)
+            warn(f"no pictures: {error}")
             return None
         except (
             ValueError,

@@ -32,20 +32,23 @@ class Predicted:
     images: how many there were.
     failures: why, by file.
     review: files a person should look at; None where the model was not calibrated, so that nobody knows.
+    unlike: files whose images differ from those the model was trained on; None where nothing is known of these.
     """
 
     out: Path
     images: int
     failures: Mapping[str, str]
     review: tuple[str, ...] | None
+    unlike: tuple[str, ...] | None
 
     @property
     def lines(self) -> list[str]:
         """The same in two lines."""
         failed = f", {len(self.failures)} failed" if self.failures else ""
         review = "" if self.review is None else f", {len(self.review)} to review"
+        unlike = f", {len(self.unlike)} unlike the training images" if self.unlike else ""
         return [
-            f"{self.images - len(self.failures)} of {self.images} images predicted{failed}{review}",
+            f"{self.images - len(self.failures)} of {self.images} images predicted{failed}{review}{unlike}",
             f"masks: {self.out}; table: {self.out / TABLE}",
         ]
 
@@ -62,14 +65,16 @@ def predict(
     flips: tuple[int, ...] | None = None,
     overwrite: bool = False,
     trust: Trust | Iterable[str] = (),
+    strict: bool = False,
 ) -> Predicted:
     """Write a mask for every image, in its format and size, under `out`; what became of each is returned.
 
     Besides the masks there are `overlays/` to look at and `predictions.csv`: for each image and label the size,
     the number of objects, the mean probability where it was found, the Dice that the model expects of its mask,
     and, once it is calibrated, whether a person should look: "yes" where that Dice is below what the least
-    confident validation cases had (`delineate calibrate`). JPEG images get PNG masks, since a mask must not be
-    changed by compression.
+    confident validation cases had (`delineate calibrate`). Where an image is unlike those the model was trained on,
+    the column `unlike_training` says how, and a person should look whatever Dice is expected. JPEG images get PNG
+    masks, since a mask must not be changed by compression.
 
     A second run into the same folder replaces what the same bundle wrote there and nobody changed since, as
     `predictions.jsonl` records it; any other file of the same name is refused before anything is predicted. Rows of
@@ -86,9 +91,11 @@ def predict(
         flips: axes whose flips are averaged, instead of the recipe's.
         overwrite: replace files whoever wrote them, but for the images that are read.
         trust: modules whose code the bundle may name (`package.module:function`); none else is imported.
+        strict: an image unlike those the model was trained on is a failure, and nothing is written for it.
 
     Raises:
-        ValueError: no bundle, no input, a device that is not there, or a file in `out` that must not be replaced.
+        ValueError: no bundle, no input, a device that is not there, a file in `out` that must not be replaced, or
+            `strict` with a bundle that does not know its training images.
     """
     cases = cases_of(inputs)
     known = open_bundle(bundle)
@@ -100,10 +107,16 @@ def predict(
         *(PROBABILITIES.format(id=id) for id in masks if probabilities),
     ]
     folder.refuse(names, [case.files[0] for case in cases], overwrite=overwrite)
+    if known.fingerprint is None:
+        unknown = f"{bundle} does not say what its training images are like, so unlike ones are not noticed"
+        if strict:
+            raise ValueError(f"{unknown}. Train it again, or leave out --strict.")
+        warn(f"{unknown}.")
     predictor = load_bundle(
         bundle, device=device, keep_probabilities=True, window=window, flips=flips, trust=trust
     )
     review: list[str] = []
+    unlike: list[str] = []
     failures: dict[str, str] = {}
     with folder.table():
         for case in track(cases, "predicting", unit="image", leave=True):
@@ -113,6 +126,8 @@ def predict(
                 for warning in image.warnings:
                     warn(f"{file}: {warning}")
                 found = predictor(replace(case, load_image=partial(_same, image)))
+                if strict and found.unlike_training:
+                    raise ValueError(UNLIKE.format(how="; ".join(found.unlike_training)))
                 if overlays:
                     with folder.file(OVERLAY.format(id=case.id), ".jpg") as part:
                         write_overlay(image, found, None, part)
@@ -131,7 +146,16 @@ def predict(
                 folder.add(rows)
                 if any(row["review"] == "yes" for row in rows):
                     review.append(file)
-    return Predicted(Path(out), len(cases), failures, tuple(review) if known.review_below else None)
+                if found.unlike_training:
+                    unlike.append(file)
+                    _tell(file, found.unlike_training, len(unlike))
+    return Predicted(
+        Path(out),
+        len(cases),
+        failures,
+        tuple(review) if known.review_below else None,
+        tuple(unlike) if known.fingerprint else None,
+    )
 
 
 def _same(image: Image) -> Image:
@@ -149,7 +173,13 @@ def write_overlay(
 
 COLUMNS = (
     "image", "mask", "label", "size", "unit", "share", "objects", "confidence", "expected_dice", "review",
+    "unlike_training",
 )  # fmt: skip
+
+UNLIKE = "unlike the training images: {how}"
+
+TOLD = 10
+"""Unlike images that are named as they are met; the table names all."""
 
 OVERLAY, PROBABILITIES = "overlays/{id}.jpg", "{id}.probabilities.npz"
 
@@ -193,9 +223,19 @@ def _rows(
         )
         hoped = "" if expected is None else f"{expected:.4f}"
         review = "" if expected is None or least is None else "yes" if expected < least else "no"
+        how = "; ".join(found.unlike_training)
         values = (image, shown(mask), label.name, f"{count * found.geometry.sample_size:.6g}",
-                  found.geometry.size_unit, f"{count / there.size:.6f}", objects, sure, hoped, review)  # fmt: skip
+                  found.geometry.size_unit, f"{count / there.size:.6f}", objects, sure, hoped,
+                  "yes" if how else review, how)  # fmt: skip
         yield dict(zip(COLUMNS, values, strict=True))
+
+
+def _tell(file: str, how: Sequence[str], count: int) -> None:
+    """Name an unlike image, and say once that the rest are in the table."""
+    if count <= TOLD:
+        warn(f"{file}: {UNLIKE.format(how='; '.join(how))}")
+    elif count == TOLD + 1:
+        warn(f"more images are unlike the training images: see {TABLE}")
 
 
 def _write_probabilities(found: Segmentation, path: Path) -> None:

@@ -20,8 +20,8 @@ from delineate.verbs._audit import (
     refuse,
     saved_audit,
 )
-from delineate.verbs._facts import built_from, command, make_card
-from delineate.verbs._run_folder import RunFolder, is_first_process
+from delineate.verbs._facts import built_from, command, is_first_process, make_card
+from delineate.verbs._run_folder import RunFolder
 from delineate.verbs.calibrate import calibrate
 from delineate.verbs.evaluate import evaluate
 

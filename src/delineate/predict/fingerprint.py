@@ -1,0 +1,334 @@
+"""What the training images are like, in numbers, and how another image differs from them, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from delineate.core import Geometry, Image
+
+FORMAT = 1
+"""Of the fingerprint in a card."""
+
+LEVELS = (0.0, 0.5, 5.0, 25.0, 50.0, 75.0, 95.0, 99.5, 100.0)
+"""Percentiles of the prepared samples of a channel that are compared."""
+
+CELLS = {2: 8, 3: 4}
+"""Into how many cells along each axis an image is divided to compare where it is bright, by its number of axes."""
+
+OWN, OF_ALL = 0.25, 0.1
+"""How far beyond the training images a percentile may lie, in widths of its own range there, or of the range of all."""
+
+FEW = 4.0
+"""Divided by the number of training images, it widens a range: the fewer they are, the less they show of it."""
+
+OCTAVES = {"contrast": 1.0, "size": 2.0, "spacing": 2.0, "enlarged": 2.0}
+"""How far beyond the training images, in factors of two."""
+
+GREY = 0.02
+"""Channels of a photograph that differ by less than this part of its range show no colour."""
+
+Range = tuple[tuple[float, ...], tuple[float, ...]]
+"""The least and the largest value among the training images, of each of several numbers."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """One image, in the numbers that a fingerprint compares; see there."""
+
+    axes: int
+    channels: int
+    unit: str
+    type: str
+    values: np.ndarray
+    levels: np.ndarray
+    contrast: np.ndarray
+    size: np.ndarray
+    spacing: np.ndarray
+    shape: np.ndarray
+    enlarged: np.ndarray
+    cells: np.ndarray
+
+    @classmethod
+    def of(cls, image: Image, pixels: np.ndarray, grid: Geometry) -> Measures:
+        """Measure an image.
+
+        Args:
+            image: as it was read.
+            pixels: prepared, (channel, *spatial).
+            grid: of the prepared pixels.
+        """
+        raw, geometry = image.pixels, image.geometry
+        some = _thinned(pixels, 10_000)
+        levels = np.percentile(some.reshape(len(some), -1), LEVELS, axis=1).T.astype(np.float64)
+        spatial = tuple(range(1, pixels.ndim))
+        levels[:, 0], levels[:, -1] = pixels.min(axis=spatial), pixels.max(axis=spatial)
+        contrast = (levels[:, -2] - levels[:, 1]).max()
+        enlarged = np.array(grid.shape) / np.array(geometry.shape)
+        return cls(
+            axes=geometry.ndim,
+            channels=1 if _is_grey(raw) else len(raw),
+            unit=geometry.unit,
+            type=raw.dtype.name,
+            values=np.array([raw.min(), raw.max()], np.float64),
+            levels=levels.ravel(),
+            contrast=np.log2([max(contrast, 1e-12)]),
+            size=np.log2(grid.shape),
+            spacing=np.log2(grid.spacing),
+            shape=np.array(geometry.shape, np.float64),
+            enlarged=np.log2([enlarged.max()]),
+            cells=_cells(pixels),
+        )
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The training images of a model, as far as another image can be compared with them.
+
+    Intensities are compared as the network sees them, after preparation: what preparation makes equal (the scale of
+    an MR image that is standardized by itself) is no difference, and what it does not (12 bits in a file of 16) is one.
+
+    images: how many it was made from.
+    axes, channels, units, types: those that occur; three equal channels of a photograph count as one.
+    values: range of the least and of the largest value in a file.
+    levels: ranges of the percentiles `LEVELS` of prepared samples, channel after channel.
+    contrast: log2 of the distance between the 0.5th and the 99.5th percentile, of the channel with most.
+    size, spacing: log2 of the prepared shape, and of the prepared spacing in mm (none for pixels), along each axis.
+    shape: of the file, along each axis.
+    enlarged: log2 of how much preparation enlarges, along the axis where it does so most.
+    layout: where images are bright and dark: the mean of their cells, each image standardized.
+    likeness: correlation of an image's cells with `layout`.
+    """
+
+    images: int
+    axes: tuple[int, ...]
+    channels: tuple[int, ...]
+    units: tuple[str, ...]
+    types: tuple[str, ...]
+    values: Range
+    levels: Range
+    contrast: Range
+    size: Range
+    spacing: Range
+    shape: Range
+    enlarged: Range
+    layout: tuple[float, ...]
+    likeness: Range
+
+    @classmethod
+    def of(cls, images: Sequence[Measures]) -> Fingerprint:
+        """That of some images.
+
+        Raises:
+            ValueError: no image, or images that differ in axes, or in channels when they are prepared.
+        """
+        if len({(seen.axes, seen.levels.size) for seen in images}) != 1:
+            raise ValueError(
+                "a fingerprint needs images, and all with the same axes and channels when prepared."
+            )
+        layout = np.mean([seen.cells for seen in images], axis=0)
+        spaced = [seen.spacing for seen in images if seen.unit == "mm"]
+        return cls(
+            images=len(images),
+            axes=(images[0].axes,),
+            channels=tuple(sorted({seen.channels for seen in images})),
+            units=tuple(sorted({seen.unit for seen in images})),
+            types=tuple(sorted({seen.type for seen in images})),
+            values=_range([seen.values for seen in images]),
+            levels=_range([seen.levels for seen in images]),
+            contrast=_range([seen.contrast for seen in images]),
+            size=_range([seen.size for seen in images]),
+            spacing=_range(spaced) if spaced else ((), ()),
+            shape=_range([seen.shape for seen in images]),
+            enlarged=_range([seen.enlarged for seen in images]),
+            layout=_short(layout),
+            likeness=_range([_correlation(seen.cells, layout) for seen in images]),
+        )
+
+    def differences(self, image: Measures) -> tuple[str, ...]:
+        """How an image differs from the training images, in words; empty where it does not."""
+        return tuple(self._differences(image))
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> Fingerprint | None:
+        """What `as_json` gave, also after a file; None of another format.
+
+        Raises:
+            ValueError: entries that are missing or unknown.
+        """
+        given = dict(tree)
+        if given.pop("format", None) != FORMAT:
+            return None
+        try:
+            return cls(**{name: _tuples(value) for name, value in given.items()})
+        except TypeError as error:
+            raise ValueError(f"the fingerprint is damaged: {error}.") from error
+
+    def _differences(self, image: Measures) -> Iterator[str]:
+        if image.axes not in self.axes:
+            yield f"{image.axes} axes; training images have {_either(self.axes)}"
+            return
+        if image.channels not in self.channels:
+            colourless = " (no colour)" if image.channels == 1 and 3 in self.channels else ""
+            yield f"channels: {image.channels}{colourless}; training images have {_either(self.channels)}"
+        if image.unit not in self.units:
+            yield f"spacing in {image.unit}; that of training images is in {_either(self.units)}"
+        yield from self._grid(image)
+        intensities = self._intensities(image)
+        likeness = _correlation(image.cells, self.layout)
+        if intensities:
+            yield intensities
+        elif self._below("likeness", likeness):
+            (least,), (most,) = self.likeness
+            yield (
+                f"bright and dark parts lie elsewhere (correlation {likeness.item():.2f} with the mean of training "
+                f"images; theirs {least:.2f} to {most:.2f}): inverted, turned, or of something else?"
+            )
+
+    def _grid(self, image: Measures) -> Iterator[str]:
+        """Shape and spacing count as prepared: resizing may have made up for what the file has."""
+        if self._above("enlarged", image.enlarged):
+            least = self.shape[0]
+            yield f"shape {_times(image.shape)}; training images have at least {_times(least)}"
+        elif self._above("size", image.size) or self._below("size", image.size):
+            yield (
+                f"shape {_times(2**image.size)} when prepared; training images have {self._powers('size')}"
+            )
+        spaced = image.unit == "mm" and bool(self.spacing[0])
+        if spaced and (
+            self._above("spacing", image.spacing) or self._below("spacing", image.spacing)
+        ):
+            yield (
+                f"spacing {_times(2**image.spacing)} mm when prepared; training images have "
+                f"{self._powers('spacing')}"
+            )
+
+    def _intensities(self, image: Measures) -> str:
+        """What is wrong with the values; "" if nothing is, or the network refuses the channels anyway."""
+        low, high = self._bounds("levels")
+        if image.levels.size != low.size:
+            return ""
+        contrast = self._above("contrast", image.contrast), self._below("contrast", image.contrast)
+        beyond = np.maximum(low - image.levels, image.levels - high)
+        least, most = image.values
+        if least == most and any(contrast):
+            return f"one value everywhere, {least:.4g}"
+        if (beyond > 0).any():
+            worst = int((beyond / np.maximum(high - low, 1e-12)).argmax())
+            said = "darker" if image.levels[worst] < low[worst] else "brighter"
+            detail = (
+                f"{_level(worst)} when prepared {image.levels[worst]:.4g}; theirs {self.levels[0][worst]:.4g} to "
+                f"{self.levels[1][worst]:.4g}"
+            )
+        elif any(contrast):
+            said = "of more contrast" if contrast[0] else "of less contrast"
+            detail = (
+                f"when prepared {2 ** image.contrast.item():.4g}; theirs {self._powers('contrast')}"
+            )
+        else:
+            return ""
+        outside = (image.values < self.values[0]).any() or (image.values > self.values[1]).any()
+        if outside or image.type not in self.types:
+            return (
+                f"values {least:.4g} to {most:.4g}, {image.type}; training images {self.values[0][0]:.4g} to "
+                f"{self.values[1][1]:.4g}, {_either(self.types)} ({detail})"
+            )
+        return f"{said} than training images ({detail})"
+
+    def _above(self, name: str, value: np.ndarray) -> bool:
+        return bool((value > self._bounds(name)[1]).any())
+
+    def _below(self, name: str, value: np.ndarray) -> bool:
+        return bool((value < self._bounds(name)[0]).any())
+
+    def _bounds(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """How far an image may go: beyond the range of the training images by a margin."""
+        low, high = (np.array(end, np.float64) for end in getattr(self, name))
+        few = FEW / self.images
+        margin = (OWN + few) * (high - low)
+        if name != "levels":
+            margin += few + OCTAVES.get(name, 0.0)
+            return low - margin, high + margin
+        inner = slice(1, -1)  # the ends of a channel are single samples
+        least, most = (end.reshape(-1, len(LEVELS))[:, inner] for end in (low, high))
+        whole = most.max(axis=1, keepdims=True) - least.min(axis=1, keepdims=True)
+        part = np.full(len(LEVELS), OF_ALL)
+        part[[0, -1]] = 1.0
+        margin = np.maximum(margin, (whole * (part + few)).ravel())
+        return low - margin, high + margin
+
+    def _powers(self, name: str) -> str:
+        """A range that is kept as logarithms, in words."""
+        least, most = (_times(2 ** np.array(end)) for end in getattr(self, name))
+        return least if least == most else f"{least} to {most}"
+
+
+def _thinned(pixels: np.ndarray, samples: int) -> np.ndarray:
+    """Every n-th sample along each axis, so that about so many are left of a channel."""
+    axes = pixels.ndim - 1
+    step = max(1, int((pixels[0].size / samples) ** (1 / axes)))
+    return pixels[(slice(None), *[slice(None, None, step)] * axes)]
+
+
+def _is_grey(raw: np.ndarray) -> bool:
+    """Whether a photograph shows no colour, whatever its channels; one value everywhere does not tell."""
+    if len(raw) != 3 or raw.ndim != 3:
+        return len(raw) == 1
+    some = np.array(_thinned(raw, 5_000), np.float64, order="C")
+    apart = np.abs(some[1:] - some[0]).max(axis=0).mean()
+    return bool(apart < GREY * np.ptp(some))
+
+
+def _cells(pixels: np.ndarray) -> np.ndarray:
+    """Means over the cells of an image, all channels together, standardized; zeros if all are equal."""
+    means = _thinned(pixels, 64_000).mean(axis=0, dtype=np.float64)
+    count = CELLS[means.ndim]
+    for axis, n in enumerate(means.shape):
+        starts = np.minimum(np.arange(count) * n // count, n - 1)
+        sizes = np.maximum(np.diff([*starts, n]), 1)
+        sums = np.add.reduceat(means, starts, axis=axis)
+        means = sums / sizes.reshape([-1 if a == axis else 1 for a in range(means.ndim)])
+    cells = means.ravel() - means.mean()
+    std = cells.std()
+    flat = std <= 1e-6 * max(1.0, float(np.abs(means).max()))
+    return np.zeros_like(cells) if flat else np.asarray(cells / std)
+
+
+def _correlation(cells: np.ndarray, layout: np.ndarray | Sequence[float]) -> np.ndarray:
+    """Pearson's, (1,); 0 where one of them is the same everywhere."""
+    centred = np.asarray(layout) - np.mean(layout)
+    norm = float(np.sqrt((cells @ cells) * (centred @ centred)))
+    return np.array([float(cells @ centred) / norm if norm > 0 else 0.0])
+
+
+def _range(values: Sequence[np.ndarray]) -> Range:
+    stacked = np.stack(values)
+    return _short(stacked.min(axis=0)), _short(stacked.max(axis=0))
+
+
+def _short(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in values)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def _either(values: Sequence[object]) -> str:
+    return " or ".join(map(str, values))
+
+
+def _level(place: int) -> str:
+    level = LEVELS[place % len(LEVELS)]
+    return {0.0: "least value", 100.0: "largest value"}.get(level, f"{level:g}th percentile")
+
+
+def _times(values: Sequence[float] | np.ndarray) -> str:
+    return " x ".join(f"{value:.4g}" for value in values)
