@@ -158,7 +158,7 @@ def test_pretrained_weights_that_cannot_be_fetched_stop_before_training(
 
 
 def test_a_full_disk_stops_with_one_line(tiny_run, tmp_path, capsys, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         with whole_file(tmp_path / "out" / "a.png"):
             raise OSError(errno.ENOSPC, "No space left on device")
 

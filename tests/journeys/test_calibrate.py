@@ -18,6 +18,7 @@ from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.files import write_image
 from delineate.predict.confidence import expected_dice
 from delineate.predict.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
+from delineate.resolve import NOBODY
 from delineate.verbs.calibrate import calibrate
 
 LABELS = LabelSet((Label("polyp", 1), Label("unclear", 9, "ignore")))
@@ -107,6 +108,7 @@ def calibrated(monkeypatch, tmp_path):
             cases=lambda: {"val": tuple(case for case, _, _ in cases)},
             recipe=SimpleNamespace(labels=LABELS),
             locked=nullcontext,
+            trust=NOBODY,
         )
         card = SimpleNamespace(update_card=lambda **_: None)
         monkeypatch.setattr(module, "RunFolder", SimpleNamespace(find=lambda *_: run))

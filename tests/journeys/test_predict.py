@@ -162,10 +162,11 @@ def test_what_it_did_not_write_is_not_replaced(name, corrected, tiny_run, photos
     assert main(words) == 0
 
 
-def test_masks_of_another_model_are_not_replaced(tiny_run, photos, tmp_path, capsys):
+def test_masks_of_another_model_are_not_replaced(tiny_run, photos, tmp_path, capsys, sealed):
     other = shutil.copytree(tiny_run, tmp_path / "other")
     with open(other / "bundle" / "recipe.yaml", "a", encoding="utf-8") as file:
         file.write("# another\n")
+    sealed(other / "bundle")
     assert main(["predict", str(tiny_run), str(photos), "-o", str(tmp_path / "masks")]) == 0
     assert main(["predict", str(other), str(photos), "-o", str(tmp_path / "masks")]) == 2
     assert "was written by another bundle" in capsys.readouterr().err
