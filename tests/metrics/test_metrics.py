@@ -3,6 +3,7 @@
 import inspect
 import math
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -207,6 +208,27 @@ def test_a_volume_of_one_slice_is_the_picture_that_it_holds(name, case, axis):
     slices = (np.expand_dims(of, axis) for of in (found, truth))
     volume = scores(*slices, np.expand_dims(probabilities, axis + 1), tuple(spacing))
     assert same(volume, picture)
+
+
+@pytest.mark.parametrize("layout", ["as it is", "first axis quickest"])
+@pytest.mark.parametrize(
+    "name", [n for n in names("metrics") if traits_of(resolve("metrics", n)).needs == "probabilities"]
+)  # fmt: skip
+def test_metrics_of_probabilities_need_little_beside_them(name, layout):
+    """A distance transform of the whole grid takes 50 bytes a sample, a copy of one label's probability 4."""
+    truth = np.full((96, 128, 128), 1, np.uint8)
+    truth[:, :, 5] = 0
+    turned = LAYOUTS.get(layout, np.array)
+    grid = Geometry.in_pixels(truth.shape)
+    found = Segmentation(
+        turned(truth[None])[0], LABELS, grid, probabilities=turned(0.8 * one_hot(truth) + 0.1)
+    )
+    tracemalloc.start()
+    resolve("metrics", name)(found, Segmentation(turned(truth[None])[0], LABELS, grid))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    forget()
+    assert peak < 3 * truth.size + 60 * 2**20
 
 
 @every_metric
