@@ -26,8 +26,10 @@ def near_truth(truth: Segmentation, margin: float | None) -> np.ndarray:
         return np.ones(truth.classes.shape, bool) if valid is None else valid
     if not 0 <= margin < np.inf:
         raise ValueError(f"margin is {margin}; expected a number from 0, or null for everywhere.")
-    there = np.isin(truth.classes, truth.labels.values)
+    there = np.zeros(truth.classes.shape, bool)
     near = np.zeros_like(there)
+    for value in truth.labels.values:  # np.isin takes 8 bytes a sample
+        there |= truth.classes == value
     if there.any():
         box = ndimage.find_objects(there.view(np.uint8))[0]
         wide = tuple(
