@@ -1,5 +1,6 @@
 import pytest
 
+from delineate.data._split_csv import read_split
 from delineate.data._table import read_table, rows_by_id
 
 
@@ -39,3 +40,12 @@ def test_a_table_that_is_no_text(tmp_path):
 def test_rows_by_the_stem_of_their_image(tmp_path):
     (tmp_path / "t.csv").write_text("image,site\nscans/a.1.nii.gz,Oslo\n")
     assert list(rows_by_id(tmp_path / "t.csv")) == ["a.1"]
+
+
+def test_a_field_too_long_to_be_a_fact_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,note\na,x\nb," + "y" * 140_000 + "\n")
+    with pytest.raises(ValueError, match=r"t.csv:3: not a row of a CSV: field larger than"):
+        read_table(path)
+    with pytest.raises(ValueError, match=r"t.csv:3: not a row"):
+        read_split(path)

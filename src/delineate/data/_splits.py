@@ -66,7 +66,7 @@ def _check_folds(split: Mapping[str, float]) -> None:
     folds, fold, test = (split.get(key, 0) for key in ("folds", "fold", "test"))
     whole = float(folds).is_integer() and float(fold).is_integer()
     if set(split) - {"folds", "fold", "test"} or not (
-        whole and folds >= 2 and 0 <= fold < folds and 0 <= test < 1
+        whole and 2 <= folds <= 1000 and 0 <= fold < folds and 0 <= test < 1
     ):
         raise ValueError(
             f"split is {_written(split)}; expected {{folds: 5, fold: 0, test: 0.1}} with fold from 0 to "

@@ -10,6 +10,9 @@ from delineate.files import image_suffixes
 
 STEM = "{stem}"
 
+MOST_STARS, MOST_DEEP = 3, 2
+"""Of * in a name beside {stem}, and of ** in a pattern: the time to match grows with the power of their number."""
+
 
 def by_stem(root: Path, pattern: str, what: str) -> dict[str, Path]:
     """The files below `root` that fit a glob, by their stem and sorted by it.
@@ -21,9 +24,16 @@ def by_stem(root: Path, pattern: str, what: str) -> dict[str, Path]:
         ValueError: nothing that can be read fits, or two files have one stem.
     """
     pattern = PurePosixPath(pattern).as_posix()  # without "./", which paths found do not have
+    parts = pattern.split("/")
+    wild = max(part.count("*") for part in parts) if STEM in pattern else 0
+    if wild > MOST_STARS or parts.count("**") > MOST_DEEP:
+        raise ValueError(
+            f"{what} is {pattern!r}; expected at most {MOST_STARS} * in a name beside {STEM}, and {MOST_DEEP} ** "
+            "in all: more take too long to match."
+        )
     try:
         fitting = sorted(path for path in root.glob(_glob(pattern)) if path.is_file())
-    except (ValueError, NotImplementedError) as error:
+    except (ValueError, NotImplementedError, IndexError) as error:
         raise ValueError(f"{what} is {pattern!r}; expected a glob below {root}.") from error
     written = PurePosixPath(pattern).parts
     files = [

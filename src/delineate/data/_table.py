@@ -22,7 +22,11 @@ def read_table(path: Path) -> list[Row]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text; save the table as CSV (UTF-8).") from error
     header = lines[0] if lines else ""
-    records = [row for row in csv.reader(lines, delimiter=max(",;\t", key=header.count)) if row]
+    reader = csv.reader(lines, delimiter=max(",;\t", key=header.count))
+    try:
+        records = [row for row in reader if row]
+    except csv.Error as error:  # one field longer than 131,072 letters is no fact about a case
+        raise ValueError(f"{path}:{reader.line_num}: not a row of a CSV: {error}.") from error
     if len(records) < 2:
         raise ValueError(f"{path}: the table has no rows; expected a header and one row per case.")
     columns, *rows = ([field.strip() for field in record] for record in records)
