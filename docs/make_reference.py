@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from delineate.metrics import traits_of
 from delineate.resolve import CATALOGUES, resolve
 from delineate.train.options import Options
-from delineate.verbs.list_names import list_names
+from delineate.verbs.list_names import list_names, types_of
 
 EMPTY = """
 Below each metric stands what it gives for a label that is missing in the truth (all that was predicted is false), in
@@ -23,7 +24,9 @@ HERE = Path(__file__).parent / "reference"
 def main() -> int:
     """Write the pages; with --check, only say whether they are what the code says."""
     pages = {catalogue: page(catalogue) for catalogue in CATALOGUES}
-    pages["trainer"] = f"# trainer\n\n```text\n{inspect.getdoc(Options)}\n```\n"
+    pages["trainer"] = (
+        f"# trainer\n\n{_types(types_of(Options))}```text\n{inspect.getdoc(Options)}\n```\n"
+    )
     paths = {HERE / f"{name}.md": text for name, text in pages.items()}
     stale = [path for path, text in paths.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
@@ -46,10 +49,16 @@ def page(catalogue: str) -> str:
         ours = getattr(thing, "__module__", "delineate").startswith("delineate")
         said = (inspect.getdoc(thing) if callable(thing) and ours else None) or entry.summary
         call = f"{entry.name}({entry.arguments})" if entry.arguments else entry.name
-        parts.append(f"\n## {entry.name}\n\n    {call}\n\n```text\n{said.strip()}\n```\n")
+        types = _types(entry.types)
+        parts.append(f"\n## {entry.name}\n\n    {call}\n\n{types}```text\n{said.strip()}\n```\n")
         if catalogue == "metrics":
             parts.append(f"\nEmpty masks: {traits_of(thing).empty}.\n")
     return "".join(parts)
+
+
+def _types(types: Mapping[str, str]) -> str:
+    """What each argument may be, as a list."""
+    return "".join(f"- `{name}`: {words}\n" for name, words in types.items()) + "\n" * bool(types)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_overrides_reach_into_lists_by_name_and_number(write):
     [
         ("trainer:", "trainr:", r"r.yaml:7: unknown section 'trainr'; did you mean 'trainer'"),
         ("    model: {unet: {features: [8, 16]}}\n", "", "section 'model' is missing"),
-        ("value: 1,", "value: one,", "r.yaml:3: .*value is 'one'; expected int"),
+        ("value: 1,", "value: one,", "r.yaml:3: .*value is 'one'; expected a whole number"),
         ("kind: thing", "knd: thing", "r.yaml:3: .*did you mean 'kind'"),
         ("kind: thing", "kind: blob", "r.yaml:3: .*expected one of 'stuff', 'thing', 'ignore'"),
         ("refine:", "loss: focal\n    refine:", "r.yaml:8: 'loss' is written twice"),
@@ -103,6 +103,45 @@ def test_what_cannot_be_read_says_where_and_what_was_expected(write, was, now, s
 def test_overrides_that_fit_nothing(write, override, said):
     with pytest.raises(RecipeError, match=said):
         load_recipe(write(), [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "argument", "section"),
+    [
+        ("trainer.epochs=5", "epochs", "trainer"),
+        ("model.unet.features=[1, 2]", "features", "model"),
+        ("optimizer.sgd.lr=1", "lr", "optimizer"),
+    ],
+)
+def test_an_argument_knows_that_it_was_set(write, override, argument, section):
+    call = getattr(load_recipe(write(), [override]), section)
+    assert call.places[argument] == f"--set {override}"
+
+
+def test_every_argument_knows_its_own_line(write):
+    recipe = load_recipe(
+        write(RECIPE.replace("{epochs: 3}", "\n      epochs: 3\n      batch_size: 4"))
+    )
+    places = {name: where[-2:] for name, where in recipe.trainer.places.items()}
+    assert places == {"epochs": ":8", "batch_size": ":9"}
+    assert all(call.labels == ("polyp",) for call in (recipe.model, *recipe.refine))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("seed: -1", "r.yaml:10: .*seed is -1; expected a whole number from 0 to 4294967295"),
+        ("seed: 4294967296", "r.yaml:10: .*expected a whole number from 0 to 4294967295"),
+        ("seed: true", "r.yaml:10: .*seed is True"),
+        ("name: []", r"r.yaml:10: .*name is \[\]"),
+        ("name: ''", "r.yaml:10: .*name is ''; expected a text that is not empty"),
+        ("name: ${NOWHERE}", "r.yaml:10: .*NOWHERE is not set"),
+        ("seed: 0x" + "f" * 5000, "r.yaml:10: a whole number that is too large"),
+    ],
+)
+def test_what_stands_outside_of_sections_is_checked_too(write, line, said):
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(write(f"{RECIPE}    {line}\n"))
 
 
 def test_variables_of_the_environment(write, monkeypatch):
@@ -169,7 +208,7 @@ def test_labels_alone_can_be_read(tmp_path, text):
     path.write_text(text)
     labels, rest = load_labels(path)
     assert (labels.names, labels.values) == (("liver", "tumour"), (1, 2))
-    assert rest in ({"found": {"liver": 5}}, {}, {"channel_names": {"0": "CT"}})
+    assert rest.args in ({"found": {"liver": 5}}, {}, {"channel_names": {"0": "CT"}})
 
 
 @pytest.mark.parametrize(

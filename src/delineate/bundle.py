@@ -13,8 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge
+
+from delineate.arguments import Axis, FractionBelowOne, Shape
 from delineate.core import Label, Network
 from delineate.files import whole_file
 from delineate.predict import CasePredictor, Fingerprint, Flipped, Windowed
@@ -245,11 +248,15 @@ def load_bundle(
     # by name, so that predicting with one engine installs and imports no other
     engine = importlib.import_module(f"delineate.predict.backends.run_{engines[0]}")
     network: Network = engine.load_network(bundle.folder, bundle.recipe, bundle.card, device)
-    options = predict_options(bundle.recipe.predict)
-    if window is not None:
-        options = replace(options, window=window)
-    if flips is not None:
-        options = replace(options, flips=flips)
+    given = {k: v for k, v in (("window", window), ("flips", flips)) if v is not None}
+    section = bundle.recipe.predict
+    options = predict_options(
+        replace(
+            section,
+            args={**section.args, **given},
+            places={**section.places, **{name: f"--{name}" for name in given}},
+        )
+    )
     return assemble(
         bundle.recipe, network, options, keep_probabilities, bundle.temperature, bundle.fingerprint
     )
@@ -264,9 +271,9 @@ class PredictOptions:
     flips: spatial axes whose flips are averaged (test-time augmentation); none if left out.
     """
 
-    window: tuple[int, ...] | None = None
-    overlap: float = 0.5
-    flips: tuple[int, ...] = ()
+    window: Shape | None = None
+    overlap: FractionBelowOne = 0.5
+    flips: tuple[Annotated[Axis, Ge(0)], ...] = ()
 
 
 def assemble(
@@ -304,10 +311,13 @@ def predict_options(call: Call, ndim: int | None = None) -> PredictOptions:
         return options
     if len(set(options.flips)) < len(options.flips) or not set(options.flips) <= set(range(ndim)):
         raise call.fail(
-            f"predict.flips is {list(options.flips)}; the images have axes 0 to {ndim - 1}."
+            f"predict.flips is {list(options.flips)}; the images have axes 0 to {ndim - 1}.",
+            "flips",
         )
     if options.window is not None and len(options.window) != ndim:
-        raise call.fail(f"predict.window is {list(options.window)}; the images have {ndim} axes.")
+        raise call.fail(
+            f"predict.window is {list(options.window)}; the images have {ndim} axes.", "window"
+        )
     return options
 
 

@@ -424,6 +424,8 @@ def _list(options: argparse.Namespace) -> None:
     for entry in entries:
         print(f"{entry.name}({entry.arguments})" if entry.arguments else entry.name)
         print(f"    {entry.summary}")
+        if entry.types:
+            print(f"    {'; '.join(f'{name}: {words}' for name, words in entry.types.items())}")
 
 
 if __name__ == "__main__":

@@ -5,17 +5,22 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from annotated_types import Len
 
+from delineate.arguments import Seed
 from delineate.core.labels import PALETTE, Label, LabelSet
-from delineate.resolve import FIRST, NOBODY, OWN, Call, RecipeError, Trust, bind, nearest
+from delineate.resolve import FIRST, NOBODY, OWN, Call, RecipeError, Trust, bind, nearest, shown
+from delineate.yaml_file import Place, read_text, read_yaml
 
-Place = tuple[str | int, ...]
+Where = Callable[..., str]
+"""Keys and positions, from the outside in -> where that was written, "file:line" or "--set ..."."""
 
 SECTIONS = (
     "name", "data", "audit", "labels", "task", "prepare", "augment", "model", "loss", "optimizer", "schedule",
@@ -118,20 +123,15 @@ def saved_recipe(path: Path, trust: Trust = NOBODY, *, data: bool = False) -> Re
 def _load(
     path: Path, overrides: Sequence[str], trust: Trust, *, saved: bool = False, data: bool = True
 ) -> Recipe:
-    tree, lines = _read(path)
+    tree, places = _read(path)
     for text in overrides:
-        _override(tree, text)
-
-    def where(*place: str | int) -> str:
-        for cut in range(len(place), -1, -1):
-            if place[:cut] in lines:
-                return f"{path}:{lines[place[:cut]]}"
-        return str(path)
+        _override(tree, places, text)
+    where = partial(_nearest_place, places, str(path))
 
     for key in tree:
         if key not in SECTIONS:
             raise RecipeError(
-                f"{where(key)}: unknown section {key!r}{nearest(str(key), SECTIONS)} "
+                f"{where(key)}: unknown section {shown(key)}{nearest(str(key), SECTIONS)} "
                 f"A recipe has: {', '.join(SECTIONS)}"
             )
     for key in ("data", "labels", "model", "loss"):
@@ -141,35 +141,39 @@ def _load(
     if saved:
         _refuse_variables({k: v for k, v in tree.items() if k != "data"}, (), where)
     else:
-        tree = {key: _expanded(value, where(key)) for key, value in tree.items()}
+        tree = {key: _expanded(value, partial(where, key)) for key, value in tree.items()}
     full = {**DEFAULTS, **{k: v for k, v in tree.items() if v is not None}}
-    full["data"] = _expanded(written, where("data")) if data else written
+    full["data"] = _expanded(written, partial(where, "data")) if data else written
+    plain: dict[str, Any] = {
+        "name": path.stem,
+        **{key: full[key] for key in ("name", "seed") if key in full},
+    }
+    top = bind(_top, Call("the recipe", plain, str(path), {key: where(key) for key in plain}))
+    labels = _labels(full["labels"], where)
 
     def one(section: str) -> Call:
-        return as_call(full[section], where(section), section, trust)
+        return as_call(full[section], partial(where, section), section, labels.names, trust)
 
     def many(section: str) -> tuple[Call, ...]:
-        items = full[section] if isinstance(full[section], list) else [full[section]]
-        return tuple(
-            as_call(item, where(section, i), section, trust) for i, item in enumerate(items)
-        )
+        return as_calls(full[section], partial(where, section), section, labels.names, trust)
 
     def options(section: str) -> Call:
         if not isinstance(full[section], dict):
             raise RecipeError(
-                f"{where(section)}: {section} is {full[section]!r}; expected key: value."
+                f"{where(section)}: {section} is {shown(full[section])}; expected key: value."
             )
-        return Call(section, full[section], where(section), trust)
+        places = {key: where(section, key) for key in full[section]}
+        return Call(section, full[section], where(section), places, labels.names, trust)
 
-    if not isinstance(full["seed"], int) or isinstance(full["seed"], bool):
-        raise RecipeError(f"{where('seed')}: seed is {full['seed']!r}; expected a whole number.")
+    if full["loss"] == []:
+        raise RecipeError(f"{where('loss')}: loss is []; expected at least one, for instance dice.")
     return Recipe(
-        name=Path(str(full.get("name", path.stem))).name or path.stem,
+        name=Path(top["name"]).name or path.stem,
         folder=path.resolve().parent,
         tree={**tree, "data": written},
         data=one("data"),
         audit=options("audit"),
-        labels=_labels(full["labels"], where),
+        labels=labels,
         task=one("task"),
         prepare=many("prepare"),
         augment=many("augment"),
@@ -181,11 +185,15 @@ def _load(
         predict=options("predict"),
         refine=many("refine"),
         metrics=many("metrics"),
-        seed=full["seed"],
+        seed=top["seed"],
     )
 
 
-def load_labels(path: str | Path) -> tuple[LabelSet, dict[str, Any]]:
+def _top(name: Annotated[str, Len(1, 200)], seed: Seed) -> None:
+    """What a recipe says outside of sections, as a signature to check it against."""
+
+
+def load_labels(path: str | Path) -> tuple[LabelSet, Call]:
     """The labels in a YAML or JSON file, and what else is written beside them.
 
     The file is a recipe, an nnU-Net dataset.json, or labels alone: `{liver: 1, tumour: {value: 2, kind: thing}}`.
@@ -196,18 +204,17 @@ def load_labels(path: str | Path) -> tuple[LabelSet, dict[str, Any]]:
     path = Path(path)
     if not path.is_file():
         raise RecipeError(f"{path}: no such file of labels.")
-    tree, lines = _read(path)
+    tree, places = _read(path)
     inner = isinstance(tree.get("labels"), dict)
-    labels = tree["labels"] if inner else tree
+    written = tree["labels"] if inner else tree
+    where = partial(_nearest_place, places, str(path))
     if path.suffix == ".json":
-        labels = _of_nnunet(labels)
-    labels = {n: v for n, v in labels.items() if v not in (0, "0")}
-
-    def where(*place: str | int) -> str:
-        place = place if inner else place[1:]
-        return f"{path}:{lines[place]}" if place in lines else str(path)
-
-    return _labels(labels, where), {k: v for k, v in tree.items() if inner and k != "labels"}
+        written = _of_nnunet(written, where("labels") if inner else str(path))
+    written = {n: v for n, v in written.items() if isinstance(v, bool) or v not in (0, "0")}
+    labels = _labels(written, where if inner else lambda *place: where(*place[1:]))
+    beside = {k: v for k, v in tree.items() if inner and k != "labels"}
+    said = Call(str(path), beside, str(path), {key: where(key) for key in beside}, labels.names)
+    return labels, said
 
 
 @dataclass(frozen=True)
@@ -240,12 +247,10 @@ def load_data(path: str | Path, trust: Trust = NOBODY) -> DataFile:
     path = Path(path)
     if not path.is_file():
         raise RecipeError(f"{path}: no such file of data.")
-    tree, lines = _read(path)
+    tree, places = _read(path)
+    where = partial(_nearest_place, places, str(path))
     whole = "model" in tree
     known = SECTIONS if whole else ("name", "data", "labels", "audit")
-
-    def where(*place: str | int) -> str:
-        return f"{path}:{lines[place]}" if place in lines else str(path)
 
     for key in tree:
         if key not in known:
@@ -256,7 +261,7 @@ def load_data(path: str | Path, trust: Trust = NOBODY) -> DataFile:
     if tree.get("data") is None:
         raise RecipeError(f"{path}: the section 'data' is missing.")
     full = {
-        key: _expanded(tree[key], where(key))
+        key: _expanded(tree[key], partial(where, key))
         for key in ("name", "data", "labels", "audit")
         if tree.get(key) is not None
     }
@@ -266,22 +271,22 @@ def load_data(path: str | Path, trust: Trust = NOBODY) -> DataFile:
     return DataFile(
         name=Path(str(full.get("name", path.stem))).name or path.stem,
         folder=path.resolve().parent,
-        data=as_call(full["data"], where("data"), "data", trust),
+        data=as_call(full["data"], partial(where, "data"), "data", trust=trust),
         audit=Call("audit", full["audit"], where("audit")),
         labels=_labels(full["labels"], where) if "labels" in full else None,
         whole=whole,
     )
 
 
-def _of_nnunet(labels: Mapping[str, Any]) -> dict[str, Any]:
+def _of_nnunet(labels: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Labels as a dataset.json writes them: `{"background": 0, "liver": 1, "ignore": 2}`; before version 2, turned."""
-    if all(str(name).isdigit() and isinstance(value, str) for name, value in labels.items()):
+    if all(str(name).isdecimal() and isinstance(value, str) for name, value in labels.items()):
         labels = {str(value): int(name) for name, value in labels.items()}
     regions = [name for name, value in labels.items() if isinstance(value, list)]
     if regions:
         raise RecipeError(
-            f"{', '.join(map(str, regions))}: regions of several values, and one map cannot hold labels that overlap. "
-            "Write a file of labels that names each value."
+            f"{where}: {', '.join(map(str, regions))}: regions of several values, and one map cannot hold labels that "
+            "overlap. Write a file of labels that names each value."
         )
     return {
         str(name): {"value": value, "kind": "ignore"} if name == "ignore" else value
@@ -289,71 +294,89 @@ def _of_nnunet(labels: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise RecipeError(
-            f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}."
-        ) from error
-    if not isinstance(tree, dict) or node is None:
+def _read(path: Path) -> tuple[dict[str, Any], dict[Place, str]]:
+    tree, places = read_yaml(path)
+    if not isinstance(tree, dict):
         raise RecipeError(
             f"{path}: expected sections like 'data: ...', found {type(tree).__name__}."
         )
-    lines: dict[Place, int] = {}
-    _note_lines(node, (), lines, path)
-    return tree, lines
+    return tree, places
 
 
-def _note_lines(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) -> None:
-    lines[place] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*place, key.value)
-            if here in lines:  # YAML would silently keep the last one
-                raise RecipeError(
-                    f"{path}:{key.start_mark.line + 1}: {key.value!r} is written twice."
-                )
-            _note_lines(value, here, lines, path)
-            lines[here] = key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            _note_lines(value, (*place, i), lines, path)
+def _nearest_place(places: Mapping[Place, str], path: str, *place: str | int) -> str:
+    """Where something was written, or the innermost thing around it."""
+    for cut in range(len(place), -1, -1):
+        if place[:cut] in places:
+            return places[place[:cut]]
+    return path
 
 
-def as_call(item: Any, where: str, section: str, trust: Trust = NOBODY) -> Call:
-    """`name`, `{name: value of the first argument}` or `{name: {argument: value}}` -> Call."""
+def as_call(
+    item: Any,
+    where: Where,
+    section: str,
+    labels: Collection[str] | None = None,
+    trust: Trust = NOBODY,
+) -> Call:
+    """`name`, `{name: value of the first argument}` or `{name: {argument: value}}` -> Call.
+
+    Args:
+        item: what is written.
+        where: name, argument -> where that was written.
+        section: what the item is called in messages.
+        labels: the names of the recipe's labels, where they are known.
+        trust: whose code the name may import.
+    """
     if isinstance(item, str):
-        return Call(item, {}, where, trust)
+        return Call(item, {}, where(), {}, labels, trust)
     if isinstance(item, Mapping) and len(item) == 1:
-        (name, args), *_ = item.items()
-        if isinstance(name, str) and (args is None or isinstance(args, Mapping)):
-            return Call(name, dict(args or {}), where, trust)
-        if isinstance(name, str) and not isinstance(args, Mapping):
-            return Call(name, {FIRST: args}, where, trust)
+        (name, given), *_ = item.items()
+        if isinstance(name, str):
+            if given is None or isinstance(given, Mapping):
+                places = {argument: where(name, argument) for argument in given or {}}
+                return Call(name, dict(given or {}), where(name), places, labels, trust)
+            return Call(name, {FIRST: given}, where(name), {}, labels, trust)
     raise RecipeError(
-        f"{where}: {section} is {item!r}; expected a name, or {{name: {{argument: value}}}}."
+        f"{where()}: {section} is {shown(item)}; expected a name, or {{name: {{argument: value}}}}."
     )
 
 
-def _labels(tree: Any, where: Any) -> LabelSet:
+def as_calls(
+    items: Any,
+    where: Where,
+    section: str,
+    labels: Collection[str] | None = None,
+    trust: Trust = NOBODY,
+) -> tuple[Call, ...]:
+    """One item as `as_call` takes it, or a list of them."""
+    if not isinstance(items, list):
+        return (as_call(items, where, section, labels, trust),)
+    return tuple(
+        as_call(item, partial(where, i), section, labels, trust) for i, item in enumerate(items)
+    )
+
+
+def _labels(tree: Any, where: Where) -> LabelSet:
     if not isinstance(tree, Mapping):
         raise RecipeError(
-            f"{where('labels')}: labels is {tree!r}; expected name: {{value: 1, ...}}."
+            f"{where('labels')}: labels is {shown(tree)}; expected name: {{value: 1, ...}}."
         )
     found = []
     for position, (name, fields) in enumerate(tree.items()):
+        place = where("labels", name)
+        if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
+            raise RecipeError(
+                f"{place}: a label is called {shown(name)}; expected a name, in quotes."
+            )
         fields = {"value": fields} if isinstance(fields, int) else fields
         if fields is not None and not isinstance(fields, Mapping):
             raise RecipeError(
-                f"{where('labels', name)}: label {name!r} is {fields!r}; expected a number, or "
+                f"{place}: label {name!r} is {shown(fields)}; expected a number, or "
                 "{value: 1, kind: thing}."
             )
-        call = Call(f"label {name!r}", fields or {}, where("labels", name))
-        args = bind(Label, Call(call.name, call.args, call.where), given={"name"})
+        places = {field: where("labels", name, field) for field in fields or {}}
+        call = Call(f"label {name!r}", fields or {}, place, places)
+        args = bind(Label, call, given={"name"})
         try:
             args.setdefault("colour", PALETTE[position % len(PALETTE)])
             found.append(Label(name=str(name), **args))
@@ -365,7 +388,7 @@ def _labels(tree: Any, where: Any) -> LabelSet:
         raise RecipeError(f"{where('labels')}: {error}") from error
 
 
-def _override(tree: dict[str, Any], text: str) -> None:
+def _override(tree: dict[str, Any], places: dict[Place, str], text: str) -> None:
     """Write `a.b.c=value` into the tree; a step of a list is named by its name or its number."""
     path, sign, value = text.partition("=")
     if not sign or not path:
@@ -378,23 +401,43 @@ def _override(tree: dict[str, Any], text: str) -> None:
             f"--set {text}: no section {path.split('.')[0]!r}{nearest(path.split('.')[0], SECTIONS)}"
         )
     here: Any = tree
+    place: Place = ()
     for depth, key in enumerate(above):
         if depth == 1 and above[0] in ONE_CALL and isinstance(here, dict) and key not in here:
             here.clear()  # another optimiser takes the place of the one there
+            _forget(places, place)
+        place += _inside(here, key, text)
+        if isinstance(here, dict) and key not in here:
+            places[place] = f"--set {text}"
         inner = _step(here, key, text)
         if isinstance(inner, str) or inner is None:  # `loss: focal` and loss.focal.gamma=3
             inner = {inner: {}} if isinstance(inner, str) else {}
             _put(here, key, inner, text)
         elif not isinstance(inner, dict | list):
             raise RecipeError(
-                f"--set {text}: {'.'.join(above[: depth + 1])} is {inner!r}, which has no parts."
+                f"--set {text}: {'.'.join(above[: depth + 1])} is {shown(inner)}, which has no parts."
             )
         here = inner
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {text}: {value!r} is not a YAML value.") from error
+    parsed, _ = read_text(value, f"--set {text}")
+    at = _inside(here, last, text)
+    place += at if isinstance(here, dict) else at[:1]
     _put(here, last, parsed, text)
+    _forget(places, place)
+    places[place] = f"--set {text}"
+
+
+def _forget(places: dict[Place, str], place: Place) -> None:
+    """Take out what is known of the parts of something that is replaced."""
+    for inner in [p for p in places if p[: len(place)] == place and len(p) > len(place)]:
+        del places[inner]
+
+
+def _inside(here: Any, key: str, text: str) -> Place:
+    """The place of a step from `here`, as `places` has it."""
+    if isinstance(here, dict):
+        return (key,)
+    i = _index(here, key, text)
+    return (i,) if _is_number(key) else (i, key)
 
 
 def _step(here: Any, key: str, text: str) -> Any:
@@ -402,7 +445,7 @@ def _step(here: Any, key: str, text: str) -> Any:
         if key not in here and here is not None:
             here[key] = copy.deepcopy(DEFAULTS.get(key, {}))
         return here[key]
-    return here[_index(here, key, text)] if key.isdigit() else _named(here, key, text)
+    return here[_index(here, key, text)] if _is_number(key) else _named(here, key, text)
 
 
 def _named(items: list[Any], key: str, text: str) -> Any:
@@ -418,40 +461,49 @@ def _put(here: Any, key: str, value: Any, text: str) -> None:
         here[key] = value
     else:
         i = _index(here, key, text)
-        here[i] = value if key.isdigit() else {key: value}
+        here[i] = value if _is_number(key) else {key: value}
 
 
 def _index(items: list[Any], key: str, text: str) -> int:
-    names = [next(iter(item), "") if isinstance(item, dict) else str(item) for item in items]
-    if key.isdigit() and int(key) < len(items):
+    names = [
+        next(iter(item), "") if isinstance(item, dict) else item if isinstance(item, str) else ""
+        for item in items
+    ]
+    if _is_number(key) and int(key) < len(items):
         return int(key)
     if names.count(key) != 1:
         raise RecipeError(
-            f"--set {text}: {key!r} fits {names.count(key)} of the steps {', '.join(names)}."
+            f"--set {text}: {key!r} fits {names.count(key)} of the steps {', '.join(map(str, names))}."
         )
     return names.index(key)
 
 
-def _expanded(tree: Any, where: str) -> Any:
+def _is_number(key: str) -> bool:
+    return key.isdecimal() and len(key) < 6
+
+
+def _expanded(tree: Any, where: Where) -> Any:
     """The tree with `${NAME}` and `${NAME:-default}` replaced from the environment."""
-
-    def value(match: re.Match[str]) -> str:
-        name, default = match.groups()
-        found = os.environ.get(name, default)
-        if found is None:
-            raise RecipeError(
-                f"{where}: the recipe uses ${{{name}}}, but the variable {name} is not set."
-            )
-        return found
-
     if isinstance(tree, str):
-        return VARIABLE.sub(value, tree)
+        return VARIABLE.sub(partial(_variable, where), tree)
     if isinstance(tree, Mapping):
-        return {key: _expanded(item, where) for key, item in tree.items()}
-    return [_expanded(item, where) for item in tree] if isinstance(tree, list) else tree
+        return {key: _expanded(value, partial(where, key)) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_expanded(item, partial(where, i)) for i, item in enumerate(tree)]
+    return tree
 
 
-def _refuse_variables(tree: Any, place: Place, where: Callable[..., str]) -> None:
+def _variable(where: Where, match: re.Match[str]) -> str:
+    name, default = match.groups()
+    found = os.environ.get(name, default)
+    if found is None:
+        raise RecipeError(
+            f"{where()}: the recipe uses ${{{name}}}, but the variable {name} is not set."
+        )
+    return found
+
+
+def _refuse_variables(tree: Any, place: Place, where: Where) -> None:
     """Refuse a saved recipe that asks for variables where it should hold values: what it means would not be fixed."""
     if isinstance(tree, str) and (found := VARIABLE.search(tree)):
         raise RecipeError(
@@ -470,12 +522,8 @@ def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call]]:
     yield from (("prepare", call) for call in recipe.prepare)
     yield from (("augment", call) for call in recipe.augment)
     yield "models", recipe.model
-    yield from (("losses", _weightless(call)) for call in recipe.loss)
+    yield from (("losses", call.without("weight")) for call in recipe.loss)
     yield "optimizers", recipe.optimizer
     yield "schedules", recipe.schedule
     yield from (("refine", call) for call in recipe.refine)
     yield from (("metrics", call) for call in recipe.metrics)
-
-
-def _weightless(call: Call) -> Call:
-    return replace(call, args={k: v for k, v in call.args.items() if k != "weight"})

@@ -11,12 +11,17 @@ import importlib
 import importlib.machinery
 import inspect
 import pkgutil
+import re
+import reprlib
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
+
+from delineate.arguments import MOST, in_words
 
 CATALOGUES = {
     "data": "delineate.data",
@@ -53,7 +58,11 @@ FIRST = ""
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot be run as it is written; the message says where, and what to write instead."""
+    """A recipe that cannot be run as it is written; the message says where, and what to write instead, in one line."""
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(str(message).split())
+        super().__init__(line if len(line) <= 2000 else f"{line[:1500]} ... {line[-400:]}")
 
 
 class UntrustedError(RecipeError):
@@ -106,17 +115,33 @@ OWN = Trust(own=True)
 class Call:
     """A function named in a recipe, the arguments written there, and the place they were written.
 
+    places: where each argument was written, if elsewhere.
+    labels: the names of the recipe's labels, other than those to be ignored; None where they are not known.
     trust: whose code the name may import; nobody's, unless whoever makes the call says so.
     """
 
     name: str
     args: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
+    labels: Collection[str] | None = None
     trust: Trust = field(default=NOBODY, compare=False)
 
-    def fail(self, message: str) -> RecipeError:
-        """An error that begins with the place this call was written."""
-        return RecipeError(f"{self.where}: {message}" if self.where else message)
+    def fail(self, message: str, argument: str | None = None) -> RecipeError:
+        """An error that begins with the place this call, or one of its arguments, was written.
+
+        Where no argument is named and some were set on the command line, it is the last of those.
+        """
+        where = self.where
+        if argument is not None:
+            where = self.places.get(argument, where)
+        elif set_there := [place for place in self.places.values() if place.startswith("--set")]:
+            where = set_there[-1]
+        return RecipeError(f"{where}: {message}" if where else message)
+
+    def without(self, argument: str) -> Call:
+        """The call without one of its arguments."""
+        return replace(self, args={k: v for k, v in self.args.items() if k != argument})
 
 
 def names(catalogue: str) -> list[str]:
@@ -172,60 +197,44 @@ def check(catalogue: str, call: Call) -> dict[str, Any]:
         call: what the recipe says.
 
     Raises:
-        RecipeError: unknown name or argument, missing argument, or a value of another type.
+        RecipeError: unknown name or argument, missing argument, or a value of another type or out of its range.
     """
-    try:
-        function = resolve(catalogue, call)
-    except (LookupError, ImportError, AttributeError) as error:
-        raise call.fail(str(error.args[0] if error.args else error)) from error
-    return bind(function, call, GIVEN.get(catalogue, ()))
+    return bind(_function(catalogue, call), call, GIVEN.get(catalogue, ()))
 
 
 def bind(function: Callable[..., Any], call: Call, given: Iterable[str] = ()) -> dict[str, Any]:
     """`check` for a function in hand; `given` are arguments that a recipe may not write."""
-    from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
-
     given = set(given)
-    parameters = inspect.signature(function).parameters
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:
+        raise call.fail(f"{call.name} is no function whose arguments can be read.") from error
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     known = [
         name
         for name, p in parameters.items()
         if name not in given and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]
-    try:
-        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    except (NameError, TypeError):
-        hints = {}
-    bound = {}
-    for name, value in call.args.items():
+    hints = hints_of(function)
+    bound: dict[str, Any] = {}
+    for written, value in call.args.items():
+        name = written
         if name == FIRST:
             if not known:
-                raise call.fail(f"{call.name} takes no argument, but {value!r} is given.")
+                raise call.fail(
+                    f"{call.name} takes no argument, but {shown(value)} is given.", written
+                )
             name = known[0]
-        if name not in known and not (open_ended and name not in given):
+        if name not in known and not (open_ended and isinstance(name, str) and name not in given):
             raise call.fail(
-                f"{call.name} takes no argument {name!r}{nearest(name, known)} "
-                f"It takes: {', '.join(known) or 'none'}."
+                f"{call.name} takes no argument {shown(name)}{nearest(str(name), known)} "
+                f"It takes: {', '.join(known) or 'none'}.",
+                written,
             )
-        bound[name] = value
-        if name not in hints or name not in known:
-            continue
-        try:
-            adapter: TypeAdapter[Any] = TypeAdapter(
-                hints[name], config=ConfigDict(arbitrary_types_allowed=True, extra="forbid")
-            )
-        except PydanticSchemaGenerationError:
-            continue
-        except Exception:  # a dataclass or model brings its own configuration and refuses ours
-            adapter = TypeAdapter(hints[name])
-        try:
-            bound[name] = adapter.validate_python(value)
-        except ValidationError as error:
-            raise call.fail(
-                f"{call.name}: {name} is {value!r}; expected {_words(hints[name])} "
-                f"({error.errors()[0]['msg'].lower()})."
-            ) from error
+        if name in bound:
+            raise call.fail(f"{call.name}: {name} is given twice.", written)
+        fits = name in hints and name in known
+        bound[name] = _converted(hints[name], value, name, written, call) if fits else value
     missing = [
         n for n in known if parameters[n].default is inspect.Parameter.empty and n not in bound
     ]
@@ -234,23 +243,49 @@ def bind(function: Callable[..., Any], call: Call, given: Iterable[str] = ()) ->
     return bound
 
 
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The types that a signature says, with their limits; none where they cannot be read."""
+    try:
+        return get_type_hints(
+            function.__init__ if inspect.isclass(function) else function, include_extras=True
+        )
+    except (NameError, TypeError):
+        return {}
+
+
 def build(catalogue: str, call: Call, **given: Any) -> Any:
     """Call the function a recipe names, with the arguments written there and those the program gives.
 
     What the program gives is handed over only where the function asks for it by name.
 
     Raises:
-        RecipeError: as `check`; and a ValueError of the function itself, with the place it was written.
+        RecipeError: as `check`; and any error of the function itself, with the place it was written.
     """
     args = check(catalogue, call)
     function = resolve(catalogue, call)
     asked = inspect.signature(function).parameters
-    try:
+    with telling(call):
         return function(**{k: v for k, v in given.items() if k in asked}, **args)
+
+
+@contextmanager
+def telling(call: Call) -> Iterator[None]:
+    """Give errors of what a recipe names the place where it is named.
+
+    Raises:
+        RecipeError: in place of any other error.
+    """
+    try:
+        yield
     except RecipeError:
         raise
     except ValueError as error:
         raise call.fail(str(error)) from error
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        raise call.fail(f"{call.name}: {named}{error.strerror or error}.") from error
+    except Exception as error:  # of somebody's own code: what it raises is not ours to choose
+        raise call.fail(f"{call.name} failed with {type(error).__name__}: {error}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -322,10 +357,63 @@ def _is_module(name: str) -> bool:
     return all(part.isidentifier() for part in name.split("."))
 
 
-def _words(hint: Any) -> str:
-    text = getattr(hint, "__name__", "") if isinstance(hint, type) else str(hint)
-    for long in ("typing.", "collections.abc.", "pathlib."):
-        text = text.replace(long, "")
-    if text.startswith("Literal["):
-        text = "one of " + text[len("Literal[") : -1]
-    return text.replace("NoneType", "nothing")
+def _function(catalogue: str, call: Call) -> Callable[..., Any]:
+    """The function a call names; every way in which there is none has the place."""
+    if ":" in call.name and not re.fullmatch(r"\w+(\.\w+)*:\w+", call.name):
+        raise call.fail(
+            f"{shown(call.name)} names no function; one of your own is written package.module:function."
+        )
+    try:
+        function = resolve(catalogue, call)
+    except (LookupError, ImportError, AttributeError) as error:
+        raise call.fail(str(error.args[0] if error.args else error)) from error
+    except RecipeError:
+        raise
+    except Exception as error:  # the module of a user may raise anything while it is imported
+        raise call.fail(
+            f"{call.name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(function):
+        raise call.fail(f"{call.name} is {shown(function)}, which is no function.")
+    return function
+
+
+def _converted(hint: Any, value: Any, name: str, written: str, call: Call) -> Any:
+    """A value as its type has it."""
+    from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(
+            hint,
+            config=ConfigDict(arbitrary_types_allowed=True, extra="forbid", allow_inf_nan=False),
+        )
+    except PydanticSchemaGenerationError:
+        return value
+    except Exception:  # a dataclass or model brings its own configuration and refuses ours
+        adapter = TypeAdapter(hint)
+    try:
+        return adapter.validate_python(value, context={"labels": call.labels})
+    except ValidationError as error:
+        limit = f" (at most {MOST:g})" if _is_too_large(error.errors()) else ""
+        raise call.fail(
+            f"{call.name}: {name} is {shown(value)}; expected {in_words(hint, call.labels)}{limit}.",
+            written,
+        ) from error
+
+
+def _is_too_large(errors: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a number is beyond those that can be computed with, which goes without saying elsewhere."""
+    return any(abs((e.get("ctx") or {}).get("le", 0)) == MOST for e in errors)
+
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 60
+_short.maxlevel = 4
+
+
+def shown(value: Any) -> str:
+    """A value as it was written, cut where it is long."""
+    try:
+        return _short.repr(value)
+    except ValueError:  # a number of more digits than Python prints
+        return "a number of thousands of digits"

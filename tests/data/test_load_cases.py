@@ -46,8 +46,8 @@ def test_the_seed_of_the_recipe_decides(recipe):
 
 def test_an_error_names_the_place(recipe):
     with pytest.raises(
-        RecipeError, match=r"recipe\.yaml:5: split is {train: 0\.5}; expected fractions"
+        RecipeError, match=r"recipe\.yaml:6: split is {train: 0\.5}; expected fractions"
     ):
         load_cases(recipe("{train: 0.5}"))
-    with pytest.raises(RecipeError, match=r"recipe\.yaml:5: folder: split is \[1\]; expected"):
+    with pytest.raises(RecipeError, match=r"recipe\.yaml:6: folder: split is \[1\]; expected"):
         load_cases(recipe("[1]"))

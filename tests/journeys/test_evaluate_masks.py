@@ -1,6 +1,7 @@
 """Masks of another tool, judged and compared from the command line."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -115,6 +116,37 @@ def test_errors_that_a_mean_leaves_out_are_counted_beside_it(folders, capsys):
     page = (folders / "out-good" / "report.html").read_text()
     assert "left out: 1 empty truth with a prediction" in page
     assert "Only the prediction empty" in page
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ("values: 5", r"values is 5; expected name: "),
+        ("values: {pollyp: 255}", "values names 'pollyp', which is no label"),
+        ("found: {polyp: 1.5}", r"found is {'polyp': 1.5}; expected name: "),
+        ("tolerance: big", "tolerance is 'big'; expected a number of 0 or more"),
+        ("tolerance: -2", "tolerance is -2; expected a number of 0 or more"),
+        ("metrics: [dise]", "did you mean 'dice'"),
+        ("metrics: [{nsd: {tolerance: -2}}]", "tolerance is -2; expected a number of 0 or more"),
+        ("metrics: [[]]", r"a metric is \[\]; expected a name"),
+        ("metric: dice", "did you mean 'metrics'"),
+    ],
+)
+def test_what_is_said_beside_labels_is_checked_like_a_recipe(beside, said, folders, capsys):
+    path = folders / "beside.yaml"
+    path.write_text(f"labels: {{polyp: {{value: 1, kind: thing}}}}\n{beside}\n")
+    assert judged(folders, "good", "beside.yaml") == 2
+    err = capsys.readouterr().err
+    assert re.search(f"beside.yaml(:2)?: .*{said}", err), err
+    assert not (folders / "out-good").exists()
+
+
+@pytest.mark.parametrize("beside", ["metrics:", "metrics: dice", "values:\nfound:"])
+def test_a_section_that_is_empty_or_one_name_is_read_as_such(beside, folders):
+    (folders / "beside.yaml").write_text(
+        f"labels: {{polyp: {{value: 1, kind: thing}}}}\n{beside}\n"
+    )
+    assert judged(folders, "good", "beside.yaml") == 0
 
 
 def test_runs_on_other_cases_are_not_compared(folders, capsys):

@@ -62,8 +62,8 @@ def test_a_loss_of_ones_own_by_dotted_name(tmp_path, monkeypatch):
         (Call("dise", where="r.yaml:3"), "r.yaml:3: no 'dise' in losses; did you mean 'dice'"),
         (Call("dice", {"smoth": 1}), "takes no argument 'smoth'; did you mean 'smooth'"),
         (Call("dice", {"per": "pixel"}), "per is 'pixel'; expected one of 'batch', 'image'"),
-        (Call("dice", {"weight": "much"}), "weight is 'much'; expected a number above zero"),
-        (Call("dice", {"weight": -1}), "weight is -1; expected a number above zero"),
+        (Call("dice", {"weight": "much"}), "weight is 'much'; expected a number above 0"),
+        (Call("dice", {"weight": -1}), "weight is -1; expected a number above 0"),
     ],
 )
 def test_what_is_not_so_is_refused(call, message):

@@ -75,7 +75,7 @@ def test_the_two_mobilenets_differ_in_what_they_do_with_the_same_weights():
             "no argument 'decoder_chanels'; did you mean 'decoder_channels'",
         ),
         ({"activation": "sigmoid"}, "no argument 'activation'"),
-        ({"decoder_channels": 8}, "decoder_channels is 8; expected Sequence"),
+        ({"decoder_channels": 8}, "decoder_channels is 8; expected a list of whole numbers"),
         (
             {"arch": "fpn", "encoder": "vit_tiny_patch16_224"},
             "cannot build FPN on vit_tiny_patch16",

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from delineate.arguments import LabelValue
+
 Kind = Literal["stuff", "thing", "ignore"]
 
 PALETTE = ("#00c2a8", "#e4572e", "#3d6fd9", "#f2b134", "#9b5de5", "#4caf50", "#ef476f", "#8d6e63")
@@ -23,7 +25,7 @@ class Label:
     """
 
     name: str
-    value: int
+    value: LabelValue
     kind: Kind = "stuff"
     colour: str = "#e4572e"
     code: str | None = None

@@ -8,7 +8,7 @@ from delineate.data._files_as_cases import cases_of
 from delineate.data._found_masks import FoundMasks, found_masks
 from delineate.data._places import NotThereError
 from delineate.data._split_csv import write_split
-from delineate.data._values import MaskValues
+from delineate.data._values import MaskValues, Values, mask_values
 from delineate.recipe import Recipe
 from delineate.resolve import build
 
@@ -16,10 +16,12 @@ __all__ = [
     "FoundMasks",
     "MaskValues",
     "NotThereError",
+    "Values",
     "align",
     "cases_of",
     "found_masks",
     "load_cases",
+    "mask_values",
     "write_split",
 ]
 

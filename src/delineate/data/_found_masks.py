@@ -9,11 +9,8 @@ from pathlib import Path
 from delineate.core import Case, LabelSet, Segmentation
 from delineate.data._masks import read_truth
 from delineate.data._stems import by_stem
-from delineate.data._values import MaskValues, mask_values
+from delineate.data._values import MaskValues, Values, mask_values
 from delineate.data._words import some
-
-Values = Mapping[str, int | str | Sequence[int | str]]
-"""What mask files hold, by name of label; as `values` of the layout `folder`."""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from delineate.arguments import NonNegativeWhole
 from delineate.core import LabelSet
 from delineate.data._words import some
 from delineate.resolve import nearest
 
 BACKGROUND = "background"
+
+RawValue = NonNegativeWhole | str
+
+Values = dict[str, RawValue | list[RawValue]]
+"""What mask files hold, by name of label, or "background"; see `mask_values`."""
 
 
 class Colour(NamedTuple):
@@ -52,7 +58,7 @@ class MaskValues:
 
 def mask_values(
     labels: LabelSet,
-    values: Mapping[str, int | str | Sequence[int | str]] | None = None,
+    values: Mapping[str, RawValue | Sequence[RawValue]] | None = None,
     tolerance: float = 0.0,
     key: str = "values",
 ) -> MaskValues:

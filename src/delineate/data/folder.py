@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from delineate.arguments import NonNegative, Text
 from delineate.core import Case, LabelSet, Splits
 from delineate.data._groups import group_names
 from delineate.data._made_of import made_of
@@ -15,7 +16,7 @@ from delineate.data._places import find_file, find_folder
 from delineate.data._splits import split_cases
 from delineate.data._stems import by_stem
 from delineate.data._table import Row, rows_by_id
-from delineate.data._values import mask_values
+from delineate.data._values import Values, mask_values
 from delineate.data._words import some
 from delineate.files import read_image
 
@@ -30,16 +31,16 @@ def folder(
     started: Path | None = None,
     seed: int,
     trust_shape: bool = False,
-    root: str,
-    images: str | None = None,
-    masks: str | None = None,
-    table: str | None = None,
-    group: str | None = None,
-    values: dict[str, int | str | list[int | str]] | None = None,
-    tolerance: float = 0.0,
+    root: Text,
+    images: Text | None = None,
+    masks: Text | None = None,
+    table: Text | None = None,
+    group: Text | None = None,
+    values: Values | None = None,
+    tolerance: NonNegative = 0.0,
     unlabelled: Unlabelled = "refuse",
-    split: dict[str, float] | str | None = None,
-    stratify: str | None = None,
+    split: dict[str, NonNegative] | Text | None = None,
+    stratify: Text | None = None,
 ) -> Splits:
     r"""Images and masks in a folder, paired by stem or by a CSV, split by patient.
 
@@ -110,7 +111,7 @@ def folder(
     return split_cases(cases, split, seed=seed, stratify=stratify, places=places)
 
 
-def _image_files(home: Path, images: str | None, rows: Mapping[str, Row]) -> dict[str, Path]:
+def _image_files(home: Path, images: Text | None, rows: Mapping[str, Row]) -> dict[str, Path]:
     if images is not None:
         return by_stem(home, images, "images")
     if not rows:
@@ -124,7 +125,7 @@ def _image_files(home: Path, images: str | None, rows: Mapping[str, Row]) -> dic
     return listed
 
 
-def _mask_files(home: Path, masks: str | None, rows: Mapping[str, Row]) -> dict[str, Path]:
+def _mask_files(home: Path, masks: Text | None, rows: Mapping[str, Row]) -> dict[str, Path]:
     return _listed(home, rows, "mask") if masks is None else by_stem(home, masks, "masks")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from itertools import count
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Le, Len
 from scipy import ndimage
 
+from delineate.arguments import Count, NonNegative, Size
 from delineate.core import Case, Image, Instance, LabelSet, Segmentation, Splits
 from delineate.data._scenes import Drawing, Scene
 from delineate.data._scenes.abdomen import slice_scene, volume_scene
@@ -31,9 +34,9 @@ def phantom(
     labels: LabelSet,
     seed: int,
     scene: Literal["endoscopy", "chest", "abdomen", "abdomen_3d"] = "endoscopy",
-    cases: int = 120,
-    shape: tuple[int, ...] | None = None,
-    split: dict[str, float] = THREE_WAYS,
+    cases: Annotated[Count, Le(100_000)] = 120,
+    shape: Annotated[tuple[Annotated[Size, Ge(16), Le(4096)], ...], Len(2, 3)] | None = None,
+    split: dict[str, NonNegative] = THREE_WAYS,
 ) -> Splits:
     """Drawn images of patients that never were, with their truth; split by patient.
 
@@ -69,6 +72,8 @@ def phantom(
         raise ValueError(
             f"shape is {shape}; the scene {scene!r} has {len(drawn.shape)} axes of 16 samples or more."
         )
+    if math.prod(shape) > 2**28:
+        raise ValueError(f"shape is {shape}; expected at most 268 million samples.")
     if seed < 0 or cases < 1:
         raise ValueError(f"seed is {seed}, cases {cases}; expected 0 or more, and 1 or more.")
     made = []

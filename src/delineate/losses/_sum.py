@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from delineate.arguments import Positive
 from delineate.core.output import Output, Target
-from delineate.resolve import Call, check, resolve
+from delineate.resolve import Call, bind, check, resolve
 
 Loss = Callable[[Output[Tensor], Target[Tensor]], Tensor]
 
@@ -45,16 +45,14 @@ def load_loss(calls: Sequence[Call]) -> Loss:
 
 
 def _term(call: Call) -> tuple[float, Loss]:
-    args = {name: value for name, value in call.args.items() if name != "weight"}
-    weight = call.args.get("weight", 1)
-    try:
-        number = float(weight)  # YAML reads 1e-1 as a text
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(weight, bool) or not 0 < number < math.inf:
-        raise call.fail(f"{call.name}: weight is {weight!r}; expected a number above zero.")
-    bound = check("losses", replace(call, args=args))
+    weight = {name: value for name, value in call.args.items() if name == "weight"}
+    number = _weight(**bind(_weight, replace(call, args=weight)))
+    bound = check("losses", call.without("weight"))
     return number, functools.partial(resolve("losses", call), **bound)
+
+
+def _weight(weight: Positive = 1.0) -> float:
+    return weight
 
 
 def _resized(target: Target[Tensor], shape: Sequence[int]) -> Target[Tensor]:

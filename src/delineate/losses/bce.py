@@ -5,11 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from delineate.arguments import Positive
 from delineate.core.output import Output, Target
 from delineate.losses._terms import at_truth, mean, one_vs_rest, read
 
 
-def bce(output: Output[Tensor], target: Target[Tensor], *, pos_weight: float = 1.0) -> Tensor:
+def bce(output: Output[Tensor], target: Target[Tensor], *, pos_weight: Positive = 1.0) -> Tensor:
     """Binary cross-entropy of each channel against the rest, averaged over pixels and channels.
 
     Args:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from delineate.arguments import Fraction, NonNegative
 from delineate.core.output import Output, Target
 from delineate.losses._terms import mean, read, with_background
 
@@ -14,8 +15,8 @@ def cross_entropy(
     output: Output[Tensor],
     target: Target[Tensor],
     *,
-    class_weights: tuple[float, ...] | None = None,
-    label_smoothing: float = 0.0,
+    class_weights: tuple[NonNegative, ...] | None = None,
+    label_smoothing: Fraction = 0.0,
 ) -> Tensor:
     """Softmax cross-entropy, averaged over pixels.
 

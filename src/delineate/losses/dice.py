@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from delineate.arguments import NonNegative
 from delineate.core.output import Output, Target
 from delineate.losses._terms import Per, overlap
 
@@ -15,7 +16,7 @@ def dice(
     target: Target[Tensor],
     *,
     per: Per = "batch",
-    smooth: float = 1.0,
+    smooth: NonNegative = 1.0,
     background: bool = False,
     absent: Literal["count", "zero"] = "count",
 ) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from delineate.arguments import Fraction, NonNegative
 from delineate.core.output import Output, Target
 from delineate.losses._terms import at_truth, mean, one_vs_rest, read, with_background
 
@@ -17,8 +18,8 @@ def focal(
     target: Target[Tensor],
     *,
     form: Literal["softmax", "sigmoid"] = "softmax",
-    gamma: float = 2.0,
-    alpha: float | None = None,
+    gamma: NonNegative = 2.0,
+    alpha: Fraction | None = None,
 ) -> Tensor:
     """Cross-entropy that looks away from what is right already (Lin et al., ICCV 2017, eq. 5).
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Le
 from torch import Tensor
 from torch.nn import functional as F
 
+from delineate.arguments import OddCount
 from delineate.core.output import Output, Target
 from delineate.losses._terms import read
 
 
 def structure(
-    output: Output[Tensor], target: Target[Tensor], *, width: int = 31, weighted_bce: bool = True
+    output: Output[Tensor],
+    target: Target[Tensor],
+    *,
+    width: Annotated[OddCount, Le(1001)] = 31,
+    weighted_bce: bool = True,
 ) -> Tensor:
     """Cross-entropy plus soft IoU, both weighted towards the border (PraNet; Fan et al., MICCAI 2020, section 2.3).
 

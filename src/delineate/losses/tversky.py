@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from delineate.arguments import NonNegative, Positive
 from delineate.core.output import Output, Target
 from delineate.losses._terms import Per, overlap
 
@@ -12,11 +13,11 @@ def tversky(
     output: Output[Tensor],
     target: Target[Tensor],
     *,
-    alpha: float = 0.3,
-    beta: float = 0.7,
-    gamma: float = 1.0,
+    alpha: NonNegative = 0.3,
+    beta: NonNegative = 0.7,
+    gamma: Positive = 1.0,
     per: Per = "batch",
-    smooth: float = 1.0,
+    smooth: NonNegative = 1.0,
     background: bool = False,
 ) -> Tensor:
     """Dice with false findings and misses weighed apart (Salehi et al., MLMI 2017, eq. 3), averaged over labels.

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Le
 
+from delineate.arguments import Count
 from delineate.metrics._tally import Tally
+
+Bins = Annotated[Count, Le(10_000)]
 
 
 def reliability(samples: Iterable[tuple[np.ndarray, np.ndarray]], bins: int) -> Tally:

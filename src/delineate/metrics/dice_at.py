@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from delineate.arguments import FractionAboveZero
 from delineate.core import Segmentation
 from delineate.metrics._probabilities import probabilities
 from delineate.metrics._tally import Tally
@@ -10,7 +11,7 @@ from delineate.metrics._traits import Empty, traits
 
 @traits(needs="probabilities", empty=Empty(truth=0, prediction=0, both=None))
 def dice_at(
-    found: Segmentation, truth: Segmentation, *, threshold: float = 0.5
+    found: Segmentation, truth: Segmentation, *, threshold: FractionAboveZero = 0.5
 ) -> dict[str, float]:
     """Dice of where a label's own probability reaches `threshold` (>=), per label.
 

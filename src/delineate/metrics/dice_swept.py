@@ -1,9 +1,12 @@
 """Dice swept over thresholds."""
 
 import math
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Le
 
+from delineate.arguments import WholeNumber
 from delineate.core import Segmentation
 from delineate.metrics._probabilities import Samples, probabilities
 from delineate.metrics._traits import Empty, traits
@@ -14,7 +17,12 @@ from delineate.metrics._traits import Empty, traits
     one_on_itself=False,
     empty=Empty(truth=None, prediction="scored", both=None),
 )
-def dice_swept(found: Segmentation, truth: Segmentation, *, levels: int = 256) -> dict[str, float]:
+def dice_swept(
+    found: Segmentation,
+    truth: Segmentation,
+    *,
+    levels: Annotated[WholeNumber, Ge(2), Le(2**16)] = 256,
+) -> dict[str, float]:
     """Mean Dice over all thresholds of the probability stretched to fill 0 to 1, per label.
 
     The "meanDic" of the polyp papers since PraNet (Fan et al., MICCAI 2020): each image's own least and largest

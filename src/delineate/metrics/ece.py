@@ -1,10 +1,11 @@
 """Expected calibration error, per label."""
 
+from delineate.arguments import NonNegative
 from delineate.core import Segmentation
 from delineate.metrics._near_truth import near_truth
 from delineate.metrics._pair import same_layout
 from delineate.metrics._probabilities import probabilities
-from delineate.metrics._reliability import reliability
+from delineate.metrics._reliability import Bins, reliability
 from delineate.metrics._traits import Empty, traits
 
 
@@ -16,7 +17,11 @@ from delineate.metrics._traits import Empty, traits
     ),
 )
 def ece(
-    found: Segmentation, truth: Segmentation, *, bins: int = 15, margin: float | None = 10.0
+    found: Segmentation,
+    truth: Segmentation,
+    *,
+    bins: Bins = 15,
+    margin: NonNegative | None = 10.0,
 ) -> dict[str, float]:
     """Gap between a label's own probability and how often it is there, per label (Naeini et al., AAAI 2015).
 

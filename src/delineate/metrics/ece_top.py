@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from delineate.arguments import NonNegative
 from delineate.core import Segmentation
 from delineate.metrics._near_truth import near_truth
 from delineate.metrics._pair import same_layout
 from delineate.metrics._probabilities import checked, in_range, parts
-from delineate.metrics._reliability import reliability
+from delineate.metrics._reliability import Bins, reliability
 from delineate.metrics._traits import Empty, traits
 
 
@@ -20,7 +21,11 @@ from delineate.metrics._traits import Empty, traits
     ),
 )
 def ece_top(
-    found: Segmentation, truth: Segmentation, *, bins: int = 15, margin: float | None = 10.0
+    found: Segmentation,
+    truth: Segmentation,
+    *,
+    bins: Bins = 15,
+    margin: NonNegative | None = 10.0,
 ) -> dict[str, float]:
     """Gap between the probability of the likeliest class and how often it is right: one number, under "all".
 

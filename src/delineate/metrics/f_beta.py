@@ -2,13 +2,14 @@
 
 import math
 
+from delineate.arguments import Positive
 from delineate.core import Segmentation
 from delineate.metrics._counts import counts
 from delineate.metrics._traits import Empty, traits
 
 
 @traits(empty=Empty(truth=0, prediction=0, both=None))
-def f_beta(found: Segmentation, truth: Segmentation, *, beta: float = 2.0) -> dict[str, float]:
+def f_beta(found: Segmentation, truth: Segmentation, *, beta: Positive = 2.0) -> dict[str, float]:
     """Weighted harmonic mean of precision and recall: (1 + b²) TP / ((1 + b²) TP + b² FN + FP), per label.
 
     A `beta` of 1 is Dice; 2 minds what was missed more than what was found too much (van Rijsbergen 1979).

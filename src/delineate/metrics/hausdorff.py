@@ -1,7 +1,11 @@
 """Hausdorff distance."""
 
-import numpy as np
+from typing import Annotated
 
+import numpy as np
+from annotated_types import Le
+
+from delineate.arguments import Positive
 from delineate.core import Segmentation
 from delineate.metrics._surface_distances import distance_by_label
 from delineate.metrics._traits import Empty, traits
@@ -14,7 +18,7 @@ from delineate.metrics._traits import Empty, traits
     empty=Empty(truth="diagonal", prediction="diagonal", both=None),
 )
 def hausdorff(
-    found: Segmentation, truth: Segmentation, *, percentile: float = 100.0
+    found: Segmentation, truth: Segmentation, *, percentile: Annotated[Positive, Le(100)] = 100.0
 ) -> dict[str, float]:
     """Hausdorff distance: how far the surfaces lie apart where they do most, per label, in mm or px.
 

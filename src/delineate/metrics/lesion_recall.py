@@ -1,5 +1,6 @@
 """Lesion-wise recall."""
 
+from delineate.arguments import FractionBelowOne
 from delineate.core import Segmentation
 from delineate.metrics._lesions import lesions
 from delineate.metrics._traits import Empty, traits
@@ -7,7 +8,7 @@ from delineate.metrics._traits import Empty, traits
 
 @traits(needs="things", empty=Empty(truth=None, prediction=0, both=None))
 def lesion_recall(
-    found: Segmentation, truth: Segmentation, *, iou: float = 0.0
+    found: Segmentation, truth: Segmentation, *, iou: FractionBelowOne = 0.0
 ) -> dict[str, float]:
     """Share of true lesions that are detected, above an IoU of `iou`, for each label of kind thing (LiTS rules).
 

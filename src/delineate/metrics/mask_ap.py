@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from delineate.arguments import FractionAboveZero
 from delineate.core import Segmentation
 from delineate.metrics._coco import coco_parts
 from delineate.metrics._objects import objects
@@ -36,7 +37,7 @@ def mask_ap(
     found: Segmentation,
     truth: Segmentation,
     *,
-    iou: float | None = None,
+    iou: FractionAboveZero | None = None,
     area: Literal["all", "small", "medium", "large"] = "all",
 ) -> dict[str, float]:
     """COCO's average precision of masks, per label: at an IoU of `iou`, or the mean over .50:.05:.95.

@@ -1,5 +1,6 @@
 """Normalised surface Dice."""
 
+from delineate.arguments import NonNegative
 from delineate.core import Segmentation
 from delineate.metrics._surface_distances import surfel_distances
 from delineate.metrics._surface_within import surface_within
@@ -7,7 +8,9 @@ from delineate.metrics._traits import Empty, traits
 
 
 @traits(empty=Empty(truth=0, prediction=0, both=None))
-def nsd(found: Segmentation, truth: Segmentation, *, tolerance: float = 2.0) -> dict[str, float]:
+def nsd(
+    found: Segmentation, truth: Segmentation, *, tolerance: NonNegative = 2.0
+) -> dict[str, float]:
     """Normalised surface Dice: the share of both surfaces that lies within `tolerance` of the other, per label.
 
     tolerance: in mm or px, inclusive; set it to what readers differ by. Surface is counted by its area, as Nikolov et

@@ -1,5 +1,6 @@
 """Normalised surface Dice, by samples."""
 
+from delineate.arguments import NonNegative
 from delineate.core import Segmentation
 from delineate.metrics._surface_distances import sample_distances
 from delineate.metrics._surface_within import surface_within
@@ -8,7 +9,7 @@ from delineate.metrics._traits import Empty, traits
 
 @traits(empty=Empty(truth=0, prediction=0, both=None))
 def nsd_voxel(
-    found: Segmentation, truth: Segmentation, *, tolerance: float = 2.0
+    found: Segmentation, truth: Segmentation, *, tolerance: NonNegative = 2.0
 ) -> dict[str, float]:
     """The share of the border samples of both masks that lies within `tolerance` (mm or px) of the other, per label.
 

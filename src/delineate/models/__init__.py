@@ -7,7 +7,6 @@ logits) and `ndim`; everything else is the recipe's.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -44,8 +43,7 @@ def load_model(
         RecipeError: an unknown model or argument, or weights that cannot be had; before anything is trained.
     """
     if not pretrained:
-        args = {name: value for name, value in call.args.items() if name != "pretrained"}
-        call = replace(call, args=args)
+        call = call.without("pretrained")
     model = build("models", call, channels=channels, classes=classes, ndim=ndim)
     if not isinstance(model, nn.Module):
         raise call.fail(

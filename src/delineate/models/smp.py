@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from delineate.arguments import Text
 from delineate.core.output import Output
 from delineate.models._pretrained import fetching
 from delineate.models._weights import ENDINGS, load_encoder
@@ -27,9 +28,9 @@ def smp(
     channels: int,
     classes: int,
     ndim: int,
-    arch: str,
-    encoder: str = "resnet34",
-    pretrained: str | None = None,
+    arch: Text,
+    encoder: Text = "resnet34",
+    pretrained: Text | None = None,
     encoder_options: dict[str, Any] | None = None,
     **options: Any,
 ) -> nn.Module:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Le, Len
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from delineate.arguments import Count, FractionBelowOne
 from delineate.core.output import Output
 
 Norm = Literal["batch", "instance", "group"]
@@ -29,12 +31,18 @@ def unet(
     channels: int,
     classes: int,
     ndim: int,
-    features: tuple[int, ...] = (16, 32, 64, 128, 256),
-    convs: int = 2,
+    features: Annotated[tuple[Annotated[Count, Le(8192)], ...], Len(2, 12)] = (
+        16,
+        32,
+        64,
+        128,
+        256,
+    ),
+    convs: Annotated[Count, Le(16)] = 2,
     norm: Norm = "batch",
     activation: Activation = "relu",
     residual: bool = False,
-    dropout: float = 0.0,
+    dropout: FractionBelowOne = 0.0,
     deep_supervision: bool = False,
 ) -> nn.Module:
     """A plain U-Net (Ronneberger et al., MICCAI 2015), 2D and 3D, for images of any size.

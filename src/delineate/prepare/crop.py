@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Number, Shape
 from delineate.core import Geometry
 from delineate.prepare._place import place, same_length
 from delineate.prepare._step import Carry, GridStep
 
 
-def crop(shape: tuple[int, ...], value: float = 0) -> GridStep:
+def crop(shape: Shape, value: Number = 0) -> GridStep:
     """Cut the middle out, `shape` long; axes that are shorter are padded.
 
     What is cut away comes back as background.
@@ -20,8 +21,6 @@ def crop(shape: tuple[int, ...], value: float = 0) -> GridStep:
         shape: samples along each axis of the array.
         value: what is padded.
     """
-    if any(n < 1 for n in shape):
-        raise ValueError(f"crop: shape is {shape}; every axis needs at least one sample.")
     return _Crop(tuple(shape), value)
 
 

@@ -7,13 +7,14 @@ from itertools import permutations
 
 import numpy as np
 
+from delineate.arguments import Text
 from delineate.core import Geometry
 from delineate.prepare._step import Carry, GridStep
 
 _DIRECTIONS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 
-def orient(axes: str = "SPL") -> GridStep:
+def orient(axes: Text = "SPL") -> GridStep:
     """Turn a scan so that its axes run the way they are named, to the nearest quarter turn.
 
     Args:

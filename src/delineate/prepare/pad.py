@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Number, Shape, Size
 from delineate.core import Geometry
 from delineate.prepare._place import place, same_length
 from delineate.prepare._step import Carry, GridStep
 
 
-def pad(
-    multiple: int | None = None, shape: tuple[int, ...] | None = None, value: float = 0
-) -> GridStep:
+def pad(multiple: Size | None = None, shape: Shape | None = None, value: Number = 0) -> GridStep:
     """Pad at the end of each axis, to a multiple of so many samples or to at least `shape`.
 
     Args:
@@ -23,8 +22,6 @@ def pad(
     """
     if (multiple is None) == (shape is None):
         raise ValueError("pad needs one of multiple and shape.")
-    if multiple is not None and multiple < 1:
-        raise ValueError(f"pad: multiple is {multiple}; expected 1 or more.")
     return _Pad(multiple, shape, value)
 
 

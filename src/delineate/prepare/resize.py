@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Number, Shape
 from delineate.core import Geometry
 from delineate.prepare._place import place, same_length
 from delineate.prepare._step import Carry, GridStep
 
 
-def resize(shape: tuple[int, ...], keep_aspect: bool = False, value: float = 0) -> GridStep:
+def resize(shape: Shape, keep_aspect: bool = False, value: Number = 0) -> GridStep:
     """Resize to `shape`, with antialias.
 
     Args:
@@ -19,8 +20,6 @@ def resize(shape: tuple[int, ...], keep_aspect: bool = False, value: float = 0) 
         keep_aspect: resize evenly to what fits inside, in the middle; the rest is padded.
         value: what is padded.
     """
-    if any(n < 1 for n in shape):
-        raise ValueError(f"resize: shape is {shape}; every axis needs at least one sample.")
     return _Resize(tuple(shape), keep_aspect, value)
 
 

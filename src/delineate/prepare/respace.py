@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Len
 
+from delineate.arguments import Positive
 from delineate.core import Geometry
 from delineate.prepare._place import same_length
 from delineate.prepare._step import Carry, GridStep
 
 
-def respace(spacing: float | tuple[float, ...]) -> GridStep:
+def respace(spacing: Positive | Annotated[tuple[Positive, ...], Len(1, 3)]) -> GridStep:
     """Resample a scan to so many millimetres between samples, with antialias.
 
     The extent stays, so the spacing reached is the nearest that a whole number of samples allows.
@@ -20,8 +23,6 @@ def respace(spacing: float | tuple[float, ...]) -> GridStep:
         spacing: mm, the same for every axis or one for each axis of the array.
     """
     each = (spacing,) if isinstance(spacing, int | float) else tuple(spacing)
-    if any(not s > 0 for s in each):
-        raise ValueError(f"respace: spacing is {spacing}; expected millimetres above 0.")
     return _Respace(each)
 
 

@@ -7,12 +7,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from delineate.arguments import Number
 from delineate.prepare._step import ValueStep
 
 
 def scale(
-    low: float = 0.5,
-    high: float = 99.5,
+    low: Number = 0.5,
+    high: Number = 99.5,
     by: Literal["percentiles", "values"] = "percentiles",
     per: Literal["image", "channel"] = "image",
 ) -> ValueStep:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import cv2
 import numpy as np
+from annotated_types import Len
 
+from delineate.arguments import Number, Positive
 from delineate.prepare._layout import is_interleaved
 from delineate.prepare._step import ValueStep
 
@@ -19,8 +21,8 @@ _IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0
 
 def standardize(
     by: Literal["imagenet", "image", "values"] = "imagenet",
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
+    mean: Annotated[tuple[Number, ...], Len(1)] | None = None,
+    std: Annotated[tuple[Positive, ...], Len(1)] | None = None,
     per: Literal["image", "channel"] = "channel",
     nonzero: bool = False,
 ) -> ValueStep:
@@ -38,8 +40,6 @@ def standardize(
         raise ValueError(
             "standardize: mean and std are needed for by: values, and for nothing else."
         )
-    if any(not s > 0 for s in std or ()):
-        raise ValueError(f"standardize: std is {std}; expected more than 0.")
     if by != "image" and (nonzero or per != "channel"):
         raise ValueError("standardize: nonzero and per are for by: image only.")
     return _Standardize(by, mean, std, per, nonzero)

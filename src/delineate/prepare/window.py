@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Len
 
+from delineate.arguments import Number, Positive
 from delineate.prepare._step import ValueStep
 
 
-def window(level: float | tuple[float, ...], width: float | tuple[float, ...]) -> ValueStep:
+def window(
+    level: Number | Annotated[tuple[Number, ...], Len(1)],
+    width: Positive | Annotated[tuple[Positive, ...], Len(1)],
+) -> ValueStep:
     """Show a range of Hounsfield units (or other values) as 0 to 1, the rest clipped.
 
     DICOM's LINEAR_EXACT (PS3.3 C.11.2.1.3): (x - level) / width + 0.5. Liver: level 40, width 150 to 400; soft
@@ -23,12 +28,10 @@ def window(level: float | tuple[float, ...], width: float | tuple[float, ...]) -
     levels = (level,) if isinstance(level, int | float) else tuple(level)
     widths = (width,) if isinstance(width, int | float) else tuple(width)
     widths = widths * len(levels) if len(widths) == 1 else widths
-    if len(levels) != len(widths) or not levels:
+    if len(levels) != len(widths):
         raise ValueError(
             f"window: {len(levels)} levels and {len(widths)} widths; give one width for each."
         )
-    if any(not w > 0 for w in widths):
-        raise ValueError(f"window: width is {width}; expected more than 0.")
     return _Window(levels, widths)
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from delineate.arguments import LabelNames, NonNegative
 from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
 
 
-def drop_small(min_size: float, labels: list[str] | None = None) -> Refinement:
+def drop_small(min_size: NonNegative, labels: LabelNames | None = None) -> Refinement:
     """Connected objects smaller than `min_size` become background.
 
     Args:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from delineate.arguments import LabelNames, NonNegative
 from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
 
 
-def fill_holes(max_size: float | None = None, labels: list[str] | None = None) -> Refinement:
+def fill_holes(max_size: NonNegative | None = None, labels: LabelNames | None = None) -> Refinement:
     """Background wholly enclosed by one label becomes that label.
 
     A hole touches neither the border nor another label. Background is connected over faces, so that a

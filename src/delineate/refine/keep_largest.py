@@ -6,19 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from delineate.arguments import Count, LabelNames
 from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
 
 
-def keep_largest(count: int = 1, labels: list[str] | None = None) -> Refinement:
+def keep_largest(count: Count = 1, labels: LabelNames | None = None) -> Refinement:
     """Of each label only the `count` largest connected objects stay; the rest becomes background.
 
     Args:
         count: how many objects stay; 2 for the kidneys when both are one label.
         labels: names of the labels concerned; all of them if left out.
     """
-    if count < 1:
-        raise ValueError(f"count is {count}; at least one object must stay.")
 
     def step(found: Segmentation, image: Image) -> Segmentation:
         classes = found.classes.copy()

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from delineate.arguments import FractionBetween
 from delineate.core import Image, Refinement, Segmentation
 
 
-def threshold(probability: float = 0.5) -> Refinement:
+def threshold(probability: FractionBetween = 0.5) -> Refinement:
     """A pixel is foreground where all labels together reach `probability`; the likeliest label takes it.
 
     Without this step a pixel takes whatever is likeliest, which for one label is a threshold of 0.5.
@@ -18,8 +19,6 @@ def threshold(probability: float = 0.5) -> Refinement:
     Args:
         probability: in (0, 1); lower finds more, higher is surer.
     """
-    if not 0 < probability < 1:
-        raise ValueError(f"probability is {probability}; expected a number between 0 and 1.")
 
     def step(found: Segmentation, image: Image) -> Segmentation:
         if found.probabilities is None:

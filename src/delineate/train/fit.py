@@ -111,8 +111,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     table = Table(run / "metrics.csv", judge, clock)
     bar = Bar(judge, clock, table)
     callbacks = [average, clock, judge, table, bar, Checkpoint(checkpoint)]
-    loggers = logger_calls(options, recipe.trainer)
-    trainer = _trainer(options, device, run, callbacks, loggers)
+    trainer = _trainer(options, recipe.trainer, device, run, callbacks)
     draws.rank, draws.world = trainer.global_rank, trainer.world_size
     batches = load_batches(
         cases, draws, options.batch_size, _workers(options, device), device == "cuda"
@@ -159,7 +158,7 @@ def _weights(model: nn.Module) -> bytes:
 
 
 def _trainer(
-    options: Options, device: str, run: Path, callbacks: list[Callback], loggers: Sequence[Call]
+    options: Options, section: Call, device: str, run: Path, callbacks: list[Callback]
 ) -> Trainer:
     return Trainer(
         default_root_dir=run,
@@ -172,7 +171,7 @@ def _trainer(
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.clip,
         deterministic=options.deterministic,
-        logger=[build("loggers", call, run=run) for call in loggers],
+        logger=[build("loggers", call, run=run) for call in logger_calls(options, section)],
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
         enable_checkpointing=False,

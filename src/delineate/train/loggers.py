@@ -6,6 +6,8 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
+from delineate.arguments import Text
+
 __all__ = ["tensorboard", "wandb"]
 
 
@@ -15,7 +17,7 @@ def tensorboard(run: Path) -> Logger:
 
 
 def wandb(
-    run: Path, project: str = "delineate", offline: bool = False, entity: str | None = None
+    run: Path, project: Text = "delineate", offline: bool = False, entity: Text | None = None
 ) -> Logger:
     """Weights & Biases; `offline` writes to the run's folder, to be synchronised later."""
     try:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
+from annotated_types import Le
+
+from delineate.arguments import Count, FractionBetween, NonNegativeWhole, Positive, Text
 from delineate.metrics import Metric, traits_of
+from delineate.recipe import as_call
 from delineate.resolve import Call, bind
 
 
@@ -37,40 +41,31 @@ class Options:
     deterministic: only repeatable GPU kernels, at some cost.
     """
 
-    epochs: int = 50
-    max_time: str | None = None
-    batch_size: int = 8
-    accumulate: int = 1
+    epochs: Count = 50
+    max_time: Text | None = None
+    batch_size: Count = 8
+    accumulate: Count = 1
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    clip: float | None = None
-    average: float | None = None
+    clip: Positive | None = None
+    average: FractionBetween | None = None
     monitor: str = "val/dice"
-    patience: int | None = None
-    judge_every: int = 1
-    balance: float | None = None
-    workers: int | Literal["auto"] = "auto"
+    patience: NonNegativeWhole | None = None
+    judge_every: Count = 1
+    balance: FractionBetween | None = None
+    workers: Annotated[NonNegativeWhole, Le(1024)] | Literal["auto"] = "auto"
     cache: bool = True
     loggers: list[str | dict[str, dict[str, Any] | None]] = field(
         default_factory=lambda: list[str | dict[str, dict[str, Any] | None]](["tensorboard"])
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    devices: int = 1
-    nodes: int = 1
-    strategy: str = "auto"
+    devices: Count = 1
+    nodes: Count = 1
+    strategy: Text = "auto"
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "judge_every", "devices", "nodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"trainer.{name} is {getattr(self, name)}; expected 1 or more.")
-        for name, least in (("clip", 1e-12), ("patience", 0), ("workers", 0), ("seconds", 1e-3)):
-            value = getattr(self, name)
-            if isinstance(value, int | float) and value < least:
-                raise ValueError(f"trainer.{name} is {value}; expected more.")
-        if self.balance is not None and not 0 < self.balance < 1:
-            raise ValueError(f"trainer.balance is {self.balance}; expected between 0 and 1.")
-        if self.average is not None and not 0 < self.average < 1:
-            raise ValueError(f"trainer.average is {self.average}; expected between 0 and 1.")
+        if self.seconds == 0:
+            raise ValueError(f"trainer.max_time is {self.max_time!r}; expected more than no time.")
         if not self.monitor.startswith("val/"):
             raise ValueError(
                 f"trainer.monitor is {self.monitor!r}; expected val/<metric> or val/loss."
@@ -81,7 +76,9 @@ class Options:
         """`max_time` in seconds."""
         if self.max_time is None:
             return None
-        parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", self.max_time.strip())
+        parts = re.fullmatch(
+            r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", self.max_time.strip()
+        )
         if not parts or not any(parts.groups()):
             raise ValueError(
                 f"trainer.max_time is {self.max_time!r}; expected like '45s', '10m' or '1h30m'."
@@ -98,9 +95,11 @@ def load_options(call: Call) -> Options:
     """
     args = bind(Options, call)
     try:
-        return Options(**args)
+        options = Options(**args)
     except ValueError as error:
         raise call.fail(str(error)) from error
+    logger_calls(options, call)
+    return options
 
 
 def check_monitor(options: Options, call: Call, metrics: Iterable[str]) -> None:
@@ -108,7 +107,8 @@ def check_monitor(options: Options, call: Call, metrics: Iterable[str]) -> None:
     names = ["val/loss", *(f"val/{name}" for name in metrics)]
     if options.monitor not in names:
         raise call.fail(
-            f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}."
+            f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}.",
+            "monitor",
         )
 
 
@@ -118,11 +118,13 @@ def lower_is_better(options: Options, metrics: Mapping[str, Metric]) -> bool:
     return name == "loss" or traits_of(metrics[name]).lower_is_better
 
 
-def logger_calls(options: Options, section: Call) -> list[Call]:
-    """The loggers as calls, trusted as the section `trainer` is, in which they are written."""
-    where = f"{section.where}: trainer.loggers" if section.where else "trainer.loggers"
-    calls = []
-    for item in options.loggers:
-        name, args = (item, None) if isinstance(item, str) else next(iter(item.items()))
-        calls.append(replace(section, name=name, args=args or {}, where=where))
-    return calls
+def logger_calls(options: Options, call: Call) -> list[Call]:
+    """The loggers as calls, trusted as `call` is, the section they are written in.
+
+    Raises:
+        RecipeError: one that is neither a name nor a name with its arguments.
+    """
+    where = call.places.get("loggers", call.where)
+    return [
+        as_call(item, lambda *_: where, "a logger", trust=call.trust) for item in options.loggers
+    ]

@@ -9,6 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from delineate.arguments import (
+    Fraction,
+    FractionAboveZero,
+    FractionBelowOne,
+    NonNegative,
+    NonNegativeWhole,
+    Positive,
+)
+
 __all__ = ["constant", "cosine", "exponential", "plateau", "poly", "step"]
 
 
@@ -26,33 +35,37 @@ class Progress:
     scores: tuple[float, ...] = ()
 
 
-def constant(progress: Progress, *, warmup: float = 0.0) -> float:
+def constant(progress: Progress, *, warmup: FractionBelowOne = 0.0) -> float:
     """Always 1, after a linear warm-up over that fraction of the budget."""
     return _warm(progress, warmup)
 
 
-def cosine(progress: Progress, *, warmup: float = 0.0, final: float = 0.0) -> float:
+def cosine(progress: Progress, *, warmup: FractionBelowOne = 0.0, final: Fraction = 0.0) -> float:
     """Half a cosine from 1 to `final` (Loshchilov & Hutter, ICLR 2017, eq. 5), after a linear warm-up."""
     warm = _warm(progress, warmup)
     wave = 0.5 * (1 + math.cos(math.pi * _after(progress, warmup)))
     return warm * (final + (1 - final) * wave)
 
 
-def poly(progress: Progress, *, power: float = 0.9, warmup: float = 0.0) -> float:
+def poly(progress: Progress, *, power: NonNegative = 0.9, warmup: FractionBelowOne = 0.0) -> float:
     """(1 - t) ** power (Chen et al., TPAMI 2018, section 4), after a linear warm-up."""
     return float(_warm(progress, warmup) * (1 - _after(progress, warmup)) ** power)
 
 
 def step(
-    progress: Progress, *, every: float = 10.0, gamma: float = 0.1, warmup: float = 0.0
+    progress: Progress,
+    *,
+    every: Positive = 10.0,
+    gamma: FractionAboveZero = 0.1,
+    warmup: FractionBelowOne = 0.0,
 ) -> float:
     """Times `gamma` each time `every` epochs have passed, after a linear warm-up."""
-    if every <= 0:
-        raise ValueError(f"every is {every}; expected a number of epochs above 0.")
     return float(_warm(progress, warmup) * gamma ** (progress.epoch // every))
 
 
-def exponential(progress: Progress, *, gamma: float = 0.95, warmup: float = 0.0) -> float:
+def exponential(
+    progress: Progress, *, gamma: FractionAboveZero = 0.95, warmup: FractionBelowOne = 0.0
+) -> float:
     """Times `gamma` each epoch, after a linear warm-up."""
     return float(_warm(progress, warmup) * gamma ** math.floor(progress.epoch))
 
@@ -60,10 +73,10 @@ def exponential(progress: Progress, *, gamma: float = 0.95, warmup: float = 0.0)
 def plateau(
     progress: Progress,
     *,
-    patience: int = 5,
-    factor: float = 0.1,
-    threshold: float = 1e-4,
-    warmup: float = 0.0,
+    patience: NonNegativeWhole = 5,
+    factor: FractionAboveZero = 0.1,
+    threshold: NonNegative = 1e-4,
+    warmup: FractionBelowOne = 0.0,
 ) -> float:
     """Times `factor` whenever the monitored score has not risen by `threshold` for more than `patience` judgements."""
     best, waited, cuts = -math.inf, 0, 0
@@ -78,8 +91,6 @@ def plateau(
 
 
 def _warm(progress: Progress, warmup: float) -> float:
-    if not 0 <= warmup < 1:
-        raise ValueError(f"warmup is {warmup}; expected a part of the budget, from 0 to below 1.")
     # never 0: the first step should move the weights
     return 1.0 if warmup <= 0 else min(1.0, max(progress.fraction, 0.01 * warmup) / warmup)
 

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from delineate.audit import Audit
 from delineate.core import Case, Image, Predictor, Segmentation
 from delineate.evaluate import evaluate
@@ -20,6 +18,7 @@ from delineate.report import write_report
 from delineate.table import Table, cases_scored
 from delineate.verbs._independence import UNKNOWN, Independence
 from delineate.verbs.predict import write_overlay
+from delineate.yaml_file import read_yaml
 
 WRITES = ("cases.csv", "cases.tallies.npz", "scores.json", "report.html", "overlays")
 """What a judgement of masks leaves in its folder; that of a run also leaves `predictions`."""
@@ -121,10 +120,7 @@ def read_answers(path: str | Path | None) -> dict[str, str] | None:
     """
     if path is None:
         return None
-    try:
-        said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid YAML.") from error
+    said, _ = read_yaml(path)
     if not isinstance(said, dict) or not all(isinstance(v, str) for v in said.values()):
         raise ValueError(f"{path}: expected answers by item, like 'CLAIM 14: Two readers, ...'.")
     return {str(item): answer for item, answer in said.items()}

@@ -39,7 +39,7 @@ class Findings:
 def check(
     recipe: str | Path, *, overrides: Sequence[str] = (), out: str | Path | None = None
 ) -> Findings:
-    """Check every name and argument of a recipe, audit its data, and prepare every image once.
+    """Check every name and argument of a recipe, build all that training builds, and audit and prepare its data.
 
     Writes audit.html, audit.json and cases.csv (a row per case with what is known of it).
 
@@ -58,6 +58,11 @@ def check(
     folder = Path("outputs") / plan.name / "audit" if out is None else Path(out)
     own_folder(folder, WRITES)
     splits = load_cases(plan)
+    from delineate.train.rehearse import (
+        rehearse,  # torch, which `check_calls` has found to be there
+    )
+
+    rehearse(plan, splits)
     prepared, problems = _prepared(plan, splits)
     found = audit_data(plan, splits)
     if problems:
@@ -96,11 +101,14 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
 
     An image that cannot be read is the audit's business.
     """
+    from delineate.train.options import load_options
+
     prepare = load_prepare(plan.prepare)
     problems: list[str] = []
     grids: Counter[str] = Counter()
-    cases = [case for part in splits.values() for case in part]
-    for case in track(cases, "preparing"):
+    cases = [(name, case) for name, part in splits.items() for case in part]
+    learnt_from: Counter[str] = Counter()
+    for split, case in track(cases, "preparing"):
         try:
             image = case.image
         except (ValueError, OSError, MemoryError):
@@ -111,13 +119,23 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
         except (ValueError, MemoryError) as error:
             problems.append(f"{case.id}: {error}")
             continue
-        grids[f"{pixels.shape[0]} x {' x '.join(map(str, grid.shape))}"] += 1
+        shape = f"{pixels.shape[0]} x {' x '.join(map(str, grid.shape))}"
+        grids[shape] += 1
+        if split == "train":
+            learnt_from[shape] += 1
+            if case.load_truth is None:
+                problems.append(f"{case.id}: no truth to learn from.")
         if np.isfinite(image.pixels).all() and not np.isfinite(pixels).all():
             problems.append(f"{case.id}: prepared pixels hold NaN or infinity.")
     if len({grid.split(" x ", 1)[0] for grid in grids}) > 1:
         problems.append(
             f"prepared images differ in channels ({_common(grids)}): add {{channels: 1}} or "
             "{channels: 3} to prepare."
+        )
+    elif len(learnt_from) > 1 and load_options(plan.trainer).batch_size > 1:
+        problems.append(
+            f"prepared training cases differ in shape ({_common(learnt_from)}), and a batch needs one: add "
+            "{resize: ...} or {crop: ...} to prepare, or set trainer.batch_size to 1."
         )
     return f"prepared {_common(grids)}", list(dict.fromkeys(problems))
 

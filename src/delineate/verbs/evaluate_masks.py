@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from delineate.arguments import NonNegative
 from delineate.core import Case, Image, LabelSet
-from delineate.data import found_masks
+from delineate.data import Values, found_masks, mask_values
 from delineate.data.folder import folder as folder_layout
 from delineate.files import read_geometry
 from delineate.metrics import Metric, load_metrics, traits_of
-from delineate.recipe import as_call, load_labels
-from delineate.resolve import OWN, Call, RecipeError, Trust, nearest
+from delineate.recipe import as_calls, load_labels
+from delineate.resolve import OWN, Call, Trust, bind, check, telling
 from delineate.table import Table
 from delineate.verbs._facts import (
     INTENDED_USE,
@@ -30,8 +31,22 @@ from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import fresh_folder
 from delineate.verbs._two_folders import two_folders
 
-WRITTEN = ("values", "found", "tolerance", "metrics")
-"""What a file of labels may say besides the labels."""
+
+@dataclass(frozen=True)
+class Beside:
+    """What a file of labels may say besides the labels.
+
+    values: what the truth's files hold, by name of label.
+    found: what the other files hold, if something else.
+    tolerance: how far a colour may lie from the nearest one named.
+    metrics: as in a recipe; they come first.
+    """
+
+    values: Values | None = None
+    found: Values | None = None
+    tolerance: NonNegative = 0.0
+    metrics: Any = None
+    calls: Sequence[Call] = ()
 
 
 def evaluate_masks(
@@ -71,19 +86,18 @@ def evaluate_masks(
         ValueError: masks that do not pair up, do not lie on one grid, or hold values without a label.
     """
     truth, found, labels = Path(truth), Path(found), Path(labels)
-    label_set, said = _read_labels(labels)
-    cases = _cases(truth, images, label_set, said, table, group)
+    label_set, beside = _read_labels(labels, Trust.of(trust))
+    cases = _cases(truth, images, label_set, beside, table, group)
     predictor = found_masks(
         found,
         cases,
         label_set,
-        values=said.get("found", said.get("values")),
+        values=beside.values if beside.found is None else beside.found,
         pattern=pattern,
-        tolerance=said.get("tolerance", 0.0),
+        tolerance=beside.tolerance,
     )
     named = [Call(name, trust=OWN) for name in metrics or ()]
-    trust = Trust.of(trust)
-    listed = [as_call(item, str(labels), "metrics", trust) for item in said.get("metrics", ())]
+    listed = beside.calls
     chosen = load_metrics(named) if named else full_metrics(listed, label_set, probabilities=False)
     _refuse_needs(chosen)
     read_answers(answers)  # a slip there is told before the work begins
@@ -108,7 +122,7 @@ def _cases(
     truth: Path,
     images: str | Path | None,
     labels: LabelSet,
-    said: Mapping[str, Any],
+    beside: Beside,
     table: str | Path | None,
     group: str | None,
 ) -> tuple[Case, ...]:
@@ -120,8 +134,8 @@ def _cases(
         **two_folders(truth if images is None else images, truth),
         table=None if table is None else str(Path(table).absolute()),
         group=group,
-        values=said.get("values"),
-        tolerance=said.get("tolerance", 0.0),
+        values=beside.values,
+        tolerance=beside.tolerance,
         split={"test": 1.0},
     )["test"]
     if images is not None:
@@ -129,22 +143,30 @@ def _cases(
     return tuple(replace(case, load_image=partial(_blank, case.image_files[0])) for case in cases)
 
 
-def _read_labels(path: Path) -> tuple[LabelSet, Mapping[str, Any]]:
+def _read_labels(path: Path, trust: Trust) -> tuple[LabelSet, Beside]:
     """The labels, and what is said beside them: of a recipe what it says of masks, of a dataset.json nothing."""
     labels, said = load_labels(path)
-    if "model" in said:
-        layout = said["data"].get("folder") if isinstance(said.get("data"), Mapping) else None
-        kept = {key: (layout or {}).get(key) for key in ("values", "tolerance")}
-        return labels, {k: v for k, v in (kept | {"metrics": said.get("metrics")}).items() if v}
     if path.suffix == ".json":
-        return labels, {}
-    for key in said:
-        if key not in WRITTEN:
-            raise RecipeError(
-                f"{path}: unknown {key!r}{nearest(str(key), WRITTEN)} Beside labels it may have: "
-                f"{', '.join(WRITTEN)}"
-            )
-    return labels, said
+        return labels, Beside()
+    if "model" in said.args:
+        data = said.args.get("data")
+        layout = data.get("folder") if isinstance(data, Mapping) else None
+        layout = layout if isinstance(layout, Mapping) else {}
+        kept = {key: layout.get(key) for key in ("values", "tolerance")}
+        kept["metrics"] = said.args.get("metrics")
+        said = replace(said, args={k: v for k, v in kept.items() if v is not None})
+    beside = Beside(**bind(Beside, said, given={"calls"}))
+    with telling(said):
+        for values in (beside.values, beside.found):
+            if values is not None:
+                mask_values(labels, values, beside.tolerance)
+    if beside.metrics is None:
+        return labels, beside
+    where = said.places.get("metrics", said.where)
+    calls = as_calls(beside.metrics, lambda *_: where, "a metric", labels.names, trust)
+    for call in calls:
+        check("metrics", call)
+    return labels, replace(beside, calls=calls)
 
 
 def _refuse_needs(metrics: Mapping[str, Metric]) -> None:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import yaml
 
-from delineate.resolve import CATALOGUES, GIVEN, names, nearest, resolve
+from delineate.arguments import in_words
+from delineate.resolve import CATALOGUES, GIVEN, hints_of, names, nearest, resolve
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A name, its arguments as a recipe writes them, and one line on what it is."""
+    """A name, its arguments as a recipe writes them, and one line on what it is.
+
+    types: what each argument may be, in words.
+    """
 
     name: str
     arguments: str
     summary: str
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 def list_names(catalogue: str) -> Iterator[Entry]:
@@ -41,7 +46,20 @@ def list_names(catalogue: str) -> Iterator[Entry]:
         )
     for name in names(catalogue):
         thing = resolve(catalogue, name)
-        yield Entry(name, _arguments(thing, GIVEN.get(catalogue, set())), _first_line(thing))
+        given = GIVEN.get(catalogue, set())
+        yield Entry(name, _arguments(thing, given), _first_line(thing), types_of(thing, given))
+
+
+def types_of(thing: object, given: Set[str] = frozenset()) -> dict[str, str]:
+    """What each argument of a function or a section may be, in words; nothing where the signature does not say."""
+    if not callable(thing):
+        return {}
+    hints = hints_of(thing)
+    return {
+        name: in_words(hints[name])
+        for name, parameter in inspect.signature(thing).parameters.items()
+        if name in hints and name not in given and parameter.kind is not parameter.VAR_KEYWORD
+    }
 
 
 def _settings(section: str) -> Iterator[Entry]:
@@ -59,9 +77,10 @@ def _settings(section: str) -> Iterator[Entry]:
             said |= dict.fromkeys(here, text.strip())
         elif line.startswith(" "):
             said |= {name: f"{said[name]} {line.strip()}" for name in here}
-    defaults = options()
-    for field in fields(options):
-        yield Entry(field.name, _plain(getattr(defaults, field.name)), said[field.name])
+    defaults, types = options(), types_of(options)
+    for setting in fields(options):
+        name = setting.name
+        yield Entry(name, _plain(getattr(defaults, name)), said[name], {name: types[name]})
 
 
 def _arguments(thing: object, given: Set[str]) -> str:
@@ -99,6 +118,8 @@ def _recipes() -> Iterator[Entry]:
         yield Entry(str(path), "", comments[1][2:] if len(comments) > 1 else "")
 
 
-def as_mapping(entries: Iterator[Entry]) -> Mapping[str, Mapping[str, str]]:
+def as_mapping(entries: Iterator[Entry]) -> Mapping[str, Mapping[str, object]]:
     """For --json."""
-    return {e.name: {"arguments": e.arguments, "summary": e.summary} for e in entries}
+    return {
+        e.name: {"arguments": e.arguments, "summary": e.summary, "types": e.types} for e in entries
+    }

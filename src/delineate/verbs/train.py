@@ -61,6 +61,7 @@ def train(
         raise ValueError("a recipe that you train is your own: --trust belongs to --resume.")
     try:
         import delineate.train.fit  # noqa: F401 (known to be there before anything is read)
+        from delineate.train.rehearse import rehearse
     except ModuleNotFoundError as error:
         raise ValueError(
             f"training needs {error.name}, which is not installed: pip install 'delineate[train]'"
@@ -75,6 +76,8 @@ def train(
     plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
     check_calls(plan)
     splits = load_cases(plan)
+    if is_first_process():
+        rehearse(plan, splits)
     folder = _begin(plan, splits, None if run is None else Path(run))
     with folder.locked():
         try:
@@ -163,18 +166,20 @@ def _trusted(plan: Recipe) -> str:
 def check_calls(recipe: Recipe, *, data: bool = True) -> None:
     """Refuse a recipe that names what does not exist or gives arguments that do not fit, before anything runs.
 
-    data: its section `data` too; that of a saved recipe is checked when its cases are loaded.
+    Whatever training builds and needs no data for is built here.
+
+    data: the section `data` is checked too; that of a saved recipe is checked when its cases are loaded.
     """
     from delineate.bundle import predict_options
     from delineate.metrics import load_metrics
-    from delineate.train.options import check_monitor, load_options, logger_calls
+    from delineate.train.options import check_monitor, load_options
+    from delineate.train.rehearse import build_parts
 
     for catalogue, call in all_calls(recipe):
         if data or call is not recipe.data:
             check(catalogue, call)
     options = load_options(recipe.trainer)
     check_monitor(options, recipe.trainer, load_metrics(recipe.metrics))
-    for call in logger_calls(options, recipe.trainer):
-        check("loggers", call)
     predict_options(recipe.predict)
     audit_options(recipe.audit)
+    build_parts(recipe)

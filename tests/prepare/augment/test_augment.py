@@ -203,8 +203,8 @@ def test_what_cannot_be_is_refused_where_it_is_written():
         ("rotate", {"degrees": [30, 10]}, r"rotate: degrees is \[30"),
         ("rotate", {"p": 1.5}, "p is 1.5"),
         ("shear", {"degrees": 60}, "less than 45"),
-        ("grid_distortion", {"limit": 1}, "limit 1"),
-        ("dropout", {"size": [0.1, 2]}, "between 0 and 1"),
+        ("grid_distortion", {"limit": 1}, "limit is 1; expected a number from 0 to below 1"),
+        ("dropout", {"size": [0.1, 2]}, "a list of 2, each a number from 0 to 1"),
         ("colour_jitter", {"hue": -0.1}, "0 or more"),
     ):
         with pytest.raises(RecipeError, match=message):

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Annotated
 
-Range = float | tuple[float, float]
+import numpy as np
+from annotated_types import Ge, Le
+
+from delineate.arguments import NonNegative, Number, WholeNumber
+
+Range = NonNegative | tuple[Number, Number]
+
+Cells = Annotated[WholeNumber, Ge(2), Le(64)]
+"""Parts of an axis that are moved apart."""
 
 
 def spread(
@@ -33,8 +41,16 @@ def ordered(
     return float(low), float(high)
 
 
-def chance(p: float) -> float:
-    """A probability, refused outside 0 to 1."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"p is {p}; expected a probability from 0 to 1.")
-    return p
+def axis_of(name: str, axis: int, ndim: int) -> int:
+    """An axis as 0 to ndim - 1, refused where the image has none such."""
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"{name}: there is no axis {axis}; the image has {ndim}.")
+    return axis % ndim
+
+
+def axes_of(name: str, plane: tuple[int, int], ndim: int) -> tuple[int, int]:
+    """The two axes of a plane."""
+    a, b = (axis_of(name, axis, ndim) for axis in plane)
+    if a == b:
+        raise ValueError(f"{name}: {list(plane)} is one axis; a plane has two.")
+    return a, b

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
+from annotated_types import Le
 
+from delineate.arguments import Fraction, NonNegative
 from delineate.prepare._layout import channel_first, interleaved
 from delineate.prepare.augment._part import Augmentation, Filter
-from delineate.prepare.augment._range import chance, ordered
+from delineate.prepare.augment._range import ordered
+
+Sigma = Annotated[NonNegative, Le(100)]
 
 
-def blur(sigma: tuple[float, float] = (0.5, 1.5), p: float = 0.2) -> Augmentation:
+def blur(sigma: tuple[Sigma, Sigma] = (0.5, 1.5), p: Fraction = 0.2) -> Augmentation:
     """Blur with a Gaussian.
 
     Args:
         sigma: standard deviation in samples, from, to.
         p: probability.
     """
-    return _Blur(ordered("blur: sigma", sigma, least=0), chance(p))
+    return _Blur(ordered("blur: sigma", sigma, least=0), p)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Fraction
 from delineate.prepare.augment._part import Augmentation, Mix
-from delineate.prepare.augment._range import Range, chance, spread
+from delineate.prepare.augment._range import Range, spread
 
 
 def brightness_contrast(
-    brightness: Range = 0.2, contrast: Range = 0.2, p: float = 0.5
+    brightness: Range = 0.2, contrast: Range = 0.2, p: Fraction = 0.5
 ) -> Augmentation:
     """Add to every value, and spread values about their mean; the same for every channel.
 
@@ -23,7 +24,7 @@ def brightness_contrast(
     return _BrightnessContrast(
         spread("brightness_contrast: brightness", brightness),
         spread("brightness_contrast: contrast", contrast, neutral=1, least=0),
-        chance(p),
+        p,
     )
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Fraction
 from delineate.prepare.augment._part import Augmentation, Mix
-from delineate.prepare.augment._range import Range, chance, spread
+from delineate.prepare.augment._range import Range, spread
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 # Luma and two axes of colour (YIQ, NTSC 1953): a turn of the last two changes hue and keeps luma.
@@ -20,7 +21,7 @@ def colour_jitter(
     contrast: Range = 0.2,
     saturation: Range = 0.2,
     hue: Range = 0.05,
-    p: float = 0.5,
+    p: Fraction = 0.5,
 ) -> Augmentation:
     """Change brightness, contrast, saturation and hue, in this order, as one mix of colours.
 
@@ -38,7 +39,7 @@ def colour_jitter(
         spread("colour_jitter: contrast", contrast, neutral=1, least=0),
         spread("colour_jitter: saturation", saturation, neutral=1, least=0),
         spread("colour_jitter: hue", hue),
-        chance(p),
+        p,
     )
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Le
 
+from delineate.arguments import Fraction, NonNegativeWhole
 from delineate.prepare.augment._part import Augmentation, Filter
-from delineate.prepare.augment._range import chance, ordered
+from delineate.prepare.augment._range import ordered
+
+Holes = Annotated[NonNegativeWhole, Le(1000)]
 
 
 def dropout(
-    holes: tuple[int, int] = (1, 8), size: tuple[float, float] = (0.05, 0.15), p: float = 0.2
+    holes: tuple[Holes, Holes] = (1, 8),
+    size: tuple[Fraction, Fraction] = (0.05, 0.15),
+    p: Fraction = 0.2,
 ) -> Augmentation:
     """Set boxes of the image to 0; the truth stays, so the network learns to look around (DeVries and Taylor, 2017).
 
@@ -21,9 +28,9 @@ def dropout(
         p: probability.
     """
     low, high = holes
-    if not 0 <= low <= high:
+    if low > high:
         raise ValueError(f"dropout: holes is {list(holes)}; expected [low, high].")
-    return _Dropout((low, high), ordered("dropout: size", size, least=0, most=1), chance(p))
+    return _Dropout((low, high), ordered("dropout: size", size, least=0, most=1), p)
 
 
 @dataclass(frozen=True)

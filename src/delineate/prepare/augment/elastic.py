@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from delineate.arguments import Fraction
 from delineate.prepare.augment._part import Augmentation, Border, Warp
-from delineate.prepare.augment._range import Range, chance, ordered
+from delineate.prepare.augment._range import Cells, Range, ordered
 
 
 def elastic(
-    magnitude: Range = (0.0, 0.03), cells: int = 6, p: float = 0.3, border: Border = "zero"
+    magnitude: Range = (0.0, 0.03), cells: Cells = 6, p: Fraction = 0.3, border: Border = "zero"
 ) -> Augmentation:
     """Deform smoothly, by random displacements at the points of a coarse grid (as U-Net did, MICCAI 2015, sec. 3.1).
 
@@ -23,10 +24,8 @@ def elastic(
         p: probability.
         border: what comes in from outside: zero (and background), or reflect.
     """
-    if cells < 2:
-        raise ValueError(f"elastic: cells is {cells}; expected 2 or more.")
     pair = (magnitude, magnitude) if isinstance(magnitude, int | float) else magnitude
-    return _Elastic(ordered("elastic: magnitude", pair, least=0), cells, chance(p), border)
+    return _Elastic(ordered("elastic: magnitude", pair, least=0), cells, p, border)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Axis, Fraction
 from delineate.core import LabelSet
 from delineate.prepare.augment._part import Augmentation, Warp
-from delineate.prepare.augment._range import chance
+from delineate.prepare.augment._range import axis_of
 
 
 def flip(
-    axes: tuple[int, ...] | None = None,
-    p: float = 0.5,
+    axes: tuple[Axis, ...] | None = None,
+    p: Fraction = 0.5,
     swap: tuple[tuple[str, str], ...] = (),
-    swap_axis: int = -1,
+    swap_axis: Axis = -1,
     *,
     labels: LabelSet | None = None,
 ) -> Augmentation:
@@ -41,7 +42,7 @@ def flip(
     if len(set(named)) != len(named):
         raise ValueError(f"flip: a label stands twice in swap: {[list(pair) for pair in swap]}.")
     pairs = tuple((known[a], known[b]) for a, b in swap)
-    return _Flip(axes, chance(p), pairs, swap_axis)
+    return _Flip(axes, p, pairs, swap_axis)
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,13 @@ class _Flip:
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Warp | None:
         ndim = len(shape)
-        axes = range(ndim) if self.axes is None else [_axis(a, ndim) for a in self.axes]
+        axes = range(ndim) if self.axes is None else [axis_of("flip", a, ndim) for a in self.axes]
         flipped = [axis for axis in axes if rng.random() < self.p]
         if not flipped:
             return None
         matrix = np.eye(ndim + 1)
         for axis in flipped:
             matrix[axis, axis], matrix[axis, -1] = -1, shape[axis] - 1
-        return Warp(matrix, swap=self.swap if _axis(self.swap_axis, ndim) in flipped else ())
-
-
-def _axis(axis: int, ndim: int) -> int:
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"flip: there is no axis {axis}; the image has {ndim}.")
-    return axis % ndim
+        return Warp(
+            matrix, swap=self.swap if axis_of("flip", self.swap_axis, ndim) in flipped else ()
+        )

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Fraction, FractionBelowOne
 from delineate.prepare.augment._part import Augmentation, Border, Warp
-from delineate.prepare.augment._range import chance
+from delineate.prepare.augment._range import Cells
 
 
 def grid_distortion(
-    cells: int = 5, limit: float = 0.3, p: float = 0.5, border: Border = "zero"
+    cells: Cells = 5, limit: FractionBelowOne = 0.3, p: Fraction = 0.5, border: Border = "zero"
 ) -> Augmentation:
     """Stretch some strips of the image and squeeze others, along each axis; its ends stay where they are.
 
@@ -21,11 +22,7 @@ def grid_distortion(
         p: probability.
         border: for what other augmentations bring in from outside: zero (and background), or reflect.
     """
-    if cells < 2 or not 0 <= limit < 1:
-        raise ValueError(
-            f"grid_distortion: cells is {cells} and limit {limit}; expected 2 or more, and 0 to below 1."
-        )
-    return _GridDistortion(cells, limit, chance(p), border)
+    return _GridDistortion(cells, limit, p, border)
 
 
 @dataclass(frozen=True)

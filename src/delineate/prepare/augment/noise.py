@@ -6,20 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Fraction, NonNegative
 from delineate.prepare._layout import channel_first, interleaved
 from delineate.prepare.augment._colour import full_scale, to_dtype
 from delineate.prepare.augment._part import Augmentation, Filter
-from delineate.prepare.augment._range import chance, ordered
+from delineate.prepare.augment._range import ordered
 
 
-def noise(std: tuple[float, float] = (0.0, 0.05), p: float = 0.2) -> Augmentation:
+def noise(std: tuple[NonNegative, NonNegative] = (0.0, 0.05), p: Fraction = 0.2) -> Augmentation:
     """Add Gaussian noise, drawn for each sample and channel.
 
     Args:
         std: standard deviation as a fraction of the full range, from, to.
         p: probability.
     """
-    return _Noise(ordered("noise: std", std, least=0), chance(p))
+    return _Noise(ordered("noise: std", std, least=0), p)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ from itertools import combinations
 
 import numpy as np
 
+from delineate.arguments import Axis, Fraction
 from delineate.prepare.augment._part import Augmentation, Border, Warp, about_centre
-from delineate.prepare.augment._range import Range, chance, spread
+from delineate.prepare.augment._range import Range, axes_of, spread
 
 
 def rotate(
     degrees: Range = 45,
-    planes: tuple[tuple[int, int], ...] | None = None,
-    p: float = 0.5,
+    planes: tuple[tuple[Axis, Axis], ...] | None = None,
+    p: Fraction = 0.5,
     border: Border = "zero",
 ) -> Augmentation:
     """Rotate about the centre, by an angle of its own in each plane.
@@ -27,7 +28,7 @@ def rotate(
         p: probability.
         border: what comes in from outside: zero (and background), or reflect.
     """
-    return _Rotate(spread("rotate: degrees", degrees), planes, chance(p), border)
+    return _Rotate(spread("rotate: degrees", degrees), planes, p, border)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class _Rotate:
         if rng.random() >= self.p:
             return None
         turn = np.eye(len(shape))
-        for a, b in self.planes or combinations(range(len(shape)), 2):
+        for pair in self.planes or combinations(range(len(shape)), 2):
+            a, b = axes_of("rotate", pair, len(shape))
             angle = np.deg2rad(rng.uniform(*self.degrees))
             cos, sin = np.cos(angle), np.sin(angle)
             plane = np.eye(len(shape))

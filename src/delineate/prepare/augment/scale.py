@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Fraction, Positive
 from delineate.prepare.augment._part import Augmentation, Border, Warp, about_centre
-from delineate.prepare.augment._range import chance, ordered
+from delineate.prepare.augment._range import ordered
 
 
 def scale(
-    factor: tuple[float, float] = (0.8, 1.25),
+    factor: tuple[Positive, Positive] = (0.8, 1.25),
     even: bool = True,
-    p: float = 0.5,
+    p: Fraction = 0.5,
     border: Border = "zero",
 ) -> Augmentation:
     """Show things larger or smaller about the centre; halving is as likely as doubling.
@@ -24,7 +25,7 @@ def scale(
         p: probability.
         border: what comes in from outside: zero (and background), or reflect.
     """
-    return _Scale(ordered("scale: factor", factor, least=0.01), even, chance(p), border)
+    return _Scale(ordered("scale: factor", factor, least=0.01), even, p, border)
 
 
 @dataclass(frozen=True)

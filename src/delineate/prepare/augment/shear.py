@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Fraction
 from delineate.prepare.augment._part import Augmentation, Border, Warp, about_centre
-from delineate.prepare.augment._range import Range, chance, spread
+from delineate.prepare.augment._range import Range, spread
 
 
-def shear(degrees: Range = 10, p: float = 0.5, border: Border = "zero") -> Augmentation:
+def shear(degrees: Range = 10, p: Fraction = 0.5, border: Border = "zero") -> Augmentation:
     """Slant every axis towards every other, about the centre.
 
     Args:
@@ -21,7 +22,7 @@ def shear(degrees: Range = 10, p: float = 0.5, border: Border = "zero") -> Augme
     low, high = spread("shear: degrees", degrees)
     if max(-low, high) >= 45:
         raise ValueError(f"shear: degrees is {degrees}; expected less than 45 to either side.")
-    return _Shear((low, high), chance(p), border)
+    return _Shear((low, high), p, border)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import Fraction
 from delineate.prepare.augment._part import Augmentation, Border, Warp
-from delineate.prepare.augment._range import Range, chance, spread
+from delineate.prepare.augment._range import Range, spread
 
 
-def shift(fraction: Range = 0.1, p: float = 0.5, border: Border = "zero") -> Augmentation:
+def shift(fraction: Range = 0.1, p: Fraction = 0.5, border: Border = "zero") -> Augmentation:
     """Shift along each axis.
 
     Args:
@@ -18,7 +19,7 @@ def shift(fraction: Range = 0.1, p: float = 0.5, border: Border = "zero") -> Aug
         p: probability.
         border: what comes in from outside: zero (and background), or reflect.
     """
-    return _Shift(spread("shift: fraction", fraction), chance(p), border)
+    return _Shift(spread("shift: fraction", fraction), p, border)
 
 
 @dataclass(frozen=True)
