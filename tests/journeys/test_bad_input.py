@@ -153,6 +153,28 @@ def test_check_refuses_what_train_would(verb, changes, said, recipe, tmp_path, c
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"prepare": [{"channels": 3}, {"standardize": "imagenet"}]}, "cases differ in shape"),
+        ({"folder": {"unlabelled": "keep"}}, "no truth to learn from"),
+    ],
+    ids=["shapes", "truth"],
+)  # fmt: skip
+@pytest.mark.parametrize("verb", ["check", "train"])
+def test_cases_that_cannot_be_learnt_from_together(verb, changes, said, recipe, tmp_path, capsys):
+    images, masks = recipe.home / "images", recipe.home / "masks"
+    for i in range(4):
+        if "folder" in changes:
+            (masks / f"{i}.png").unlink()
+        else:
+            pixels = np.random.default_rng(i + 9).integers(0, 255, (40, 56, 3), np.uint8)
+            cv2.imwrite(str(images / f"{i}.png"), pixels)
+            cv2.imwrite(str(masks / f"{i}.png"), np.eye(40, 56, dtype=np.uint8))
+    words = [verb, recipe(**changes), *(["-o", tmp_path / "run"] if verb == "train" else [])]
+    refused(capsys, words, said)
+
+
 def test_weights_of_another_number_of_classes(tiny_run, tmp_path, capsys, sealed):
     bundle = tmp_path / "bundle"
     bundle.mkdir()

@@ -17,7 +17,10 @@ from delineate.arguments import Text
 from delineate.core.output import Output
 from delineate.models._pretrained import fetching
 from delineate.models._weights import ENDINGS, load_encoder
-from delineate.resolve import Call, RecipeError, bind, nearest
+from delineate.resolve import Call, RecipeError, bind, nearest, shown
+
+MOST_FEATURES = 8192
+"""The largest number among the arguments of smp and timm, as for the features of unet."""
 
 # What the program decides, and what would make a model return more than logits.
 _OURS = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
@@ -58,6 +61,7 @@ def smp(
     if ndim != 2:
         raise ValueError(f"smp has models for 2 spatial axes, the data have {ndim}; unet takes 3.")
     build = _architecture(arch)
+    _refuse_large({**options, **(encoder_options or {})})
     arguments = _arguments(build, options)
     name = _encoder(encoder)
     extra = dict(encoder_options or {})
@@ -150,6 +154,14 @@ def _arguments(build: Callable[..., Any], options: Mapping[str, Any]) -> dict[st
     except RecipeError as error:  # it has no place yet; as a ValueError it gets one
         raise ValueError(str(error)) from error
     return {**known, **checked}
+
+
+def _refuse_large(written: Mapping[str, Any]) -> None:
+    """Refuse numbers that only fill the memory: their types are smp's and timm's, which have no limits."""
+    for name, value in written.items():
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(n, int | float) and abs(n) > MOST_FEATURES for n in numbers):
+            raise ValueError(f"{name} is {shown(value)}; expected numbers up to {MOST_FEATURES}.")
 
 
 def _encoder(name: str) -> str:

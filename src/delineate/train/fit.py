@@ -25,7 +25,7 @@ from delineate.predict.backends.run_torch import run_torch
 from delineate.prepare import load_prepare
 from delineate.prepare.augment import load_augment
 from delineate.recipe import Recipe
-from delineate.resolve import Call, RecipeError, build
+from delineate.resolve import Call, RecipeError, build, telling
 from delineate.tasks import load_task
 from delineate.train.batches import AugmentedCases, Draws, load_batches
 from delineate.train.cache import PreparedCases
@@ -111,7 +111,8 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     table = Table(run / "metrics.csv", judge, clock)
     bar = Bar(judge, clock, table)
     callbacks = [average, clock, judge, table, bar, Checkpoint(checkpoint)]
-    trainer = _trainer(options, recipe.trainer, device, run, callbacks)
+    with telling(recipe.trainer):  # Lightning's own words on devices and strategies
+        trainer = _trainer(options, recipe.trainer, device, run, callbacks)
     draws.rank, draws.world = trainer.global_rank, trainer.world_size
     batches = load_batches(
         cases, draws, options.batch_size, _workers(options, device), device == "cuda"
