@@ -20,7 +20,7 @@ from delineate.arguments import (
     WholeNumber,
     in_words,
 )
-from delineate.resolve import Call, RecipeError, bind
+from delineate.resolve import OWN, Call, RecipeError, bind
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_a_name_of_nothing_that_can_be_called(name, said, tmp_path, monkeypatch)
     (tmp_path / "broken_lab.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(RecipeError, match=f"^r.yaml:3: .*{said}"):
-        check("models", Call(name, {}, "r.yaml:3"))
+        check("models", Call(name, {}, "r.yaml:3", trust=OWN))

@@ -19,8 +19,9 @@ from delineate.verbs import predict as predict_verb
 
 
 @pytest.fixture
-def recipe(tiny_recipe, tmp_path):
+def recipe(tiny_recipe, tmp_path, monkeypatch):
     """Write the tiny recipe with some sections changed, on a folder of small photographs."""
+    monkeypatch.chdir(tmp_path)  # check writes to outputs/ there
     home = tmp_path / "data"
     rng = np.random.default_rng(0)
     for i in range(8):

@@ -138,7 +138,7 @@ def test_a_run_killed_before_its_recipe_was_written_is_begun_again(
 
 
 def test_a_run_that_is_over_does_not_go_on(tiny_recipe, tmp_path):
-    overrides = ["trainer.patience=0", "trainer.epochs=50", "optimizer.adamw.lr=0",
+    overrides = ["trainer.patience=0", "trainer.epochs=50", "optimizer.adamw.lr=1e-12",
                  "trainer.average=null", "model.unet.norm=instance"]  # fmt: skip
     run = verbs.train(tiny_recipe, overrides=overrides, run=tmp_path / "tiny" / "over")
     before = (run / "metrics.csv").read_text()

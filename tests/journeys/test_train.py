@@ -102,7 +102,7 @@ def test_time_ends_a_run_and_stretches_the_schedule(tiny_recipe, tmp_path):
 
 def test_patience_ends_a_run(tiny_recipe, tmp_path):
     run = tmp_path / "tiny" / "patient"
-    overrides = ["trainer.patience=1", "trainer.epochs=50", "optimizer.adamw.lr=0", "trainer.average=null",
+    overrides = ["trainer.patience=1", "trainer.epochs=50", "optimizer.adamw.lr=1e-12", "trainer.average=null",
                  "model.unet.norm=instance"]  # fmt: skip
     verbs.train(tiny_recipe, overrides=overrides, run=run)
     assert len(rows(run)) == 3
