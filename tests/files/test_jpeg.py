@@ -3,7 +3,7 @@ import PIL.Image
 import pytest
 
 from delineate.core import Geometry, Image
-from delineate.files import read_image, write_image
+from delineate.files import UnreadableFile, read_image, read_mask, write_image
 
 
 def smooth(shape):
@@ -29,13 +29,37 @@ def test_as_pillow_reads_it(mode, progressive, tmp_path):
     np.testing.assert_array_equal(np.moveaxis(found, 0, -1).squeeze(), expected)
 
 
-def test_harmless_bytes_between_segments_are_passed_over(tmp_path):
+@pytest.mark.parametrize("marker", [b"\xff\xda", b"\xff\xd9"])
+def test_padding_before_a_marker_is_passed_over(marker, tmp_path):
     path = tmp_path / "a.jpg"
     expected = jpeg_of("RGB", path, progressive=True)
     data = path.read_bytes()
-    second_scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
-    path.write_bytes(data[:second_scan] + b"\x11\x22" + data[second_scan:])
-    np.testing.assert_array_equal(np.moveaxis(read_image(path).pixels, 0, -1), expected)
+    at = data.rindex(marker)
+    for padding in (bytes(1), bytes(9), b"\xff" * 5):
+        path.write_bytes(data[:at] + padding + data[at:])
+        np.testing.assert_array_equal(np.moveaxis(read_image(path).pixels, 0, -1), expected)
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask])
+def test_other_bytes_before_a_marker_are_damage(read, tmp_path):
+    path = tmp_path / "a.jpg"
+    jpeg_of("RGB", path, progressive=True)
+    data = path.read_bytes()
+    at = data.rindex(b"\xff\xda")
+    path.write_bytes(data[:at] + b"\x11\x22" + data[at:])
+    with pytest.raises(UnreadableFile, match="2 extraneous bytes"):
+        read(path)
+
+
+def test_damage_in_cmyk_is_refused(tmp_path):
+    """Pillow, which turns these colours into RGB, says nothing of it."""
+    path = tmp_path / "a.jpg"
+    PIL.Image.fromarray(smooth((40, 30))).convert("CMYK").save(path)
+    data = path.read_bytes()
+    middle = data.index(b"\xff\xda") + (len(data) - data.index(b"\xff\xda")) // 2
+    path.write_bytes(data[:middle] + data[middle + 20 :])
+    with pytest.raises(UnreadableFile, match="cannot be decoded"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

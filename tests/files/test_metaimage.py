@@ -1,9 +1,12 @@
+import gzip
+import zlib
+
 import numpy as np
 import pytest
 import SimpleITK
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.files import UnreadableFile, read_geometry, read_image, write_mask
+from delineate.files import UnreadableFile, read_geometry, read_image, read_mask, write_mask
 
 
 def write(path, array, *, vector=False, **geometry):
@@ -69,3 +72,112 @@ def test_a_failure_of_itk_is_an_oserror(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_mask(truth, tmp_path / "m.mha")
     assert not list(tmp_path.iterdir())
+
+
+PLAIN = {"ObjectType": "Image", "NDims": "3", "DimSize": "4 3 2", "ElementType": "MET_UCHAR"}
+
+
+def by_hand(path, data=bytes(range(24)), **fields):
+    given = {**PLAIN, **fields, "ElementDataFile": "LOCAL"}
+    path.write_bytes("".join(f"{k} = {v}\n" for k, v in given.items() if v).encode() + data)
+    return path
+
+
+def agree(path):
+    """Pixels and geometry are those of SimpleITK, which reads them by a code of its own."""
+    ours = read_image(path)
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO("MetaImageIO")
+    reader.SetFileName(str(path))
+    theirs = reader.Execute()
+    array = SimpleITK.GetArrayFromImage(theirs).reshape(*theirs.GetSize()[::-1], -1)
+    np.testing.assert_array_equal(ours.pixels, array.T)
+    assert ours.geometry == read_geometry(path)
+    for index in ((0, 0, 0), (3, 2, 1)):
+        found = (ours.geometry.to_patient @ [*index, 1])[:3]
+        np.testing.assert_allclose(found, theirs.TransformIndexToPhysicalPoint(index), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"ElementSpacing": "1 2 3", "Offset": "5 6 7"},
+        {"ElementSize": "1 2 3", "Position": "5 6 7"},
+        {"ElementSpacing": "1 2 3", "ElementSize": "9 9 9", "Origin": "5 6 7"},
+        {"ElementSpacing": "1 2 3", "TransformMatrix": "0 1 0 -1 0 0 0 0 1"},
+        {"Rotation": "0 1 0 -1 0 0 0 0 1", "CenterOfRotation": "1 1 1"},
+        {"Orientation": "0 0.8 0.6 1 0 0 0 -0.6 0.8", "AnatomicalOrientation": "LPS"},
+        {"HeaderSize": "-1"},
+        {"BinaryData": "False", "data": b"%s\n" % " ".join(map(str, range(24))).encode()},
+        {"CompressedData": "True", "data": zlib.compress(bytes(range(24)))},
+        {"CompressedData": "True", "data": gzip.compress(bytes(range(24)))},
+        {"ElementNumberOfChannels": "2", "data": bytes(range(48))},
+    ],
+)
+def test_place_and_pixels_are_those_of_simpleitk(fields, tmp_path):
+    if "CompressedData" in fields:  # without it, ITK gives whatever its memory held
+        fields = {**fields, "CompressedDataSize": str(len(fields["data"]))}
+    agree(by_hand(tmp_path / "a.mha", **fields))
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("CHAR", "i1"), ("SHORT", "i2"), ("USHORT", "u2"), ("INT", "i4"), ("ULONG", "u4"),
+        ("LONG_LONG", "i8"), ("ULONG_LONG", "u8"), ("FLOAT", "f4"), ("DOUBLE", "f8"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("swapped", [True, False])
+@pytest.mark.parametrize("key", ["BinaryDataByteOrderMSB", "ElementByteOrderMSB"])
+def test_types_in_both_byte_orders(name, code, swapped, key, tmp_path):
+    values = np.arange(24) * 5 - (0 if code[0] == "u" else 60)
+    data = values.astype("<>"[swapped] + code).tobytes()
+    fields = {"ElementType": f"MET_{name}", key: str(swapped), "data": data}
+    agree(by_hand(tmp_path / "a.mha", **fields))
+    assert read_image(tmp_path / "a.mha").pixels.dtype == code
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"ElementType": "MET_STRING"}, "type 'MET_STRING'"),
+        ({"DimSize": "4 3"}, "for 3 dimensions"),
+        ({"DimSize": "4 3 0"}, "1 or more"),
+        ({"DimSize": "4 -3 -2"}, "1 or more"),
+        ({"DimSize": "4 3 1"}, "declares 12"),
+        ({"DimSize": "4 3 3"}, "declares 36"),
+        ({"NDims": "1", "DimSize": "24"}, "2 to 4"),
+        ({"TransformMatrix": "0 0 0 0 1 0 0 0 1"}, "do not span"),
+        ({"ElementSpacing": "0 1 1"}, "do not span"),
+        ({"ElementSpacing": "nan 1 1"}, "expected 3 numbers"),
+        ({"Offset": "1 2"}, "expected 3 numbers"),
+        ({"ElementNumberOfChannels": "0"}, "0 channels"),
+        ({"CompressedData": "True", "HeaderSize": "3"}, "HeaderSize of 3"),
+        ({"CompressedData": "True"}, "damaged"),
+        ({"CompressedData": "Maybe"}, "True or False"),
+        ({"BinaryData": "False"}, "cannot be decoded|numbers"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(fields, words, tmp_path):
+    path = by_hand(tmp_path / "a.mha", **fields)
+    for read in (read_image, read_mask):
+        with pytest.raises(UnreadableFile, match=words):
+            read(path)
+
+
+@pytest.mark.parametrize("change", [lambda d: d[:-1], lambda d: d[:-4] + bytes(4)])
+def test_compressed_samples_with_a_wrong_checksum_are_refused(change, tmp_path):
+    """ITK reads them: it stops where the image is full, before the checksum."""
+    data = change(zlib.compress(bytes(range(24))))
+    path = by_hand(
+        tmp_path / "a.mha", data, CompressedData="True", CompressedDataSize=str(len(data))
+    )
+    with pytest.raises(UnreadableFile, match="again"):
+        read_mask(path)
+
+
+def test_a_header_without_its_last_key_is_refused(tmp_path):
+    (tmp_path / "a.mha").write_text("ObjectType = Image\nNDims = 3\n")
+    with pytest.raises(UnreadableFile, match="ElementDataFile"):
+        read_image(tmp_path / "a.mha")

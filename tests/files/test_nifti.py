@@ -269,3 +269,42 @@ def test_a_long_extension_is_passed_over(tmp_path, ending):
     nibabel.save(image, path)
     assert read_geometry(path).shape == (2, 3, 4)
     np.testing.assert_array_equal(read_mask(path).pixels[0], np.asarray(image.dataobj))
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("change", [lambda d: d + b"\0", lambda d: d[:-1], lambda d: d + d[352:]])
+def test_more_or_fewer_samples_than_declared_are_refused(ending, change, tmp_path):
+    path = save(tmp_path / f"a{ending}", np.ones((2, 3, 4), np.int16))
+    pack, unpack = (gzip.compress, gzip.decompress) if ending == ".nii.gz" else (bytes, bytes)
+    path.write_bytes(pack(change(unpack(path.read_bytes()))))
+    for read in (read_image, read_mask):
+        with pytest.raises(UnreadableFile, match="declares|again"):
+            read(path)
+
+
+@pytest.mark.parametrize("at", [-1, -5])
+def test_a_wrong_checksum_or_length_of_gzip_is_refused(at, tmp_path):
+    path = save(tmp_path / "a.nii.gz", np.ones((2, 3, 4), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(UnreadableFile, match="(?i)incorrect length|CRC check"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("offset", [0, 100, 1e30, np.nan])
+def test_samples_that_begin_where_they_cannot_are_refused(offset, tmp_path):
+    path = save(tmp_path / "a.nii", np.ones((2, 3, 4), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[108:112] = np.float32(offset).tobytes()
+    path.write_bytes(bytes(data))
+    with pytest.raises(UnreadableFile):
+        read_image(path)
+
+
+def test_several_members_of_gzip_are_one_file(tmp_path):
+    """As bgzip writes them."""
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    data = nibabel.Nifti1Image(array, np.eye(4)).to_bytes()
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(data[:360]) + gzip.compress(data[360:]))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.nii.gz").pixels[0], array)

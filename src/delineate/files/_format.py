@@ -12,6 +12,11 @@ from delineate.core import Geometry, Image, Segmentation
 MOST_SAMPLES = 1_000_000_000
 """Larger grids are refused before they are decoded; a photograph of 20000 x 20000 has 0.4 of these."""
 
+MOST_BYTES = 4 << 30
+"""What decoding one file may take of memory, all channels in their depth and the decoder's own copies.
+
+A photograph of 20000 x 20000 in RGB takes 2.2 GiB of it, a CT of 512 x 512 x 2000 takes 1."""
+
 
 class UnreadableFile(ValueError):  # noqa: N818 (it says what the file is)
     """A file that cannot be read as an image; the message names it, says what was found and what to do."""
@@ -60,14 +65,54 @@ def as_image(write: Callable[[Image, Path], None]) -> Callable[[Segmentation, Pa
     return write_mask
 
 
-def check_size(shape: Sequence[int]) -> None:
-    """Refuse a grid too large to decode safely, given its spatial shape.
+def check_size(shape: Sequence[int], bytes_per_sample: int) -> None:
+    """Refuse a grid too large to decode safely.
+
+    Args:
+        shape: spatial.
+        bytes_per_sample: of memory, for one place of the grid: all channels in their depth, and the decoder's copies.
 
     Raises:
-        UnreadableFile: more than `MOST_SAMPLES`.
+        UnreadableFile: more than `MOST_SAMPLES`, or more than `MOST_BYTES`.
     """
+    grid = f"has {' x '.join(str(n) for n in shape)} samples"
+    do = "Crop it, or make it smaller, first."
     if math.prod(shape) > MOST_SAMPLES:
+        raise UnreadableFile(f"{grid}; at most {MOST_SAMPLES:.0e} are read. {do}")
+    if math.prod(shape) * bytes_per_sample > MOST_BYTES:
         raise UnreadableFile(
-            f"has {' x '.join(str(n) for n in shape)} samples; at most {MOST_SAMPLES:.0e} are read. "
-            "Crop it, or make it smaller, first."
+            f"{grid} of {bytes_per_sample} bytes (all channels, and what decoding takes); "
+            f"at most {MOST_BYTES / 2**30:g} GiB are decoded. {do}"
+        )
+
+
+def file_bytes(path: Path) -> bytes:
+    """A whole file.
+
+    Raises:
+        UnreadableFile: it is larger than `MOST_BYTES`.
+    """
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise UnreadableFile(
+            f"has {size} bytes; at most {MOST_BYTES / 2**30:g} GiB are read. Make it smaller first."
+        )
+    return path.read_bytes()
+
+
+def check_packing(declared: int, stored: int, most: int) -> None:
+    """Refuse a file too short for what it declares, before memory is taken for that.
+
+    Args:
+        declared: bytes of pixels, by the header.
+        stored: bytes of the file.
+        most: how many bytes of pixels one stored byte can hold at most, by the format.
+
+    Raises:
+        UnreadableFile: the file cannot hold so much.
+    """
+    if declared > most * stored:
+        raise UnreadableFile(
+            f"declares {declared} bytes of pixels, and its {stored} bytes hold {most * stored} at most. "
+            "It was cut short, or made to take memory. Copy, download or export it again."
         )

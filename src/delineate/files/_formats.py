@@ -81,7 +81,8 @@ def _head(path: Path) -> bytes:
         ) from error
     if head.startswith(b"\x1f\x8b"):
         try:
-            return zlib.decompressobj(wbits=31).decompress(head, 1024)
+            # No more than the header of NIfTI: at the end, a wrong checksum would hide what the file is.
+            return zlib.decompressobj(wbits=31).decompress(head, 352)
         except zlib.error:
             return head
     return head

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from delineate.core import Geometry, Image
-from delineate.files._format import UnreadableFile, check_size
+from delineate.files._format import UnreadableFile, check_packing, check_size
 from delineate.files._orient import upright_shape
 from delineate.files._pixels import photo
 
@@ -22,11 +22,20 @@ if TYPE_CHECKING:
     import PIL.ImageFile
 
 ORIENTATION = 0x0112
+MEMORY = {"1": 4, "L": 4, "P": 8, "I;16": 8, "RGB": 12}
+"""Bytes that a pixel takes while it is decoded: Pillow's picture, its bytes, and the array."""
+WORKING = {"Jpeg2K": 12, "WebP": 10, "Jpeg": 8}
+"""Bytes more, that a pixel takes in the plugin's own decoder."""
 
 
 @contextmanager
-def opened(plugin: str, source: Path | bytes) -> Iterator[PIL.ImageFile.ImageFile]:
+def opened(
+    plugin: str, source: Path | bytes, *, packing: int = 0, decodes: bool = True
+) -> Iterator[PIL.ImageFile.ImageFile]:
     """A picture whose header was read and whose pixels were not; `plugin` is Pillow's name, as "Gif".
+
+    decodes: whether its pixels will be asked for, so that its size matters.
+    packing: how many pixels one byte of the file can hold at most, 0 where there is no limit.
 
     The plugin is asked by name, not through `PIL.Image.open`: the content has decided the format, and Pillow's
     limit on size, which is global and only warns, gives way to ours.
@@ -34,7 +43,11 @@ def opened(plugin: str, source: Path | bytes) -> Iterator[PIL.ImageFile.ImageFil
     module = import_module(f"PIL.{plugin}ImagePlugin")
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     with getattr(module, f"{plugin}ImageFile")(stream) as picture:
-        check_size(picture.size[::-1])
+        if decodes:
+            check_size(picture.size[::-1], MEMORY.get(picture.mode, 16) + WORKING.get(plugin, 0))
+        if packing:
+            stored = len(source) if isinstance(source, bytes) else source.stat().st_size
+            check_packing(picture.width * picture.height, stored, packing)
         frames = getattr(picture, "n_frames", 1)
         if plugin != "Tiff" and frames > 1:
             raise UnreadableFile(
@@ -43,29 +56,40 @@ def opened(plugin: str, source: Path | bytes) -> Iterator[PIL.ImageFile.ImageFil
         yield picture
 
 
-def geometry(plugin: str, path: Path) -> Geometry:
+def geometry(plugin: str, path: Path, *, packing: int = 0) -> Geometry:
     """The grid of a picture once it is upright."""
-    with opened(plugin, path) as picture:
+    with opened(plugin, path, packing=packing) as picture:
         columns, rows = picture.size
         return Geometry.in_pixels(upright_shape((rows, columns), orientation(picture)))
 
 
-def image(plugin: str, path: Path) -> Image:
+def image(plugin: str, path: Path, *, packing: int = 0) -> Image:
     """A picture as a person sees it."""
-    with opened(plugin, path) as picture:
+    with opened(plugin, path, packing=packing) as picture:
         return photo(colours(picture), orientation(picture))
 
 
-def mask(plugin: str, path: Path) -> Image:
+def mask(plugin: str, path: Path, *, packing: int = 0) -> Image:
     """A picture as it is stored."""
-    with opened(plugin, path) as picture:
+    with opened(plugin, path, packing=packing) as picture:
         return photo(values(picture), orientation(picture))
 
 
 def colours(picture: PIL.Image.Image) -> np.ndarray:
     """(row, column) grey or (row, column, 3) RGB."""
-    # With alpha, as a palette with transparency can only be so converted without a warning.
-    return values(picture.convert("RGBA") if picture.mode in ("P", "PA") else picture)
+    if picture.mode != "P":
+        # With alpha, as a palette with transparency can only be so converted without a warning.
+        return values(picture.convert("RGBA") if picture.mode == "PA" else picture)
+    given = bytes(picture.getpalette("RGB") or b"")
+    return np.asarray(palette(given)[np.asarray(picture)])
+
+
+def palette(given: bytes) -> np.ndarray:
+    """The 256 colours, (256, 3), of a palette that may be shorter; places not given are grey, as Pillow has them."""
+    colours = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
+    first = np.frombuffer(given, np.uint8)[: 3 * 256].reshape(-1, 3)
+    colours[: len(first)] = first
+    return colours
 
 
 def values(picture: PIL.Image.Image) -> np.ndarray:
@@ -82,7 +106,23 @@ def values(picture: PIL.Image.Image) -> np.ndarray:
 
 def orientation(picture: PIL.Image.Image) -> int:
     """The EXIF orientation, 1 where none is given or its block is damaged."""
+    return _orientation(picture.getexif)
+
+
+def exif_orientation(block: bytes) -> int:
+    """The orientation in a block of EXIF, 1 where none is given or the block is damaged."""
+    import PIL.Image
+
+    def parsed() -> PIL.Image.Exif:
+        exif = PIL.Image.Exif()
+        exif.load(block)
+        return exif
+
+    return _orientation(parsed)
+
+
+def _orientation(exif: Callable[[], PIL.Image.Exif]) -> int:
     try:
-        return int(picture.getexif().get(ORIENTATION, 1))
+        return int(exif().get(ORIENTATION, 1))
     except (SyntaxError, ValueError, TypeError, struct.error):
         return 1

@@ -128,6 +128,20 @@ def _finite(pixels: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
 def _unsigned(pixels: np.ndarray, path: Path) -> np.ndarray:
     if pixels.dtype.kind == "u":
         return pixels
+    highest = max(_label_map(part, path).max() for part in _slabs(pixels))
+    found = np.empty_like(pixels, dtype=np.min_scalar_type(int(highest)))
+    for part, into in zip(_slabs(pixels), _slabs(found), strict=True):
+        into[...] = np.rint(part) if part.dtype.kind == "f" else part
+    return found
+
+
+def _slabs(pixels: np.ndarray) -> list[np.ndarray]:
+    """Views of a few million pixels each, so that what is made of them takes little memory."""
+    return np.array_split(pixels, min(1 + (pixels.size >> 22), pixels.shape[-1]), axis=-1)
+
+
+def _label_map(pixels: np.ndarray, path: Path) -> np.ndarray:
+    """The values as whole numbers, 0 or more."""
     if pixels.dtype.kind == "f":
         whole = np.rint(pixels)
         odd = ~(np.abs(pixels - whole) <= NEARLY_WHOLE)  # NaN is odd too
@@ -142,4 +156,4 @@ def _unsigned(pixels: np.ndarray, path: Path) -> np.ndarray:
             f"{path}: is no label map, it holds {pixels.min():g}; expected 0 or more. "
             "Give such pixels a value of their own, with a label of kind ignore."
         )
-    return pixels.astype(np.min_scalar_type(int(pixels.max())))
+    return pixels

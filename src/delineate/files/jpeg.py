@@ -2,41 +2,69 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import simplejpeg
 
 from delineate.core import Geometry, Image
 from delineate.files import _pillow
-from delineate.files._format import Format, check_size
+from delineate.files._format import Format, check_packing, check_size, file_bytes
 from delineate.files._orient import upright_shape
 from delineate.files._pixels import only, photo, rows_and_columns
 from delineate.files._whole_file import whole_file
 
 QUALITY = 95
+PACKING = 64 * 8
+"""Pixels to a byte, at most: a block of 8 x 8 takes one bit or more."""
+MEMORY = {"Gray": 4, "YCbCr": 10, "RGB": 10}
+"""Bytes that a pixel takes while it is decoded; of a progressive file, also all coefficients."""
+CMYK = ("CMYK", "YCCK")
 PLAIN = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}
 """Colours as stored -> as decoded; CMYK and its kin are left to Pillow."""
 
 
 def _read_geometry(path: Path) -> Geometry:
-    data = path.read_bytes()
+    data = file_bytes(path)
     shape, _ = _header(data)
     return Geometry.in_pixels(upright_shape(shape, _orientation(data)))
 
 
 def _read(path: Path) -> Image:
-    data = path.read_bytes()
+    data = file_bytes(path)
     _, colours = _header(data)
     if colours not in PLAIN:
+        if colours in CMYK:
+            _strict(data, "CMYK")  # Pillow says nothing of damage
         return _by_pillow(data)
-    try:
-        # Strict, so that a file cut short raises where libjpeg would fill up with grey.
-        pixels = simplejpeg.decode_jpeg(data, PLAIN[colours], strict=True)
-    except ValueError as error:
-        if "extraneous bytes" not in str(error):  # left by some cameras, and harmless
-            raise
-        return _by_pillow(data)
+    pixels = _strict(data, PLAIN[colours])
     return photo(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, _orientation(data))
+
+
+def _strict(data: bytes, colours: str) -> np.ndarray:
+    """The pixels; an error where libjpeg would warn of damage and fill up with grey."""
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(data, colours, strict=True))
+    except ValueError as error:
+        plain = _without_padding(data, str(error))
+        if plain == data:
+            raise
+    return np.asarray(simplejpeg.decode_jpeg(plain, colours, strict=True))
+
+
+def _without_padding(data: bytes, warning: str) -> bytes:
+    """A file without the bytes that some cameras leave before a marker.
+
+    They are all 0 or all 255. Bytes that damage leaves over are of all kinds, and stay.
+    """
+    found = re.search(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", warning)
+    if found is None:
+        return data
+    marker, count = b"\xff" + bytes.fromhex(found[2]), int(found[1])
+    for padding in (b"\0", b"\xff"):
+        data = data.replace(padding * count + marker, marker)
+    return data
 
 
 def _by_pillow(data: bytes) -> Image:
@@ -49,9 +77,10 @@ def _header(data: bytes) -> tuple[tuple[int, int], str]:
     try:
         rows, columns, colours, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:  # a chroma subsampling it has no name for
-        with _pillow.opened("Jpeg", data) as picture:
+        with _pillow.opened("Jpeg", data, packing=PACKING) as picture:
             return (picture.height, picture.width), "unknown"
-    check_size((rows, columns))
+    check_size((rows, columns), MEMORY.get(colours, 24))
+    check_packing(rows * columns, len(data), PACKING)
     return (rows, columns), colours
 
 
@@ -61,7 +90,7 @@ def _orientation(data: bytes) -> int:
         data.find(b"Exif\0\0", 0, pixels) < 0
     ):  # Pillow's look at a file costs a tenth of decoding it
         return 1
-    with _pillow.opened("Jpeg", data) as picture:
+    with _pillow.opened("Jpeg", data, decodes=False) as picture:
         return _pillow.orientation(picture)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from delineate.core import Image
 from delineate.files import _opencv, _pillow
-from delineate.files._format import Format
+from delineate.files._format import Format, file_bytes
 from delineate.files._pixels import photo
 
 FILE = b"\0\0\0\x0cjP  \r\n\x87\n"
@@ -24,7 +24,7 @@ def _read_mask(path: Path) -> Image:
 
 
 def _deep(path: Path, shallow: Callable[[str, Path], Image]) -> Image:
-    data = path.read_bytes()
+    data = file_bytes(path)
     siz = data[data.find(CODESTREAM) :][:43]  # the marker segment SIZ, ISO/IEC 15444-1, A.5.1
     channels, bits = int.from_bytes(siz[40:42], "big"), (siz[42] & 0x7F) + 1
     if bits <= 8:

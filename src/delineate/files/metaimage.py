@@ -1,4 +1,4 @@
-"""MetaImage, by SimpleITK."""
+"""MetaImage, read from its header and its samples, written by SimpleITK."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from delineate.core import Geometry, Image
-from delineate.files import _itk
+from delineate.files import _itk, _samples
 from delineate.files._beside import NUMBER, files_beside, header_lines, numbered
 from delineate.files._format import Format, UnreadableFile, as_image
+from delineate.files._samples import MOST_AXES, Samples
+
+TYPES = {
+    "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2",
+    "MET_INT": "i4", "MET_UINT": "u4", "MET_LONG": "i4", "MET_ULONG": "u4",
+    "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
+}  # fmt: skip
+BIG_ENDIAN = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 
 
 @dataclass(frozen=True)
@@ -73,14 +83,71 @@ def _data_files(path: Path) -> tuple[Path, ...]:
     return (path,) if local else (path, *files_beside(path, header.names))
 
 
+def _opened(path: Path) -> tuple[Samples, Geometry]:
+    """Where the samples are, and where they lie."""
+    header = _header(path)
+    fields = header.fields
+    local = fields["ElementDataFile"].upper() == "LOCAL"
+    sizes = tuple(int(n) for n in fields.get("DimSize", "").split())
+    n = int(fields.get("NDims", "0"))
+    if len(sizes) != n or not 2 <= n < MOST_AXES:
+        raise UnreadableFile(
+            f"has DimSize {sizes} for {n} dimensions; expected a size for each of 2 to {MOST_AXES - 1}. "
+            "Export it again."
+        )
+    kind = fields.get("ElementType", "").removesuffix("_ARRAY")
+    if kind not in TYPES:
+        raise UnreadableFile(f"has samples of type {kind!r}; expected one of {', '.join(TYPES)}.")
+    channels = int(fields.get("ElementNumberOfChannels", "1"))
+    packed = _true(fields, "CompressedData", default=False)
+    skip = int(fields.get("HeaderSize", "0"))
+    if channels < 1 or skip < -1 or (packed and skip):
+        raise UnreadableFile(
+            f"has {channels} channels and a HeaderSize of {skip}; expected 1 or more, and none where data are "
+            "compressed. Export it again."
+        )
+    swapped = _true(fields, *BIG_ENDIAN, default=False)
+    text = not _true(fields, "BinaryData", default=True)
+    samples = Samples(
+        files=(path,) if local else files_beside(path, header.names),
+        dtype=np.dtype((">" if swapped else "<") + TYPES[kind]),
+        sizes=sizes if channels == 1 else (channels, *sizes),
+        channels=None if channels == 1 else 0,
+        encoding="zlib or gzip" if packed else "text" if text else "raw",
+        skip=skip,
+        start=header.end if local else 0,
+    )
+    spacing = _numbers(fields, ("ElementSpacing", "ElementSize"), np.ones(n))
+    origin = _numbers(fields, ("Offset", "Position", "Origin"), np.zeros(n))
+    rows = _numbers(fields, ("TransformMatrix", "Rotation", "Orientation"), np.eye(n).ravel())
+    return samples, _samples.geometry(samples, spacing, rows.reshape(n, n).T, origin)
+
+
+def _true(fields: dict[str, str], *keys: str, default: bool) -> bool:
+    """Whether a key says yes; MetaIO looks at the first letter alone."""
+    found = next((fields[key] for key in keys if fields.get(key)), "TF"[not default])
+    if found[0] not in "TtYy1FfNn0":
+        raise UnreadableFile(f"states {keys[0]} = {found!r}; expected True or False.")
+    return found[0] in "TtYy1"
+
+
+def _numbers(fields: dict[str, str], keys: tuple[str, ...], default: np.ndarray) -> np.ndarray:
+    """The value of the first key that is there."""
+    key = next((key for key in keys if key in fields), None)
+    if key is None:
+        return default
+    found = np.array([float(word) for word in fields[key].split()])
+    if found.shape != default.shape or not np.isfinite(found).all():
+        raise UnreadableFile(f"states {key} = {fields[key]!r}; expected {default.size} numbers.")
+    return found
+
+
 def _read_geometry(path: Path) -> Geometry:
-    _data_files(path)  # before ITK opens any
-    return _itk.geometry("MetaImageIO", path)
+    return _opened(path)[1]
 
 
 def _read(path: Path) -> Image:
-    _data_files(path)
-    return _itk.image("MetaImageIO", path)
+    return _samples.image(*_opened(path))
 
 
 # An .mhd is written with its pixels inside ("ElementDataFile = LOCAL"): of two files, one may be missing.

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gzip
 import io
-import zlib
+import math
+import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from delineate.core import Geometry, Image, Segmentation
-from delineate.files._format import Format, UnreadableFile, as_image, check_size
+from delineate.files._format import MOST_BYTES, Format, UnreadableFile, as_image, check_size
 from delineate.files._pixels import NUMBERS, only
+from delineate.files._unpack import AGAIN, unpack
 from delineate.files._whole_file import whole_file
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -42,28 +45,62 @@ def _read_geometry(path: Path) -> Geometry:
 
 def _header_of(path: Path) -> Any:
     with path.open("rb") as file:
-        head = file.read(2 * HEADER_BYTES)
-    if head.startswith(b"\x1f\x8b"):
-        head = zlib.decompressobj(wbits=31).decompress(head, HEADER_BYTES)
-    return _header(head)
+        return _header(_head(file))
 
 
 def _read(path: Path) -> Image:
-    data = path.read_bytes()
-    _read_geometry(path)  # refuses what is too large before it is unpacked
-    if data.startswith(b"\x1f\x8b"):
-        data = gzip.decompress(data)
-    image = _kind(data).from_bytes(data)
-    geometry = _geometry(image.header)
-    stored = np.asanyarray(image.dataobj.get_unscaled())
+    with path.open("rb") as file:
+        head = _head(file)
+        header = _header(head)
+        geometry = _geometry(header)  # refuses what is too large
+        dtype, shape = header.get_data_dtype(), header.get_data_shape()
+        data = _samples(file, header, math.prod(shape) * dtype.itemsize)
+    stored = data.view(dtype).reshape(shape, order="F")
     if stored.dtype.fields:  # RGB24: three bytes to a sample
         stored = np.stack([stored[name] for name in ("R", "G", "B")], axis=-1)
     pixels = np.moveaxis(stored.reshape(*geometry.shape, -1), -1, 0)
-    slope, intercept = image.dataobj.slope, image.dataobj.inter  # nibabel wipes those of the header
+    slope, intercept = _scale(header)
     if (slope, intercept) == (1, 0):
         return Image(pixels, geometry)
     scaled = np.multiply(pixels, slope, dtype=np.float32, casting="unsafe")
-    return Image(scaled + np.float32(intercept), geometry)
+    scaled += np.float32(intercept)
+    return Image(scaled, geometry)
+
+
+def _scale(header: Any) -> tuple[float, float]:
+    """Slope and intercept of the stored numbers; (1, 0) where none are stated."""
+    slope, intercept = header.get_slope_inter()
+    return 1 if slope is None else slope, 0 if intercept is None else intercept
+
+
+def _head(file: BinaryIO) -> bytes:
+    """The first bytes of a file, with gzip undone; the file is at its start again."""
+    with gzip.open(file) if _zipped(file) else nullcontext(file) as plain:
+        head = plain.read(HEADER_BYTES)
+    file.seek(0)
+    return head
+
+
+def _zipped(file: BinaryIO) -> bool:
+    start = file.read(2)
+    file.seek(0)
+    return start == b"\x1f\x8b"
+
+
+def _samples(file: BinaryIO, header: Any, size: int) -> np.ndarray:
+    """The bytes after the header and its extensions, (size,), which have to be all that follow."""
+    offset = int(header.get_data_offset())
+    if not 0 <= offset <= MOST_BYTES:
+        raise UnreadableFile(f"says that its samples begin at byte {offset}. {AGAIN}")
+    if _zipped(file):
+        return unpack(file, offset + size, "gzip")[offset:]
+    there = os.fstat(file.fileno()).st_size - offset
+    if there != size:
+        raise UnreadableFile(
+            f"holds {there} bytes of samples, and its header declares {size}. {AGAIN}"
+        )
+    file.seek(offset)
+    return np.fromfile(file, np.uint8, size)
 
 
 def _kind(data: bytes) -> Any:
@@ -90,7 +127,14 @@ def _geometry(header: Any) -> Geometry:
             f"is NIfTI of shape {shape}; expected (i, j), (i, j, k) or (i, j, k, channel). Split it first."
         )
     spatial = shape[:3]
-    check_size(spatial)
+    if min(shape) < 1:
+        raise UnreadableFile(
+            f"is NIfTI of shape {shape}; expected 1 or more along each axis. {AGAIN}"
+        )
+    dtype = header.get_data_dtype()
+    # As stored, then as RGB, or as the labels of a mask; and scaled.
+    scaled = 0 if _scale(header) == (1, 0) else 4
+    check_size(spatial, math.prod(shape[3:]) * (2 * dtype.itemsize + scaled))
     unit = header.get_xyzt_units()[0]
     scale = MILLIMETRES[unit]
     affine = _affine(header)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,54 +12,116 @@ import numpy as np
 
 from delineate.core import Geometry, Image, Segmentation
 from delineate.files import _opencv, _pillow
-from delineate.files._format import Format, UnreadableFile, check_size
+from delineate.files._format import Format, UnreadableFile, check_packing, check_size, file_bytes
 from delineate.files._orient import upright_shape
 from delineate.files._pixels import only, photo, rows_and_columns
+from delineate.files._unpack import unpack
 from delineate.files._whole_file import whole_file
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE, GREY_ALPHA = 0, 3, 4
+GREYS = (GREY, GREY_ALPHA)
+SAMPLES = {GREY: 1, 2: 3, PALETTE: 1, GREY_ALPHA: 2, 6: 4}
+"""Of a pixel, by colour type."""
+DEPTHS = {
+    (colour, bits) for colour in SAMPLES for bits in (8, 16) if (colour, bits) != (PALETTE, 16)
+}
+DEPTHS |= {(colour, bits) for colour in (GREY, PALETTE) for bits in (1, 2, 4)}
+"""Colour types and the bits of a sample that go with them (PNG specification, table 11.1)."""
+ADAM7 = (
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1),
+)  # fmt: skip
+"""First row and column, and the steps between, of each pass."""
+MEMORY = {GREY: 5, 2: 8, PALETTE: 8}
+"""Bytes that a pixel of 8 bits takes while it is decoded, by colour type: OpenCV has it with alpha, then without."""
+DEFLATE = 1032
+"""Bytes that a byte of deflated data gives at most."""
 
 
 @dataclass(frozen=True)
 class _Header:
-    """The chunk IHDR (PNG specification, 11.2.1), and the orientation."""
+    """The chunk IHDR (PNG specification, 11.2.1), the orientation, and where the chunks IDAT and PLTE are."""
 
     rows: int
     columns: int
     bits: int
     colour: int
+    interlaced: bool
     orientation: int
+    packed: tuple[slice, ...]
+    palette: slice
+
+    @property
+    def unpacked(self) -> int:
+        """Bytes of all rows, each after its filter type (7.2, and 8.2 for Adam7)."""
+        passes = ADAM7 if self.interlaced else ((0, 0, 1, 1),)
+        bits = self.bits * SAMPLES[self.colour]
+        total = 0
+        for row, column, down, right in passes:
+            rows = -(-(self.rows - row) // down)
+            columns = -(-(self.columns - column) // right)
+            total += rows * (1 + -(-columns * bits // 8)) if rows > 0 and columns > 0 else 0
+        return total
 
 
 def _header(data: bytes) -> _Header:
-    if data[12:16] != b"IHDR" or b"IEND" not in data[-(1 << 16) :]:
-        raise UnreadableFile("is a PNG that was cut short. Copy, download or export it again.")
-    columns, rows, bits, colour = struct.unpack(">IIBB", data[16:26])
-    check_size((rows, columns))
-    orientation = 1
-    if b"eXIf" in data:  # asking Pillow of every file would decode every file
-        with _pillow.opened("Png", data) as picture:
-            orientation = _pillow.orientation(picture)
-    return _Header(rows, columns, bits, colour, orientation)
+    """What the chunks say.
+
+    Raises:
+        UnreadableFile: a chunk is cut short, or its checksum is wrong (5.4): of those that decide the pixels, that is.
+    """
+    packed, palette, orientation = [], slice(0, 0), 1
+    view = memoryview(data)
+    at, kind = len(SIGNATURE), b""
+    while kind != b"IEND":
+        kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if end > len(data) or (at == len(SIGNATURE)) != (kind == b"IHDR"):
+            raise UnreadableFile("is a PNG that was cut short. Copy, download or export it again.")
+        body = slice(at + 8, end - 4)
+        decides = kind[:1].isupper() or kind == b"eXIf"  # the others are ancillary
+        if decides and zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            raise UnreadableFile(
+                f"is a damaged PNG: the checksum of its chunk {kind.decode('latin-1')} is wrong. "
+                "Copy, download or export it again."
+            )
+        if kind == b"IDAT":
+            packed.append(body)
+        elif kind == b"PLTE":
+            palette = body
+        elif kind == b"eXIf":
+            orientation = _pillow.exif_orientation(data[body])
+        elif kind == b"acTL" and int.from_bytes(data[body][:4], "big") > 1:
+            raise UnreadableFile(
+                "holds several frames; expected one. Save the frame that is meant."
+            )
+        at = end
+    columns, rows, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
+    if (colour, bits) not in DEPTHS:
+        raise UnreadableFile(f"is PNG of colour type {colour} in {bits} bits, which there is not.")
+    header = _Header(
+        rows, columns, bits, colour, bool(interlaced), orientation, tuple(packed), palette
+    )
+    check_size((rows, columns), MEMORY.get(colour, 10) * max(bits // 8, 1))
+    check_packing(header.unpacked, len(data), DEFLATE)
+    return header
 
 
 def _read_geometry(path: Path) -> Geometry:
-    header = _header(path.read_bytes())
+    header = _header(file_bytes(path))
     return Geometry.in_pixels(upright_shape((header.rows, header.columns), header.orientation))
 
 
 def _read(path: Path) -> Image:
-    data = path.read_bytes()
+    data = file_bytes(path)
     header = _header(data)
-    if header.colour != PALETTE:
-        return photo(_samples(data, header), header.orientation)
-    with _pillow.opened("Png", data) as picture:
-        return photo(_pillow.colours(picture), header.orientation)
+    pixels = _samples(data, header)
+    if header.colour == PALETTE:
+        pixels = _pillow.palette(data[header.palette])[pixels]
+    return photo(pixels, header.orientation)
 
 
 def _read_mask(path: Path) -> Image:
-    data = path.read_bytes()
+    data = file_bytes(path)
     header = _header(data)
     return photo(_samples(data, header), header.orientation)
 
@@ -65,12 +129,28 @@ def _read_mask(path: Path) -> Image:
 def _samples(data: bytes, header: _Header) -> np.ndarray:
     """Pixels as they are stored."""
     if header.bits >= 8 and header.colour != PALETTE:
-        return _opencv.decode(data, grey=header.colour in (GREY, GREY_ALPHA))
+        return _opencv.decode(data, grey=header.colour in GREYS)
+    # Pillow neither compares the checksum of the samples nor misses any that lack.
+    packed = io.BytesIO(b"".join(data[part] for part in header.packed))
+    lines = unpack(packed, header.unpacked, "zlib")
+    if not header.interlaced:
+        rows = lines.reshape(header.rows, -1)
+        if not rows[:, 0].any():  # no row is filtered, as the specification advises for these
+            return _split(rows[:, 1:], header)
     with _pillow.opened("Png", data) as picture:
         pixels = _pillow.values(picture)
     if header.colour == GREY and header.bits in (2, 4):
         pixels //= 255 // (2**header.bits - 1)  # Pillow spreads these over 0 to 255
     return pixels
+
+
+def _split(rows: np.ndarray, header: _Header) -> np.ndarray:
+    """One sample to a byte, of rows in which a byte holds several; the leftmost is in the high bits (7.2)."""
+    if header.bits == 8:
+        return np.ascontiguousarray(rows)
+    shifts = np.arange(8 - header.bits, -1, -header.bits, dtype=np.uint8)
+    samples = (rows[:, :, None] >> shifts) & np.uint8(2**header.bits - 1)
+    return np.ascontiguousarray(samples.reshape(len(rows), -1)[:, : header.columns])
 
 
 def _write(image: Image, path: Path) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+import math
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +16,16 @@ import numpy as np
 
 from delineate.core import Geometry, Image
 from delineate.files import _opencv, _pillow
-from delineate.files._format import Format, UnreadableFile, as_image, check_size
+from delineate.files._format import (
+    Format,
+    UnreadableFile,
+    as_image,
+    check_packing,
+    check_size,
+    file_bytes,
+)
 from delineate.files._orient import upright
+from delineate.files._unpack import AGAIN
 from delineate.files._whole_file import whole_file
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -20,6 +33,13 @@ SINGLE_SHEETS = "ZIQ"  # pages of a stack: depth, a plain sequence, and "other"
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE = 0, 1, 2, 3
 ALPHA = (1, 2)  # of the tag ExtraSamples: associated or not; 0 is data of any kind
 ORIENTATION = 274
+XMP = 700  # the tags below it are those of the specification, which say what the samples are
+NONE, LZW, PACKBITS = 1, 5, 32773
+DEFLATE = (8, 32946, 50013)
+PACKING = {NONE: 8, LZW: 8 * 4096, PACKBITS: 8 * 64, **dict.fromkeys(DEFLATE, 8 * 1032)}
+"""Bytes of pixels to a byte of the file, at most, by compression; samples of one bit become eight."""
+SPARE = 1 << 24
+"""Bytes that a segment may hold beyond its own: the last one may be filled up to the length of the others."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +60,7 @@ class _Stored:
 
 
 def _read_geometry(path: Path) -> Geometry:
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
+    with _opened(path) as tiff:
         shape, axes = _layout(tiff)
         page = tiff.pages[0]
         if _orientation(page) in (5, 6, 7, 8):
@@ -64,10 +82,9 @@ def _decode(
     see: Callable[[_Stored, Any], _Stored],
     see_with_pillow: Callable[[Any], np.ndarray],
 ) -> Image:
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
+    with _opened(path) as tiff:
         shape, axes = _layout(tiff)
+        _check_segments(tiff.series[0])
         page: Any = tiff.pages[0]
         if _by_tifffile(page):
             pixels = tiff.series[0].asarray().reshape(shape)
@@ -80,6 +97,90 @@ def _decode(
     pixels = pixels.reshape(*(n for _, n in lead), *pixels.shape[1:])
     letters = "".join(axis for axis, _ in lead) + "YXS"[: sheets[0].ndim]
     return _Stored(pixels, letters).image()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file that tifffile may open: by itself it would go on to the others that an image is said to lie in."""
+    import tifffile
+
+    codecs: Any = tifffile.TIFF.DECOMPRESSORS
+    if not importlib.util.find_spec("imagecodecs"):  # which is bounded by itself
+        codecs._codecs.update(dict.fromkeys(DEFLATE, _inflated) | {PACKBITS: _unpacked_bits})
+    with tifffile.TiffFile(path, _multifile=False) as tiff:
+        if tiff.is_ndtiff or tiff.is_mmstack:
+            raise UnreadableFile(
+                "is a Micro-Manager TIFF, which may go on in other files. Export it as one plain TIFF."
+            )
+        if tiff.is_ome and tiff.series[0].kind != "ome":
+            raise UnreadableFile(
+                "is an OME-TIFF that names other files, or whose description is damaged; only images within one "
+                "file are read. Save it as one file."
+            )
+        yield tiff
+
+
+def _inflated(data: bytes, /, *, out: int) -> bytes:
+    """Deflated data, at most as long as a segment may be."""
+    unpacker = zlib.decompressobj()
+    found = unpacker.decompress(data, out + SPARE)
+    if not unpacker.eof:
+        raise UnreadableFile(
+            f"has a segment that was cut short, or unpacks to more than the {out} bytes it has to. {AGAIN}"
+        )
+    return found
+
+
+def _unpacked_bits(data: bytes, /, *, out: int) -> bytes:
+    """PackBits (TIFF 6.0, section 9), at most as long as a segment may be."""
+    found, at = bytearray(), 0
+    while at < len(data):
+        count = data[at]
+        if count < 128:
+            found += data[at + 1 : at + 2 + count]
+            at += 2 + count
+        else:
+            found += data[at + 1 : at + 2] * (257 - count if count > 128 else 0)
+            at += 1 if count == 128 else 2
+        if len(found) > out + SPARE:
+            raise UnreadableFile(
+                f"has a segment of more than the {out} bytes it has to have. {AGAIN}"
+            )
+    return bytes(found)
+
+
+def _check_segments(series: Any) -> None:
+    """Refuse what tifffile would fill with zeros: pages, strips and tiles that are not there."""
+    tiff = series.parent
+    size = tiff.filehandle.size
+    for page in series:
+        if page is None:
+            raise UnreadableFile(f"has fewer than the {len(series)} pages it declares. {AGAIN}")
+        count = 1 if page.keyframe.is_contiguous else math.prod(page.keyframe.chunked)
+        segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))[:count]
+        if len(segments) < count or not all(
+            at > 0 and n > 0 and at + n <= size for at, n in segments
+        ):
+            raise UnreadableFile(f"lacks strips or tiles of page {page.index}. {AGAIN}")
+    if _directory(tiff, len(tiff.pages) - 1)[1] != 0:
+        raise UnreadableFile(f"has more pages than can be found; it was cut short. {AGAIN}")
+    lost = [tag for tag in _directory(tiff, 0)[0] if tag < XMP and tag not in tiff.pages[0].tags]
+    if lost:
+        raise UnreadableFile(f"has the tags {lost}, whose values cannot be read. {AGAIN}")
+
+
+def _directory(tiff: Any, page: int) -> tuple[list[int], int]:
+    """The tags that a page declares, and where the next page is, 0 if there is none."""
+    file, kind = tiff.filehandle, tiff.tiff
+    file.seek(tiff.pages[page].offset)
+    (count,) = struct.unpack(kind.tagnoformat, file.read(kind.tagnosize))
+    entries = file.read(count * kind.tagsize)
+    codes = [
+        int.from_bytes(entries[at : at + 2], "little" if kind.byteorder == "<" else "big")
+        for at in range(0, len(entries), kind.tagsize)
+    ]
+    (following,) = struct.unpack(kind.offsetformat, file.read(kind.offsetsize))
+    return codes, int(following)
 
 
 def _layout(tiff: Any) -> tuple[tuple[int, ...], str]:
@@ -101,7 +202,17 @@ def _layout(tiff: Any) -> tuple[tuple[int, ...], str]:
             f"is TIFF of shape {series.shape} with axes {series.axes}; expected an image or one stack of "
             "them, without time. Split it first."
         )
-    check_size([n for n, a in kept if a not in "SC"])
+    channels = math.prod(n for n, a in kept if a in "SC")
+    page: Any = tiff.pages[0]
+    size = channels * page.dtype.itemsize if page.dtype else channels
+    # The array, one without alpha or turned, a strip of the whole page; a palette's colours; or all pages of libtiff.
+    colours = 3 if page.photometric == PALETTE else 1
+    memory = (2 + (page.compression != NONE)) * size + colours
+    memory = memory if _by_tifffile(page) else 2 * size + 8
+    grid = [n for n, a in kept if a not in "SC"]
+    check_size(grid, memory)
+    if page.compression in PACKING:
+        check_packing(math.prod(grid) * size, tiff.filehandle.size, PACKING[page.compression])
     return tuple(int(n) for n, _ in kept), axes
 
 
@@ -150,7 +261,7 @@ def _without_alpha(stored: _Stored, page: Any) -> _Stored:
 
 
 def _by_opencv(path: Path) -> list[np.ndarray]:
-    return _opencv.decode_all(path.read_bytes())
+    return _opencv.decode_all(file_bytes(path))
 
 
 def _by_pillow(path: Path, see: Callable[[Any], np.ndarray]) -> list[np.ndarray]:
