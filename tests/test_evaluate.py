@@ -7,7 +7,7 @@ import pytest
 
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluate import evaluate
-from delineate.metrics import Traits, load_metrics, traits
+from delineate.metrics import Empty, Traits, load_metrics, traits
 from delineate.resolve import Call
 
 LABELS = LabelSet((Label("polyp", 1), Label("instrument", 2)))
@@ -63,7 +63,7 @@ def test_scores_remember_their_parts_and_metrics_what_is_known_of_them():
     assert table.pooled("polyp", "dice") == pytest.approx(12 / 14)
     assert table.pooled("all", "error") is None
     assert table.traits["error"] == Traits(lower_is_better=True, range=None)
-    assert table.traits["dice"] == Traits()
+    assert table.traits["dice"] == Traits(empty=Empty(truth=0, prediction=0, both=None))
 
 
 def test_facts_of_the_case_are_in_every_row():

@@ -25,7 +25,7 @@ def bare_texts(source: str) -> list[int]:
         binary = isinstance(mode, ast.Constant) and "b" in str(mode.value)
         owner = getattr(getattr(node.func, "value", None), "id", "")
         text = (
-            (name == "open" and not binary and owner not in ("Image", "gzip"))
+            (name == "open" and not binary and owner not in ("Image", "gzip", "os"))
             or (name == "read_text" and not node.args)
             or (name == "write_text" and len(node.args) < 2)
             or (name in ("run", "Popen", "check_output") and "text" in given)

@@ -17,7 +17,7 @@ from delineate.data.folder import folder as folder_layout
 from delineate.files import read_geometry
 from delineate.metrics import Metric, load_metrics, traits_of
 from delineate.recipe import as_calls, load_labels
-from delineate.resolve import OWN, Call, Trust, bind, check, telling
+from delineate.resolve import NOBODY, OWN, Call, Trust, bind, check, telling
 from delineate.table import Table
 from delineate.verbs._facts import (
     INTENDED_USE,
@@ -143,7 +143,7 @@ def _cases(
     return tuple(replace(case, load_image=partial(_blank, case.image_files[0])) for case in cases)
 
 
-def _read_labels(path: Path, trust: Trust) -> tuple[LabelSet, Beside]:
+def _read_labels(path: Path, trust: Trust = NOBODY) -> tuple[LabelSet, Beside]:
     """The labels, and what is said beside them: of a recipe what it says of masks, of a dataset.json nothing."""
     labels, said = load_labels(path)
     if path.suffix == ".json":
