@@ -308,6 +308,21 @@ def test_a_file_of_data_is_checked(run, other, tmp_path):
         verbs.evaluate(run, data=path)
     with pytest.raises(ValueError, match="values: belongs to images and masks"):
         verbs.evaluate(run, data=data_file(tmp_path, other), values={"polyp": 1})
+    path.write_text("data: {foldr: {root: .}}\n")
+    with pytest.raises(
+        RecipeError, match=r"none.yaml:1: no 'foldr' in data; did you mean 'folder'"
+    ):
+        verbs.evaluate(run, data=path)
+
+
+def test_other_data_are_judged_where_no_cache_can_be(run, other, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("DELINEATE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert judged(run, other) == 0
 
 
 def test_volumes_are_refused_by_a_model_of_photographs(run, tmp_path, capsys):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from delineate.audit import Audit, Finding, audit, levels, refusals
-from delineate.core import Splits
+from delineate.core import LabelSet, Splits
 from delineate.files import cache_folder, whole_file
 from delineate.recipe import Recipe
 from delineate.resolve import Call, bind, nearest
@@ -48,13 +48,13 @@ def _reason(name: str) -> str:
     return f", which is a {levels()[name]} and refuses nothing."
 
 
-def audit_data(recipe: Recipe, splits: Splits) -> Audit:
-    """Look at all of a recipe's data; what is known of files that have not changed is not read again."""
+def audit_cases(splits: Splits, labels: LabelSet) -> Audit:
+    """Audit cases with the user's cache: what is known of files that have not changed is not read again."""
     try:
         cache = cache_folder() / "audit"
     except OSError:  # no home folder; the audit needs no cache
         cache = None
-    return audit(splits, recipe.labels, cache=cache)
+    return audit(splits, labels, cache=cache)
 
 
 def refuse(recipe: Recipe, found: Audit) -> None:

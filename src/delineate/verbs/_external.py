@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from delineate.audit import Audit, Finding, audit, refusals
+from delineate.audit import Audit, Finding, refusals
 from delineate.core import Case, Label, LabelSet, Splits
 from delineate.data import load_cases
-from delineate.files import cache_folder
 from delineate.recipe import DataFile, Recipe, load_data
-from delineate.resolve import Call, RecipeError, nearest, resolve
-from delineate.verbs._audit import audit_options
+from delineate.resolve import Call, RecipeError, check, nearest, resolve
+from delineate.verbs._audit import audit_cases, audit_options
 from delineate.verbs._independence import ACROSS, Independence, in_words, used_splits
 from delineate.verbs._run_folder import RunFolder
 from delineate.verbs._two_folders import two_folders
@@ -118,6 +117,7 @@ def load_external(
         about = f"images {images}, masks {masks}"
     labels = _labels(recipe.labels, file)
     args = dict(file.data.args)
+    check("data", file.data)
     takes = inspect.signature(resolve("data", file.data)).parameters
     if file.labels is not None and "values" in takes and args.get("values") is None:
         args["values"] = _values(recipe.labels, file, labels)
@@ -153,7 +153,7 @@ def compared_with_training(
     Raises:
         ValueError: data that make results untrue, and are not allowed by name.
     """
-    own = audit({external.title: external.cases}, external.labels, cache=cache_folder() / "audit")
+    own = audit_cases({external.title: external.cases}, external.labels)
     training, reason = _training_cases(folder, card)
     unknown = ""
     if training:
@@ -244,7 +244,7 @@ def _shared(
         for case in external.cases
     )
     both: Splits = {TRAINING: tuple(training), external.title: renamed}
-    found = audit(both, labels, cache=cache_folder() / "audit")
+    found = audit_cases(both, labels)
     place = f"in {TRAINING} and in {external.name}"
     leaks = [
         replace(f, says=f.says.replace("on two sides of the split", place), advice=_advice(f.check))

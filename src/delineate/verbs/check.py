@@ -17,7 +17,7 @@ from delineate.prepare import load_prepare
 from delineate.progress import track
 from delineate.recipe import Recipe, load_recipe
 from delineate.report import write_audit
-from delineate.verbs._audit import audit_data, audit_options, save_audit
+from delineate.verbs._audit import audit_cases, audit_options, save_audit
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs.train import check_calls
 
@@ -64,7 +64,7 @@ def check(
 
     rehearse(plan, splits)
     prepared, problems = _prepared(plan, splits)
-    found = audit_data(plan, splits)
+    found = audit_cases(splits, plan.labels)
     if problems:
         found = replace(found, findings=(_unprepared(problems), *found.findings))
     with replacing(folder, WRITES) as part:

@@ -14,7 +14,7 @@ from delineate.progress import LOG, log, log_to, warn
 from delineate.recipe import Recipe, all_calls, load_recipe
 from delineate.resolve import NOBODY, Trust, check
 from delineate.verbs._audit import (
-    audit_data,
+    audit_cases,
     audit_options,
     for_card,
     refuse,
@@ -148,7 +148,7 @@ def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
     """The folder of a new run, with the audit of its data in it; the first of several processes audits."""
     if not is_first_process():
         return RunFolder.begin(plan, splits, run)
-    audited = audit_data(plan, splits)
+    audited = audit_cases(splits, plan.labels)
     refuse(plan, audited)
     return RunFolder.begin(plan, splits, run, audited)
 
