@@ -224,11 +224,26 @@ def test_a_disk_full_at_a_checkpoint_says_how_to_go_on(tiny_recipe, tmp_path, ca
         module, "open", lambda *_: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"), raising=False
     )
     run = tmp_path / "run"
-    said = rf"{run}/checkpoints/last.ckpt: No space left on device.*--resume {run} "
+    said = rf"{run}/checkpoints/last.ckpt: No space left on device.*--resume {run}"
     refused(capsys, ["train", tiny_recipe, "--run", run], said)
     monkeypatch.undo()
     assert not list((run / "checkpoints").iterdir())
     assert main(["train", "--resume", str(run)]) == 0
+
+
+def test_a_disk_full_before_anything_is_trained_asks_for_no_resumption(
+    tiny_recipe, tmp_path, capsys, monkeypatch
+):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "log")
+
+    monkeypatch.setattr("delineate.train.fit.fit", full)
+    run = tmp_path / "run"
+    assert main(["train", str(tiny_recipe), "--run", str(run)]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device" in said
+    assert "--resume" not in said
+    assert not run.exists()
 
 
 def test_a_damaged_card_is_named(tiny_run, tmp_path, capsys):

@@ -17,7 +17,8 @@ import delineate
 from delineate import load_bundle, load_recipe
 from delineate.cli import main
 from delineate.resolve import CATALOGUES, Call, Trust, UntrustedError, build, resolve
-from delineate.verbs.train import _trusted
+from delineate.verbs._run_folder import RunFolder
+from delineate.verbs.train import _resume
 
 CANARY = """
 from os import system
@@ -200,9 +201,11 @@ def test_a_recipe_of_ones_own_asks_only_when_its_run_is_opened_again(
 
 def test_a_run_that_is_broken_off_says_with_which_words_it_goes_on(tiny_recipe):
     plan = load_recipe(tiny_recipe, ["loss=['b.c:d', {'a:x': {weight: 2}}]", "refine=['a:y']"])
-    assert _trusted(plan) == " --trust a --trust b.c"
-    assert _trusted(load_recipe(tiny_recipe, ["trainer.loggers=[{'z:log': {}}]"])) == " --trust z"
-    assert _trusted(load_recipe(tiny_recipe)) == ""
+    run, resume = RunFolder(Path("r")), "delineate train --resume r"
+    assert _resume(run, plan) == f"{resume} --trust a --trust b.c"
+    logger = load_recipe(tiny_recipe, ["trainer.loggers=[{'z:log': {}}]"])
+    assert _resume(run, logger) == f"{resume} --trust z"
+    assert _resume(run, load_recipe(tiny_recipe)) == resume
 
 
 @pytest.mark.parametrize(

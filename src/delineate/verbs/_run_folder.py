@@ -141,10 +141,15 @@ class RunFolder:
                 holder.unlink(missing_ok=True)
             lock.release()
 
+    @property
+    def trained(self) -> bool:
+        """Whether there are weights or a checkpoint."""
+        kept = ("bundle/weights.safetensors", "checkpoints/last.ckpt")
+        return any((self.path / name).exists() for name in kept)
+
     def discard(self) -> None:
         """Take back what `begin` wrote into an empty folder, unless something was trained since."""
-        weights = self.path / "bundle" / "weights.safetensors"
-        if weights.exists() or (self.path / "checkpoints" / "last.ckpt").exists():
+        if self.trained:
             return
         ours = ("recipe.yaml", "split.csv", ORIGIN, "audit.json", "metrics.csv", HOLDER, LOCK, LOG)
         for name in ours:

@@ -70,7 +70,7 @@ def train(
         folder = RunFolder.find(resume, trust)
         plan = folder.recipe
         check_calls(plan, data=False)
-        with folder.locked(), _resumable(folder):
+        with folder.locked(), _resumable(folder, plan):
             _train(folder, plan, folder.cases(), resumed=True)
         return folder.path
     plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
@@ -81,7 +81,7 @@ def train(
     folder = _begin(plan, splits, None if run is None else Path(run))
     with folder.locked():
         try:
-            with _resumable(folder):
+            with _resumable(folder, plan):
                 _train(folder, plan, splits, resumed=False)
         except BaseException:
             if is_first_process():
@@ -118,8 +118,7 @@ def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
         sys.exit(0)  # judging is the first one's work
     if not finished:
         warn(
-            f"broken off; the best weights so far are in {folder.path / 'bundle'}. "
-            f"Go on with: delineate train --resume {folder.path}{_trusted(plan)}"
+            f"broken off; the best weights so far are in {folder.path / 'bundle'}. Go on with: {_resume(folder, plan)}"
         )
         raise KeyboardInterrupt
     device = str(plan.trainer.args.get("device", "auto"))
@@ -129,17 +128,17 @@ def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
 
 
 @contextmanager
-def _resumable(folder: RunFolder) -> Iterator[None]:
-    """Say how to go on where a full disk stopped a run."""
+def _resumable(folder: RunFolder, plan: Recipe) -> Iterator[None]:
+    """Say how to go on where a full disk stopped a run of which something is kept."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not folder.trained:
             raise
         raise OSError(
             error.errno,
-            f"{error.strerror}. Free some space, and go on with: delineate train --resume {folder.path} "
-            "(from the last whole checkpoint)",
+            f"{error.strerror}. Free some space, and go on from the last whole checkpoint with: "
+            f"{_resume(folder, plan)}",
             error.filename or str(folder.path),
         ) from error
 
@@ -153,14 +152,14 @@ def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
     return RunFolder.begin(plan, splits, run, audited)
 
 
-def _trusted(plan: Recipe) -> str:
-    """The words with which a run of this recipe can be resumed: its folder is data, and names code of the user's."""
+def _resume(folder: RunFolder, plan: Recipe) -> str:
+    """The command that resumes a run. The folder is data, so the modules that its recipe names are trusted in words."""
     from delineate.train.options import load_options, logger_calls
 
     loggers = logger_calls(load_options(plan.trainer), plan.trainer)
     names = [call.name for call in (*(call for _, call in all_calls(plan)), *loggers)]
     modules = sorted({name.partition(":")[0] for name in names if ":" in name})
-    return "".join(f" --trust {module}" for module in modules)
+    return " ".join([f"delineate train --resume {folder.path}", *(f"--trust {m}" for m in modules)])
 
 
 def check_calls(recipe: Recipe, *, data: bool = True) -> None:
