@@ -128,7 +128,7 @@ def _part(samples: Samples, path: Path, count: int) -> np.ndarray:
             skip = there - size if samples.skip == -1 else samples.skip
             if skip < 0 or there != skip + size:
                 raise UnreadableFile(
-                    f"holds {there - samples.skip} bytes of samples, and its header declares {size}. {AGAIN}"
+                    f"holds {there - max(samples.skip, 0)} bytes of samples, and its header declares {size}. {AGAIN}"
                 )
             file.seek(skip, 1)
             found = np.fromfile(file, np.uint8, size)

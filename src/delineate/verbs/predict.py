@@ -100,13 +100,13 @@ def predict(
     cases = cases_of(inputs)
     known = open_bundle(bundle)
     folder = Predictions(Path(out), _digest(known), COLUMNS, key=("mask", "label"))
-    masks = {case.id: case.id + mask_suffix(case.files[0]) for case in cases}
+    masks = {case.id: case.id + mask_suffix(case.image_files[0]) for case in cases}
     names = [
         *masks.values(),
         *(OVERLAY.format(id=id) for id in masks if overlays),
         *(PROBABILITIES.format(id=id) for id in masks if probabilities),
     ]
-    folder.refuse(names, [case.files[0] for case in cases], overwrite=overwrite)
+    folder.refuse(names, [file for case in cases for file in case.files], overwrite=overwrite)
     if known.fingerprint is None:
         unknown = f"{bundle} does not say what its training images are like, so unlike ones are not noticed"
         if strict:
