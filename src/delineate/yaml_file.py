@@ -74,15 +74,18 @@ class _Bounded(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.depth = 0
+        self.depth = self.nodes = 0
         self.extents: dict[int, tuple[int, int]] = {}
         """Of each finished node: the values in it with aliases unfolded, and the levels."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         self.depth += 1
+        self.nodes += 1
         if self.depth > DEEPEST:
             raise _problem(f"nested more than {DEEPEST} deep", event.start_mark)
+        if self.nodes > MOST_VALUES:  # a flat list is counted below only when all of it was read
+            raise _problem(f"holds more than {MOST_VALUES:,} values", event.start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         if node is None:
