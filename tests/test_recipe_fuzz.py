@@ -10,7 +10,7 @@ import yaml
 
 from delineate.data import load_cases
 from delineate.recipe import load_recipe
-from delineate.resolve import RecipeError
+from delineate.resolve import NOBODY, RecipeError
 from delineate.train.rehearse import rehearse
 from delineate.verbs.evaluate_masks import _read_labels
 from delineate.verbs.train import check_calls
@@ -145,7 +145,7 @@ def test_a_recipe_with_a_part_replaced_that_is_rehearsed(tmp_path):
 def test_files_of_labels_with_a_part_replaced(tmp_path):
     for i, tree in enumerate(mutations(LABELS, 300, seed=2)):
         path = written(tree, tmp_path / f"l{i}.yaml")
-        told(path, lambda path=path: _read_labels(path))
+        told(path, lambda path=path: _read_labels(path, NOBODY))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -178,4 +178,4 @@ def test_many_more(seed, tmp_path):
         told(path, lambda path=path: rehearsed(path))
     for tree in mutations(LABELS, 300, seed):
         path = written(tree, tmp_path / "l.yaml")
-        told(path, lambda path=path: _read_labels(path))
+        told(path, lambda path=path: _read_labels(path, NOBODY))
