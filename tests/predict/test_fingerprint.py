@@ -45,7 +45,7 @@ def drawn(scene, count, labels=("polyp",), **more):
 @pytest.fixture(scope="module")
 def frames():
     """A fingerprint of drawn photographs, and others of their kind."""
-    train, test = drawn("endoscopy", 80, shape=(96, 96))
+    train, test = drawn("endoscopy", 48, shape=(96, 96))
     return Fingerprint.of([measured(image, PHOTOS) for image in train]), test
 
 
