@@ -130,7 +130,7 @@ def _ours(encoder: str) -> Callable[..., float]:
     from delineate.resolve import Call
 
     call = Call("smp", {"arch": "unet", "encoder": encoder})
-    model = load_model(call, channels=3, classes=CLASSES, ndim=2).train()
+    model = load_model(call, channels=3, heads={"dense": CLASSES}, ndim=2).train()
     layout = fast_memory_format(model)
     fast_on_cpu(model)
     whole = {"smooth": 0.0, "background": True, "absent": "zero"}  # Dice as smp's

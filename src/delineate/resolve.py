@@ -42,7 +42,7 @@ CATALOGUES = {
 GIVEN = {
     "data": {"labels", "folder", "started", "seed", "trust_shape"},
     "augment": {"labels"},
-    "models": {"channels", "classes", "ndim"},
+    "models": {"channels", "classes", "image_classes", "object_classes", "ndim"},
     "losses": {"output", "target"},
     "optimizers": {"params"},
     "schedules": {"progress"},

@@ -21,7 +21,7 @@ def make(name: str, channels: int, classes: int, ndim: int) -> torch.nn.Module:
     torch.manual_seed(0)
     call = Call(name, NEEDED.get(name, {}))
     try:
-        return load_model(call, channels, classes, ndim)
+        return load_model(call, channels, {"dense": classes}, ndim)
     except ValueError as error:
         if ndim == 2 or "2 spatial axes, the data have 3" not in str(error):
             raise

@@ -19,7 +19,7 @@ def test_without_a_connection_it_fails_at_once_and_says_what_to_do(encoder, monk
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     args = {"arch": "unet", "encoder": encoder, "pretrained": "imagenet"}
     with pytest.raises(RecipeError) as caught:
-        load_model(Call("smp", args, "r.yaml:7"), 3, 1, 2)
+        load_model(Call("smp", args, "r.yaml:7"), 3, {"dense": 1}, 2)
     message = str(caught.value)
     assert message.startswith(f"r.yaml:7: imagenet weights of {encoder} are not in the cache")
     assert "Connect once" in message
@@ -30,7 +30,7 @@ def test_without_a_connection_it_fails_at_once_and_says_what_to_do(encoder, monk
 def test_a_model_whose_weights_are_to_be_loaded_fetches_none(monkeypatch):
     monkeypatch.setattr(_pretrained, "_reachable", pytest.fail)
     args = {"arch": "unet", "encoder": "resnet18", "pretrained": "imagenet"}
-    load_model(Call("smp", args), 1, 1, 2, pretrained=False)
+    load_model(Call("smp", args), 1, {"dense": 1}, 2, pretrained=False)
 
 
 @pytest.mark.parametrize("connected", [True, False])

@@ -69,6 +69,30 @@ def test_ensembles_average():
     assert both(pixels).logits == pytest.approx(2 * ramp(pixels).logits)
 
 
+def about(pixels):
+    """A network with an image-level head besides the dense one."""
+    return Output(pixels, image=pixels.mean(axis=(2, 3)))
+
+
+def test_image_level_logits_are_averaged_too():
+    pixels = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3)
+    both = Ensemble((about, lambda p: Output(p, image=np.zeros((1, 1), np.float32))))
+    assert both(pixels).image == pytest.approx(np.array([[1.25]]))
+    assert Flipped(about, (0, 1))(pixels).image == pytest.approx(np.array([[2.5]]))
+
+
+def test_heads_that_a_wrapper_cannot_join_are_refused_by_name():
+    pixels = np.zeros((1, 1, 8, 8), np.float32)
+    with pytest.raises(
+        ValueError, match="join dense logits only, and the network gives dense, image"
+    ):
+        Windowed(about, (4, 4))(pixels)
+    with pytest.raises(ValueError, match="objects cannot be averaged"):
+        Flipped(lambda p: Output(objects=()), (0,))(pixels)
+    with pytest.raises(ValueError, match=r"the heads \('dense',\) and \('dense', 'image'\)"):
+        Ensemble((ramp, about))(pixels)
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

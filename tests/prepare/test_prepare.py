@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delineate.core import Geometry, Image, Instance, Label, LabelSet, Segmentation
+from delineate.core import (
+    Geometry,
+    Image,
+    Label,
+    LabelSet,
+    Objects,
+    Probabilities,
+    Segmentation,
+)
 from delineate.prepare import load_prepare
 from delineate.resolve import OWN, Call, names
 
@@ -34,10 +42,15 @@ def dice(a, b):
 
 
 def certain(truth):
-    """A segmentation with the probabilities of somebody quite sure."""
+    """The probabilities of somebody quite sure."""
     values = (0, *truth.labels.values)
     maps = np.stack([truth.classes == v for v in values]).astype(np.float32)
-    return Segmentation(truth.classes, truth.labels, truth.geometry, probabilities=maps)
+    return Probabilities(maps, (1.0, *[0.0] * len(truth.labels)))
+
+
+def decided(probabilities, labels, dtype=np.uint8):
+    """The value of the likeliest."""
+    return np.array([0, *labels.values], dtype)[probabilities.maps.argmax(0)]
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -59,10 +72,10 @@ def test_every_step_can_be_undone_and_leaves_its_input(name, ndim):
     classes = disc(shape).astype(np.uint8)
     truth = prepare.truth(Segmentation(classes, LABELS, geometry))
     assert truth.geometry == grid
-    back = prepare.restore(truth, geometry)
-    assert back.geometry == geometry
-    assert back.classes.dtype == np.uint8
-    assert set(np.unique(back.classes)) <= {0, 1}
+    back = prepare.restore(certain(truth), geometry)
+    assert back.maps.shape == (3, *shape)
+    assert back.maps.dtype == np.float32
+    assert back.maps.flags.c_contiguous
 
 
 @given(
@@ -81,15 +94,10 @@ def test_what_is_found_comes_back_on_the_grid_of_the_file(shape, ndim, seed):
     grid = prepare.grid(geometry)
     maps = rng.dirichlet(np.ones(3), grid.shape).astype(np.float32)
     maps = np.moveaxis(maps, -1, 0)
-    found = Segmentation(np.zeros(grid.shape, np.uint8), LABELS, grid, probabilities=maps)
-    back = prepare.restore(found, geometry)
-    assert back.geometry is geometry
-    assert back.classes.shape == geometry.shape
-    assert back.probabilities.shape == (3, *geometry.shape)
-    assert back.probabilities.dtype == np.float32
-    np.testing.assert_allclose(back.probabilities.sum(0), 1, atol=1e-5)
-    expected = np.array([0, 1, 4])[back.probabilities.argmax(0)]
-    np.testing.assert_array_equal(back.classes, expected)
+    back = prepare.restore(Probabilities(maps, (1.0, 0.0, 0.0)), geometry)
+    assert back.maps.shape == (3, *geometry.shape)
+    assert back.maps.dtype == np.float32
+    np.testing.assert_allclose(back.maps.sum(0), 1, atol=1e-5)
 
 
 def test_steps_that_change_nothing_give_labels_back_exactly():
@@ -101,8 +109,8 @@ def test_steps_that_change_nothing_give_labels_back_exactly():
     classes = np.random.default_rng(0).choice(np.array([0, 1, 4], np.uint8), geometry.shape)
     truth = prepare.truth(Segmentation(classes, LABELS, geometry))
     np.testing.assert_array_equal(truth.classes, classes)
-    np.testing.assert_array_equal(prepare.restore(truth, geometry).classes, classes)
-    np.testing.assert_array_equal(prepare.restore(certain(truth), geometry).classes, classes)
+    back = prepare.restore(certain(truth), geometry)
+    np.testing.assert_array_equal(decided(back, LABELS), classes)
 
 
 @given(shape=st.tuples(st.integers(80, 200), st.integers(80, 200)))
@@ -112,40 +120,59 @@ def test_a_smooth_shape_survives_the_journey(shape):
     prepare = load_prepare([Call("resize", {"shape": [64, 48]})])
     mask = disc(shape)
     there = prepare.truth(Segmentation(mask * np.uint8(255), POLYP, geometry))
-    for found in (there, certain(there)):
-        back = prepare.restore(found, geometry)
-        assert dice(back.mask("polyp"), mask) > 0.95
-    assert back.probabilities.shape == (2, *shape)
+    back = prepare.restore(certain(there), geometry)
+    assert dice(decided(back, POLYP) == 255, mask) > 0.95
 
 
 def test_outside_a_crop_is_background():
     geometry = Geometry.in_pixels((10, 10))
     prepare = load_prepare([Call("crop", {"shape": [4, 4]})])
-    for labels in (POLYP, LABELS):
-        grid = prepare.grid(geometry)
-        value = labels.values[0]
-        found = Segmentation(np.full((4, 4), value, np.uint8), labels, grid)
-        inside = np.zeros((10, 10), bool)
-        inside[3:7, 3:7] = True
-        for given_ in (found, certain(found)):
-            back = prepare.restore(given_, geometry)
-            np.testing.assert_array_equal(back.classes == value, inside)
-        np.testing.assert_array_equal(back.probabilities[0], ~inside)
+    inside = np.zeros((10, 10), bool)
+    inside[3:7, 3:7] = True
+    for outside in [(0.0,), (1.0, 0.0)]:
+        maps = np.full((len(outside), 4, 4), 0.7, np.float32)
+        back = prepare.restore(Probabilities(maps, outside), geometry)
+        for channel, value in zip(back.maps, outside, strict=True):
+            np.testing.assert_array_equal(channel, np.where(inside, np.float32(0.7), value))
 
 
-def test_instances_come_back_and_the_truth_goes_without():
-    geometry = Geometry.in_pixels((20, 30))
-    prepare = load_prepare([Call("resize", {"shape": [10, 15]})])
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("name", names("prepare"))
+def test_objects_come_back_where_they_were(name, ndim):
+    """Each step moves an array whose samples are their own indices; a box has to move as they do."""
+    shape = (9, 21, 17)[-ndim:]
+    geometry = Geometry.in_patient(shape, AFFINE[:, 3 - ndim :])
+    prepare = load_prepare([Call(name, ARGUMENTS.get(name, lambda n: {})(ndim))])
     grid = prepare.grid(geometry)
-    instance = Instance("liver", 0.7, np.ones((3, 4), bool), (2, 5))
-    found = Segmentation(np.zeros((10, 15), np.uint8), LABELS, grid, (instance,), {"sick": 0.4})
-    back = prepare.restore(found, geometry)
-    (restored,) = back.instances
-    assert restored.start == (4, 10)
-    assert restored.mask.shape == (6, 8)
-    assert restored.score == 0.7
-    assert back.scores == {"sick": 0.4}
-    assert prepare.truth(back).instances == ()
+    low = np.array([n // 4 for n in grid.shape])
+    high = np.array([n - n // 3 for n in grid.shape])
+    whole = np.zeros((1, *grid.shape), np.float32)
+    whole[(0, *map(slice, low, high))] = 1
+    window = np.linspace(0, 1, 2 * 3 ** (ndim - 1), dtype=np.float32).reshape(2, *[3] * (ndim - 1))
+    objects = Objects(np.ones((1, 1)), np.array([[low, high]], float), window[None])
+    back = prepare.restore(Probabilities(whole, (0.0,), objects=objects), geometry)
+    middle = np.argwhere(back.maps[0] > 0.5).mean(axis=0) + 0.5
+    extent = [
+        (back.maps[0] > 0.5).any(tuple(a for a in range(ndim) if a != axis)).sum()
+        for axis in range(ndim)
+    ]
+    box = np.clip(back.objects.boxes[0], 0, shape)  # a box may reach into what was padded
+    np.testing.assert_allclose(box.mean(axis=0), middle, atol=1.0)
+    np.testing.assert_allclose(box[1] - box[0], extent, atol=1.5)
+    assert (box[1] > box[0]).all()
+
+
+def test_the_mask_of_an_object_turns_with_its_axes():
+    geometry = Geometry.in_patient((4, 6, 8), AFFINE)
+    prepare = load_prepare([Call("orient", {"axes": "SPL"})])
+    inner = np.arange(4 * 6 * 8, dtype=np.float32).reshape(4, 6, 8)
+    seen = prepare.fixed(Image(inner[None], geometry)).pixels
+    box = np.array([[[0, 0, 0], seen.shape[1:]]], float)
+    back = prepare.restore(
+        Probabilities(objects=Objects(np.ones((1, 1)), box, seen)), geometry
+    ).objects
+    np.testing.assert_array_equal(back.masks[0], inner)
+    np.testing.assert_allclose(back.boxes[0], [[0, 0, 0], [4, 6, 8]], atol=1e-9)
 
 
 def test_a_photograph_is_cached_as_bytes():
@@ -159,7 +186,7 @@ def test_a_photograph_is_cached_as_bytes():
 
 def test_a_segmentation_of_another_grid_is_refused():
     prepare = load_prepare([Call("resize", {"shape": [8, 8]})])
-    wrong = Segmentation(np.zeros((9, 8), np.uint8), LABELS, Geometry.in_pixels((9, 8)))
+    wrong = Probabilities(np.zeros((1, 9, 8), np.float32), (0.0,))
     with pytest.raises(ValueError, match=r"prepared to \(8, 8\)"):
         prepare.restore(wrong, Geometry.in_pixels((20, 20)))
 

@@ -6,7 +6,7 @@ from PIL import Image as PillowImage
 from scipy.ndimage import zoom
 
 from delineate.prepare import _resample
-from delineate.prepare._resample import linear, majority, nearest
+from delineate.prepare._resample import linear, majority
 
 lengths = st.integers(3, 90)
 
@@ -64,12 +64,6 @@ def test_the_dtype_is_kept_and_a_constant_stays_constant(dtype, shape):
         np.testing.assert_allclose(found, 77, rtol=1e-6)
 
 
-def test_nearest_takes_the_middle_of_each_block():
-    labels = np.arange(9, dtype=np.uint8)[None]
-    assert nearest(labels, (3,))[0].tolist() == [1, 4, 7]
-    assert nearest(labels[:, :3], (6,))[0].tolist() == [0, 0, 1, 1, 2, 2]
-
-
 def test_majority_takes_what_most_of_a_block_is():
     labels = np.array([[[7, 7, 0, 3], [7, 7, 3, 3], [0, 0, 5, 5], [0, 0, 5, 5]]], np.uint16)
     found = majority(labels, (2, 2))
@@ -81,5 +75,4 @@ def test_majority_takes_what_most_of_a_block_is():
 @settings(max_examples=10, deadline=None)
 def test_no_label_is_invented(shape, seed):
     labels = np.random.default_rng(seed).choice(np.array([0, 4, 9], np.uint8), (1, 9, 14, 11))
-    for way in (nearest, majority):
-        assert set(np.unique(way(labels, shape))) <= {0, 4, 9}
+    assert set(np.unique(majority(labels, shape))) <= {0, 4, 9}

@@ -8,7 +8,6 @@ from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
 from delineate.refine.drop_small import drop_small
 from delineate.refine.fill_holes import fill_holes
 from delineate.refine.keep_largest import keep_largest
-from delineate.refine.threshold import threshold
 from delineate.resolve import Call, build, names
 
 LABELS = LabelSet((Label("liver", 1), Label("tumour", 2)))
@@ -79,15 +78,6 @@ def test_a_volume_of_one_row():
     row = [[[1, 0, 1]]]
     assert refined(keep_largest(2), segmentation(row)) == row
     assert refined(drop_small(2), segmentation(row)) == [[[0, 0, 0]]]
-
-
-def test_threshold_decides_anew():
-    probabilities = np.array([[[0.7, 0.4]], [[0.2, 0.1]], [[0.1, 0.5]]], np.float32)
-    found = segmentation([[0, 2]], probabilities=probabilities)
-    assert refined(threshold(0.25), found) == [[1, 2]]
-    assert refined(threshold(0.65), found) == [[0, 0]]
-    with pytest.raises(ValueError, match="needs the probabilities"):
-        refined(threshold(), segmentation([[0, 2]]))
 
 
 @pytest.mark.parametrize("name", names("refine"))

@@ -4,11 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from delineate.core import Geometry, Label, LabelSet, Output, Segmentation
+from delineate.core import Geometry, Label, LabelSet, Output, Probabilities, Segmentation
 from delineate.tasks.semantic import semantic
 
 ONE = LabelSet((Label("polyp", 7),))
 MANY = LabelSet((Label("liver", 1), Label("spleen", 300), Label("unsure", 255, "ignore")))
+
+
+def decoded(task, logits, grid):
+    return task.decide(task.read(Output(logits), grid), grid)
 
 
 @pytest.mark.parametrize("labels", [ONE, MANY])
@@ -23,8 +27,8 @@ def test_what_is_encoded_is_decoded(labels, data):
     target = task.encode(truth)
     channels = np.arange(len(labels) + 1).reshape(-1, *[1] * len(shape))
     logits = np.where(target.classes == channels, 9.0, -9.0).astype(np.float32)
-    logits = logits[1:] if task.channels == 1 else logits
-    found = task.decode(Output(logits[None]), truth.geometry)
+    logits = logits[1:] if task.heads["dense"] == 1 else logits
+    found = decoded(task, logits[None], truth.geometry)
     assert (found.classes == classes).all()
     assert found.probabilities.sum(axis=0) == pytest.approx(1, abs=1e-5)
 
@@ -40,11 +44,29 @@ def test_ignored_pixels_become_background_and_invalid():
 
 def test_a_draw_is_background_and_extremes_do_not_overflow():
     logits = np.array([[[[0.0, 1e4, -1e4]]]], np.float32)
-    found = semantic(ONE).decode(Output(logits), Geometry.in_pixels((1, 3)))
+    found = decoded(semantic(ONE), logits, Geometry.in_pixels((1, 3)))
     assert found.classes.tolist() == [[0, 7, 0]]
     assert np.isfinite(found.probabilities).all()
 
 
 def test_an_output_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"expected \(1, 1, 4, 4\)"):
-        semantic(ONE).decode(Output(np.zeros((1, 2, 4, 4))), Geometry.in_pixels((4, 4)))
+        semantic(ONE).read(Output(np.zeros((1, 2, 4, 4))), Geometry.in_pixels((4, 4)))
+
+
+def test_a_threshold_decides_how_likely_a_label_has_to_be():
+    grid = Geometry.in_pixels((1, 2))
+    one = Probabilities(np.array([[[0.3, 0.6]]], np.float32), (0.0,))
+    assert semantic(ONE, threshold=0.3).decide(one, grid).classes.tolist() == [[7, 7]]
+    assert semantic(ONE, threshold=0.65).decide(one, grid).classes.tolist() == [[0, 0]]
+    maps = np.array([[0.5, 0.7], [0.2, 0.3], [0.3, 0.0]], np.float32)[:, None]
+    many = Probabilities(maps, (1.0, 0.0, 0.0))
+    assert semantic(MANY).decide(many, grid).classes.tolist() == [[0, 0]]
+    assert semantic(MANY, threshold=0.4).decide(many, grid).classes.tolist() == [[300, 0]]
+    with pytest.raises(ValueError, match=r"threshold is 1.0; expected a number between 0 and 1"):
+        semantic(ONE, threshold=1.0)
+
+
+def test_a_network_without_a_dense_head_is_told_so():
+    with pytest.raises(ValueError, match="the network has no dense head; it has image"):
+        semantic(ONE).read(Output(image=np.zeros((1, 1))), Geometry.in_pixels((4, 4)))

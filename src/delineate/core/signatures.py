@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from delineate.core.case import Case
 from delineate.core.geometry import Geometry
 from delineate.core.image import Image
-from delineate.core.output import Output, Target
+from delineate.core.output import Output, Probabilities, Target
 from delineate.core.segmentation import Segmentation
 
 Network = Callable[[np.ndarray], Output[np.ndarray]]
@@ -24,14 +24,21 @@ Refinement = Callable[[Segmentation, Image], Segmentation]
 
 
 class Task(Protocol):
-    """A codec between segmentations and what a network says."""
+    """What the heads of a network mean: truth into targets, outputs into segmentations.
+
+    Nothing else decides what is where: `read` and `decide` are the two halves of it, and between them
+    probabilities go home to the grid of the file.
+    """
 
     @property
-    def channels(self) -> int:
-        """Number of channels of the logits."""
+    def heads(self) -> Mapping[str, int]:
+        """The heads that a network needs, by their names in `Output`, with the number of channels of each."""
 
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
         """The truth in the network's terms, without a batch axis."""
 
-    def decode(self, output: Output[np.ndarray], grid: Geometry) -> Segmentation:
-        """The segmentation that a batch of one says, with its probabilities, on `grid`."""
+    def read(self, output: Output[np.ndarray], grid: Geometry) -> Probabilities:
+        """What a batch of one says, activated, on the network's grid."""
+
+    def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
+        """The segmentation that probabilities on `geometry` amount to; the only place where a label is decided."""

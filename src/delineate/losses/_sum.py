@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,14 +33,17 @@ def load_loss(calls: Sequence[Call]) -> Loss:
     terms = [_term(call) for call in calls]
 
     def loss(output: Output[Tensor], target: Target[Tensor]) -> Tensor:
-        maps = [logits.float() for logits in (output.logits, *output.sides)]
-        shares = [0.5**level for level in range(len(maps))]
-        total = maps[0].new_zeros(())
-        for logits, share in zip(maps, shares, strict=True):
-            there = _resized(target, logits.shape[2:])
-            for weight, term in terms:
-                total = total + share / sum(shares) * weight * term(Output(logits), there)
-        return total
+        output = output.map(Tensor.float)
+        levels = [(output, target)]
+        for side in output.sides:
+            levels.append((Output(side), _resized(target, side.shape[2:])))
+        shares = [0.5**level for level in range(len(levels))]
+        parts = [
+            share / sum(shares) * weight * term(*level)
+            for share, level in zip(shares, levels, strict=True)
+            for weight, term in terms
+        ]
+        return torch.stack(parts).sum()
 
     return loss
 
@@ -56,11 +60,22 @@ def _weight(weight: Positive = 1.0) -> float:
 
 
 def _resized(target: Target[Tensor], shape: Sequence[int]) -> Target[Tensor]:
-    if target.classes.shape[1:] == tuple(shape):
+    """The dense truth at the size of a map from a deeper level."""
+    known = target.classes if target.regions is None else target.regions[:, 0]
+    if known is None or known.shape[1:] == tuple(shape):
         return target
 
-    def nearest(values: Tensor) -> Tensor:  # float32 is exact for every class index there is
-        resized = F.interpolate(values[:, None].float(), tuple(shape), mode="nearest-exact")
-        return resized[:, 0].to(values.dtype)
+    def nearest(values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        maps = values if values.ndim == len(shape) + 2 else values[:, None]
+        # float32 is exact for every class index there is
+        resized = F.interpolate(maps.float(), tuple(shape), mode="nearest-exact")
+        return resized.reshape(*values.shape[: -len(shape)], *shape).to(values.dtype)
 
-    return Target(nearest(target.classes), None if target.valid is None else nearest(target.valid))
+    return replace(
+        target,
+        classes=nearest(target.classes),
+        regions=nearest(target.regions),
+        valid=nearest(target.valid),
+    )

@@ -1,7 +1,8 @@
-"""What the losses are made of; none of it expands the truth to one map per class."""
+"""What the losses are made of; none of it expands exclusive labels to one map per class."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -13,34 +14,94 @@ from delineate.core.output import Output, Target
 Per = Literal["batch", "image"]
 
 
-def read(output: Output[Tensor], target: Target[Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Logits (batch, channel, *spatial) float32, classes (batch, *spatial) int64, valid float32 or None."""
-    logits, classes = output.logits, target.classes
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Dense logits and the truth at the same samples.
+
+    logits: (batch, channel, *spatial) float32.
+    classes: (batch, *spatial) int64, the true channel of each sample; None where labels overlap.
+    regions: (batch, channel, *spatial) float32, 1 where a label is; None where labels exclude each other.
+    valid: (batch, *spatial) float32, 0 where nothing is to be learnt; None if that is nowhere.
+    """
+
+    logits: Tensor
+    classes: Tensor | None
+    regions: Tensor | None
+    valid: Tensor | None
+
+    @property
+    def first_label(self) -> int:
+        """The channel of the first label: 1 after a background, 0 where there is none."""
+        return 0 if self.classes is None or self.logits.shape[1] == 1 else 1
+
+    def exclusive(self, loss: str) -> Tensor:
+        """The classes, for a loss that needs one label per sample.
+
+        Raises:
+            ValueError: the labels overlap.
+        """
+        if self.classes is None:
+            raise ValueError(
+                f"{loss} is a softmax over labels that exclude each other, and the labels of this task overlap. "
+                "Use bce, dice, tversky, structure, or focal with form: sigmoid."
+            )
+        return self.classes
+
+    def at_truth(self, values: Tensor) -> Tensor:
+        """Of `values` (batch, channel, *spatial) those of the true channels, summed: (batch, *spatial).
+
+        One channel has no background: where that is the truth, the sum is 0.
+        """
+        if self.classes is None:
+            assert self.regions is not None
+            return (values * self.regions).sum(1)
+        if values.shape[1] == 1:
+            return values[:, 0] * self.classes
+        return values.gather(1, self.classes[:, None])[:, 0]
+
+    def one_vs_rest(self) -> Tensor:
+        """The logits with the sign of the true channels turned: the larger, the more wrong, in every channel."""
+        if self.classes is None:
+            assert self.regions is not None
+            return self.logits * (1 - 2 * self.regions)
+        true = self.classes[:, None]
+        if self.logits.shape[1] == 1:
+            return self.logits * (1 - 2 * true)
+        return self.logits.scatter(1, true, -self.logits.gather(1, true))
+
+    def label_maps(self) -> Tensor:
+        """1 where a label is: (batch, label, *spatial)."""
+        if self.classes is None:
+            assert self.regions is not None
+            return self.regions
+        labels = torch.arange(1, max(2, self.logits.shape[1]), device=self.classes.device)
+        return (self.classes[:, None] == labels.view(-1, *[1] * (self.classes.ndim - 1))).float()
+
+
+def read(output: Output[Tensor], target: Target[Tensor]) -> Pair:
+    """Logits and truth side by side.
+
+    Raises:
+        ValueError: a head that is missing, or shapes that differ.
+    """
+    logits = output.logits
+    valid = None if target.valid is None else target.valid.float()
+    if target.regions is not None:
+        if logits.shape != target.regions.shape:
+            raise ValueError(
+                f"logits have shape {tuple(logits.shape)}, the regions {tuple(target.regions.shape)}; "
+                "expected (batch, label, *spatial) for both."
+            )
+        return Pair(logits.float(), None, target.regions.float(), valid)
+    classes = target.classes
+    if classes is None:
+        raise ValueError("this loss learns from dense labels, and the task gives none.")
     if logits.shape[:1] + logits.shape[2:] != classes.shape:
         raise ValueError(
             f"logits have shape {tuple(logits.shape)}, the classes {tuple(classes.shape)}; "
             "expected (batch, channel, *spatial) and (batch, *spatial)."
         )
-    valid = None if target.valid is None else target.valid.float()
-    return logits.float(), classes.long(), valid
-
-
-def at_truth(values: Tensor, classes: Tensor) -> Tensor:
-    """Of `values` (batch, channel, *spatial) those of the true channel: (batch, *spatial).
-
-    One channel has no background: where that is the truth, the answer is 0.
-    """
-    if values.shape[1] == 1:
-        return values[:, 0] * classes
-    return values.gather(1, classes[:, None])[:, 0]
-
-
-def one_vs_rest(logits: Tensor, classes: Tensor) -> Tensor:
-    """The logits with the sign of the true channel turned: the larger, the more wrong, in every channel."""
-    if logits.shape[1] == 1:
-        return logits * (1 - 2 * classes[:, None])
-    true = classes[:, None]
-    return logits.scatter(1, true, -logits.gather(1, true))
+    return Pair(logits.float(), classes.long(), None, valid)
 
 
 def with_background(logits: Tensor) -> Tensor:
@@ -51,7 +112,7 @@ def with_background(logits: Tensor) -> Tensor:
 
 
 def mean(values: Tensor, valid: Tensor | None) -> Tensor:
-    """The mean of (batch, *spatial) or (batch, channel, *spatial) values over valid pixels; 0 without any."""
+    """The mean of (batch, *spatial) or (batch, channel, *spatial) values over valid samples; 0 without any."""
     if valid is None:
         return values.mean()
     if values.ndim == valid.ndim:
@@ -59,33 +120,34 @@ def mean(values: Tensor, valid: Tensor | None) -> Tensor:
     return (values * valid[:, None]).sum() / (values.shape[1] * valid.sum()).clamp_min(1)
 
 
-def overlap(
-    output: Output[Tensor], target: Target[Tensor], per: Per
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft numbers of pixels in common, found and true, each (group, channel).
+def overlap(pair: Pair, per: Per) -> tuple[Tensor, Tensor, Tensor]:
+    """Soft numbers of samples in common, predicted and true, each (group, channel).
 
     A group is an image, or the batch: that of all devices together where several train one model.
     """
-    logits, classes, valid = read(output, target)
-    found = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+    logits, valid = pair.logits, pair.valid
+    softmax = pair.classes is not None and logits.shape[1] > 1
+    predicted = logits.softmax(1) if softmax else logits.sigmoid()
     if valid is not None:
-        found = found * valid[:, None]
-    ones = torch.ones_like(found[:, 0]) if valid is None else valid
-    terms = torch.stack(
-        [
-            _per_class(at_truth(found, classes), classes, logits.shape[1]),
-            found.sum(tuple(range(2, found.ndim))),
-            _per_class(ones, classes, logits.shape[1]),
-        ]
-    )
+        predicted = predicted * valid[:, None]
+    axes = tuple(range(2, logits.ndim))
+    if pair.classes is None:
+        truth = pair.label_maps()
+        truth = truth if valid is None else truth * valid[:, None]
+        common, true = (predicted * truth).sum(axes), truth.sum(axes)
+    else:
+        ones = torch.ones_like(predicted[:, 0]) if valid is None else valid
+        common = _per_class(pair.at_truth(predicted), pair.classes, logits.shape[1])
+        true = _per_class(ones, pair.classes, logits.shape[1])
+    terms = torch.stack([common, predicted.sum(axes), true])
     if per == "batch":
         terms = _over_devices(terms.sum(1, keepdim=True))
-    common, total, truth = terms
-    return common, total, truth
+    common, total, true = terms
+    return common, total, true
 
 
 def _per_class(values: Tensor, classes: Tensor, channels: int) -> Tensor:
-    """Sums of (batch, *spatial) values over the pixels of each channel's class: (batch, channel)."""
+    """Sums of (batch, *spatial) values over the samples of each channel's class: (batch, channel)."""
     if channels == 1:
         return (values * classes).flatten(1).sum(1, keepdim=True)
     # Rows first: adding a million small numbers to one float32 loses digits, and queues on a GPU.

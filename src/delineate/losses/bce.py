@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from delineate.arguments import Positive
 from delineate.core.output import Output, Target
-from delineate.losses._terms import at_truth, mean, one_vs_rest, read
+from delineate.losses._terms import mean, read
 
 
 def bce(output: Output[Tensor], target: Target[Tensor], *, pos_weight: Positive = 1.0) -> Tensor:
@@ -18,7 +18,7 @@ def bce(output: Output[Tensor], target: Target[Tensor], *, pos_weight: Positive 
         target: the truth.
         pos_weight: weight of pixels that are the channel's own; above 1 finds more and errs more.
     """
-    logits, classes, valid = read(output, target)
-    each = F.softplus(one_vs_rest(logits, classes))
-    true = mean(at_truth(each, classes), valid) / logits.shape[1]
-    return mean(each, valid) + (pos_weight - 1) * true
+    pair = read(output, target)
+    each = F.softplus(pair.one_vs_rest())
+    true = mean(pair.at_truth(each), pair.valid) / each.shape[1]
+    return mean(each, pair.valid) + (pos_weight - 1) * true

@@ -26,8 +26,9 @@ def cross_entropy(
         class_weights: one for background, then one per label in order; the mean is weighted by them.
         label_smoothing: share of the truth that is spread evenly over the classes, in [0, 1].
     """
-    logits, classes, valid = read(output, target)
-    logits = with_background(logits)
+    pair = read(output, target)
+    classes, valid = pair.exclusive("cross_entropy"), pair.valid
+    logits = with_background(pair.logits)
     weights = None
     if class_weights is not None:
         if len(class_weights) != logits.shape[1]:

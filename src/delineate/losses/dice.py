@@ -8,7 +8,7 @@ from torch import Tensor
 
 from delineate.arguments import NonNegative
 from delineate.core.output import Output, Target
-from delineate.losses._terms import Per, overlap
+from delineate.losses._terms import Per, overlap, read
 
 
 def dice(
@@ -32,8 +32,9 @@ def dice(
         absent: a label without a pixel in the truth counts like any other, so that finding it costs;
             or is 0 whatever is found, as smp has it.
     """
-    common, found, truth = overlap(output, target, per)
+    pair = read(output, target)
+    common, found, truth = overlap(pair, per)
     loss = 1 - (2 * common + smooth) / (found + truth + smooth).clamp_min(1e-7)
     if absent == "zero":
         loss = loss * (truth > 0)
-    return (loss if background or loss.shape[1] == 1 else loss[:, 1:]).mean()
+    return (loss if background else loss[:, pair.first_label :]).mean()

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from delineate.arguments import Fraction, NonNegative
 from delineate.core.output import Output, Target
-from delineate.losses._terms import at_truth, mean, one_vs_rest, read, with_background
+from delineate.losses._terms import mean, read, with_background
 
 
 def focal(
@@ -33,17 +33,19 @@ def focal(
         alpha: weight of what is a label (sigmoid: of the true channel), 1 - alpha of what is not; 0.75
             favours the labels; none weighs all as 1.
     """
-    logits, classes, valid = read(output, target)
+    pair = read(output, target)
+    valid = pair.valid
     if form == "softmax":
-        log_p = at_truth(F.log_softmax(with_background(logits), 1), classes)
+        classes = pair.exclusive("focal with form: softmax")
+        log_p = F.log_softmax(with_background(pair.logits), 1).gather(1, classes[:, None])[:, 0]
         doubt = (-torch.expm1(log_p)).clamp_min(1e-12)  # a power below one has no slope at 0
         loss = -log_p * doubt**gamma
         if alpha is not None:
             loss = loss * torch.where(classes > 0, alpha, 1 - alpha)
         return mean(loss, valid)
-    wrong = one_vs_rest(logits, classes)
+    wrong = pair.one_vs_rest()
     each = F.softplus(wrong) * wrong.sigmoid() ** gamma
     if alpha is None:
         return mean(each, valid)
-    true = mean(at_truth(each, classes), valid) / logits.shape[1]
+    true = mean(pair.at_truth(each), valid) / each.shape[1]
     return (1 - alpha) * mean(each, valid) + (2 * alpha - 1) * true

@@ -34,11 +34,8 @@ def structure(
     """
     if width < 1 or width % 2 == 0:
         raise ValueError(f"width is {width}; expected an odd number of pixels.")
-    logits, classes, valid = read(output, target)
-    if logits.shape[1] > 1:
-        logits = logits[:, 1:]
-    labels = torch.arange(1, logits.shape[1] + 1, device=classes.device)
-    truth = (classes[:, None] == labels.view(-1, *[1] * (classes.ndim - 1))).float()
+    pair = read(output, target)
+    logits, truth, valid = pair.logits[:, pair.first_label :], pair.label_maps(), pair.valid
     there = torch.ones_like(truth) if valid is None else valid[:, None].expand_as(truth)
     truth = truth * there
     weight = there * (1 + 5 * (_mean_around(truth, width) - truth).abs())

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from delineate.arguments import NonNegative, Positive
 from delineate.core.output import Output, Target
-from delineate.losses._terms import Per, overlap
+from delineate.losses._terms import Per, overlap, read
 
 
 def tversky(
@@ -33,10 +33,11 @@ def tversky(
         smooth: as for dice, whose smooth of 1 is 0.5 here.
         background: background counts as one of the labels (where it has a channel).
     """
-    common, found, truth = overlap(output, target, per)
+    pair = read(output, target)
+    common, found, truth = overlap(pair, per)
     wrong = alpha * (found - common) + beta * (truth - common)
     index = (common + smooth) / (common + wrong + smooth).clamp_min(1e-7)
-    loss = 1 - (index if background or index.shape[1] == 1 else index[:, 1:])
+    loss = 1 - (index if background else index[:, pair.first_label :])
     if gamma != 1:
         loss = loss.clamp_min(1e-6) ** gamma  # a power below one has no slope at 0
     return loss.mean()

@@ -1,12 +1,15 @@
 """Pixels -> Output: one architecture per file.
 
-A model is a `torch.nn.Module` that takes pixels (batch, channel, *spatial) and returns logits of the same
-spatial size, before any activation. The program gives `channels` (of the image), `classes` (channels of the
-logits) and `ndim`; everything else is the recipe's.
+A model is a `torch.nn.Module` that takes pixels (batch, channel, *spatial) and returns an `Output`: the logits of its
+heads, before any activation. The program gives `channels` (of the image), `ndim`, and for each head how many channels
+it has, under a name that says which heads a model has: `classes` for dense logits, `image_classes` for image-level
+logits, `object_classes` for objects. Everything else is the recipe's.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -15,36 +18,43 @@ from torch import Tensor, nn
 from delineate.core.output import Output
 from delineate.models._speed import fast_memory_format, fast_on_cpu
 from delineate.models._weights import load_weights
-from delineate.resolve import Call, build
+from delineate.resolve import Call, build, check, names, resolve
 
 torch.export.register_dataclass(Output)  # so that tracing looks inside what a model returns
+
+
+HEADS = {"dense": "classes", "image": "image_classes", "objects": "object_classes"}
+"""The argument by which a model is told the channels of each head, and shows that it has one."""
 
 
 class Model(Protocol):
     """What every model can be called as."""
 
     def __call__(self, pixels: Tensor) -> Output[Tensor]:
-        """(batch, channel, *spatial) standardized -> logits (batch, class, *spatial)."""
+        """(batch, channel, *spatial) standardized -> logits; dense ones are (batch, class, *spatial)."""
 
 
 def load_model(
-    call: Call, channels: int, classes: int, ndim: int, *, pretrained: bool = True
+    call: Call, channels: int, heads: Mapping[str, int], ndim: int, *, pretrained: bool = True
 ) -> nn.Module:
-    """The model a recipe names, for images of `channels`, logits of `classes` channels and `ndim` axes.
+    """The model a recipe names, for images of `channels` and `ndim` axes.
 
     Args:
         call: what the recipe says.
         channels: channels of the images.
-        classes: channels of the logits.
+        heads: the heads that the task needs, by their names in `Output`, with the channels of each.
         ndim: spatial axes.
         pretrained: false leaves the recipe's `pretrained` out, for a model whose weights are to be loaded.
 
     Raises:
-        RecipeError: an unknown model or argument, or weights that cannot be had; before anything is trained.
+        RecipeError: an unknown model or argument, heads that the model has not or the task does not use, or
+            weights that cannot be had; before anything is trained.
     """
+    check_heads(call, heads)
     if not pretrained:
         call = call.without("pretrained")
-    model = build("models", call, channels=channels, classes=classes, ndim=ndim)
+    counts = {HEADS[head]: count for head, count in heads.items()}
+    model = build("models", call, channels=channels, ndim=ndim, **counts)
     if not isinstance(model, nn.Module):
         raise call.fail(
             f"{call.name} returned a {type(model).__name__}; expected a torch.nn.Module."
@@ -52,4 +62,39 @@ def load_model(
     return model
 
 
-__all__ = ["Model", "fast_memory_format", "fast_on_cpu", "load_model", "load_weights"]
+def check_heads(call: Call, heads: Mapping[str, int]) -> None:
+    """Refuse a model that lacks a head the task needs, or cannot do without one that the task does not use.
+
+    Raises:
+        RecipeError: also where the model or an argument of it is unknown.
+    """
+    check("models", call)
+    parameters = _parameters(call)
+    for head, argument in HEADS.items():
+        wanted = head in heads
+        if wanted and argument not in parameters:
+            able = [name for name in names("models") if argument in _parameters(name)]
+            raise call.fail(
+                f"{call.name} has no {head} head, which the task needs. Models that have one: "
+                f"{', '.join(able) or 'none'}."
+            )
+        needed = argument in parameters and parameters[argument].default is inspect.Parameter.empty
+        if needed and not wanted:
+            raise call.fail(
+                f"{call.name} has a {head} head, which the task does not use; it uses {', '.join(heads)}."
+            )
+
+
+def _parameters(name: str | Call) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(resolve("models", name)).parameters
+
+
+__all__ = [
+    "HEADS",
+    "Model",
+    "check_heads",
+    "fast_memory_format",
+    "fast_on_cpu",
+    "load_model",
+    "load_weights",
+]

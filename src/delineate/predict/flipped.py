@@ -9,11 +9,12 @@ from itertools import chain, combinations
 import numpy as np
 
 from delineate.core import Network, Output
+from delineate.predict.ensemble import mean
 
 
 @dataclass(frozen=True)
 class Flipped:
-    """The mean of a network's logits over every combination of flips along `axes`.
+    """The mean of a network's logits, dense and image-level, over every combination of flips along `axes`.
 
     axes: spatial axes, 0 first; two axes make four passes, three make eight. Leave out the left-right axis
     where labels have sides.
@@ -23,19 +24,21 @@ class Flipped:
     axes: Sequence[int]
 
     def __call__(self, pixels: np.ndarray) -> Output[np.ndarray]:
-        """Logits of the mean; side outputs are dropped."""
+        """Mean logits; side outputs are dropped.
+
+        Raises:
+            ValueError: axes that the image does not have, or a network with objects.
+        """
         if any(not 0 <= axis < pixels.ndim - 2 for axis in self.axes):
             raise ValueError(f"flip axes are {tuple(self.axes)}; the image has {pixels.ndim - 2}.")
-        total: np.ndarray | None = None
-        count = 0
-        for axes in _subsets(self.axes):
-            turned = tuple(axis + 2 for axis in axes)
-            found = self.network(np.ascontiguousarray(np.flip(pixels, turned))).logits
-            found = np.flip(found, turned)
-            total = found.astype(np.float32) if total is None else total + found
-            count += 1
-        assert total is not None
-        return Output(total / count)
+        return mean(self._seen(pixels, axes) for axes in _subsets(self.axes))
+
+    def _seen(self, pixels: np.ndarray, axes: Sequence[int]) -> Output[np.ndarray]:
+        """What the network says of a flipped image, flipped back."""
+        turned = tuple(axis + 2 for axis in axes)
+        output = self.network(np.ascontiguousarray(np.flip(pixels, turned)))
+        dense = None if output.dense is None else np.flip(output.dense, turned)
+        return Output(dense=dense, image=output.image, objects=output.objects)
 
 
 def _subsets(axes: Sequence[int]) -> Iterator[tuple[int, ...]]:

@@ -61,13 +61,14 @@ class CasePredictor:
         if self.fingerprint is not None:
             unlike = self.fingerprint.differences(Measures.of(image, pixels, grid))
         output = self.network(pixels[None])
-        if not np.isfinite(output.logits).all():
+        if not all(np.isfinite(array).all() for array in output.arrays()):
             raise NotFiniteError(
                 f"{case.id}: the network answers NaN or infinity. Its weights are damaged, or the values of the image "
                 f"(prepared {pixels.min():.4g} to {pixels.max():.4g}) are far from those it was trained on."
             )
-        found = self.task.decode(output, grid)
-        found = self.prepare.restore(found, image.geometry)
+        probabilities = self.task.read(output, grid)
+        probabilities = self.prepare.restore(probabilities, image.geometry)
+        found = self.task.decide(probabilities, image.geometry)
         for step in self.refine:
             found = step(found, image)
         if found.probabilities is not None:

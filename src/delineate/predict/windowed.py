@@ -33,7 +33,11 @@ class Windowed:
             raise ValueError(f"window size is {tuple(self.size)}; every axis needs a sample.")
 
     def __call__(self, pixels: np.ndarray) -> Output[np.ndarray]:
-        """Logits for the whole image; side outputs are dropped."""
+        """Logits for the whole image; side outputs are dropped.
+
+        Raises:
+            ValueError: a window of another number of axes, or a network with another head than the dense one.
+        """
         spatial = pixels.shape[2:]
         if len(self.size) != len(spatial):
             raise ValueError(f"window {tuple(self.size)} does not fit an image of shape {spatial}.")
@@ -46,7 +50,13 @@ class Windowed:
         total: np.ndarray | None = None
         seen = np.zeros(pixels.shape[2:], dtype=np.float32)
         for box in self._windows(pixels.shape[2:]):
-            logits = self.network(np.ascontiguousarray(pixels[whole + box])).logits
+            output = self.network(np.ascontiguousarray(pixels[whole + box]))
+            if output.heads != ("dense",):
+                raise ValueError(
+                    f"sliding windows join dense logits only, and the network gives {', '.join(output.heads)}. "
+                    "Leave the window out of predict."
+                )
+            logits = output.logits
             if total is None:
                 total = np.zeros((*logits.shape[:2], *pixels.shape[2:]), dtype=np.float32)
             total[whole + box] += logits * weight

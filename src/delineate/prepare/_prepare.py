@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from delineate.core import Geometry, Image, Instance, Segmentation
-from delineate.prepare._resample import linear, majority, nearest
+from delineate.core import Geometry, Image, Objects, Probabilities, Segmentation
+from delineate.prepare._resample import linear, majority
 from delineate.prepare._step import Carry, GridStep, Step, ValueStep
 from delineate.resolve import Call, build
 
@@ -81,30 +81,33 @@ class Prepare:
             array, grid = step.forward(array, grid, Carry(majority, (0,))), step.grid(grid)
         return replace(truth, classes=array[0], geometry=grid, instances=(), probabilities=None)
 
-    def restore(self, found: Segmentation, geometry: Geometry) -> Segmentation:
-        """What was found on the network's grid, on the grid of the file: every step undone, the last first.
+    def restore(self, probabilities: Probabilities, geometry: Geometry) -> Probabilities:
+        """Probabilities on the network's grid, on the grid of the file: every step undone, the last first.
 
-        Where there are probabilities they are resampled, and the label map is the label of the largest at full
-        resolution; without them labels are taken from the nearest sample. What a crop left out is background.
+        Maps are resampled while they are continuous, so that what is decided of them is decided at full resolution.
+        Boxes of objects go to the file's samples, and the masks in them are turned as the axes are.
 
         Raises:
-            ValueError: `found` is not on the grid that preparing an image on `geometry` gives.
+            ValueError: the maps are not on the grid that preparing an image on `geometry` gives.
         """
-        grid = self.grid(geometry)
-        if found.geometry.shape != grid.shape:
-            raise ValueError(
-                f"restore: the segmentation has shape {found.geometry.shape}, but an image of shape "
-                f"{geometry.shape} is prepared to {grid.shape}. Was it made from another image or recipe?"
-            )
-        instances = self._instances(found.instances, grid, geometry)
-        if found.probabilities is None:
-            classes = self._undo(found.classes[None], geometry, Carry(nearest, (0,)))[0]
-            return replace(found, classes=classes, geometry=geometry, instances=instances)
-        maps = self._maps(found.probabilities, geometry)
-        classes = _strongest(maps, found)
-        return replace(
-            found, classes=classes, geometry=geometry, instances=instances, probabilities=maps
-        )
+        maps = probabilities.maps
+        if maps is not None:
+            grid = self.grid(geometry)
+            if maps.shape[1:] != grid.shape:
+                raise ValueError(
+                    f"restore: the maps have shape {maps.shape[1:]}, but an image of shape {geometry.shape} is "
+                    f"prepared to {grid.shape}. Were they made from another image or recipe?"
+                )
+            carry = Carry(linear, probabilities.outside)
+            maps = self._undo(maps.astype(np.float32, copy=False), geometry, carry)
+            maps = np.ascontiguousarray(maps)
+        objects = probabilities.objects
+        if objects is not None:
+            for step, before in zip(
+                reversed(self._moves), reversed(self._grids(geometry)[:-1]), strict=True
+            ):
+                objects = _moved(objects, _index_map(step, before))
+        return replace(probabilities, maps=maps, objects=objects)
 
     @property
     def _moves(self) -> list[GridStep]:
@@ -123,50 +126,29 @@ class Prepare:
             array = step.backward(array, before, carry)
         return array
 
-    def _maps(self, maps: np.ndarray, geometry: Geometry) -> np.ndarray:
-        """Probabilities on `geometry`; of two that sum to 1, one is resampled."""
-        maps = maps.astype(np.float32, copy=False)
-        if len(maps) > 2:
-            background = (1.0, *[0.0] * (len(maps) - 1))
-            return np.ascontiguousarray(self._undo(maps, geometry, Carry(linear, background)))
-        found = np.empty((2, *geometry.shape), np.float32)
-        found[1] = self._undo(maps[1:], geometry, Carry(linear, (0.0,)))[0]
-        np.subtract(1, found[1], out=found[0])
-        return found
 
-    def _instances(
-        self, instances: Iterable[Instance], grid: Geometry, geometry: Geometry
-    ) -> tuple[Instance, ...]:
-        restored = []
-        for instance in instances:
-            whole = np.zeros((1, *grid.shape), np.float32)
-            whole[0][instance.box] = instance.mask
-            mask = self._undo(whole, geometry, Carry(linear, (0.0,)))[0] > 0.5
-            if mask.any():
-                box = _box(mask)
-                restored.append(
-                    replace(instance, mask=mask[box].copy(), start=tuple(s.start for s in box))
-                )
-        return tuple(restored)
+def _index_map(step: GridStep, before: Geometry) -> np.ndarray:
+    """(ndim, ndim + 1): the index after a step -> the index before it."""
+    if before.to_patient is None:  # any frame will do; indices themselves are one
+        eye = np.eye(4)[:, [*range(before.ndim), 3]]
+        before = replace(before, to_patient=eye)
+    assert before.to_patient is not None
+    after = step.grid(before).to_patient
+    assert after is not None
+    steps = before.to_patient[:3, :-1]
+    shift = after[:3].copy()
+    shift[:, -1] -= before.to_patient[:3, -1]
+    return np.asarray(np.linalg.pinv(steps) @ shift)
 
 
-def _strongest(maps: np.ndarray, found: Segmentation) -> np.ndarray:
-    """The value of the label with the largest probability; of equal ones the first, background before all."""
-    dtype = np.promote_types(found.classes.dtype, np.min_scalar_type(max(found.labels.values)))
-    if len(maps) == 2:
-        return np.asarray((maps[1] > 0.5) * np.array(found.labels.values[0], dtype))
-    classes = np.zeros(maps.shape[1:], dtype)
-    most = maps[0].copy()
-    for value, share in zip(found.labels.values, maps[1:], strict=True):
-        classes[share > most] = value
-        np.maximum(most, share, out=most)
-    return classes
-
-
-def _box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box around what is true."""
-    box = []
-    for axis in range(mask.ndim):
-        where = np.flatnonzero(mask.any(tuple(a for a in range(mask.ndim) if a != axis)))
-        box.append(slice(int(where[0]), int(where[-1]) + 1))
-    return tuple(box)
+def _moved(objects: Objects[np.ndarray], index_map: np.ndarray) -> Objects[np.ndarray]:
+    """Objects in other indices; axes may change places and direction, and no more."""
+    matrix, offset = index_map[:, :-1], index_map[:, -1]
+    # corners lie half a sample before the centres that indices count
+    corners = (objects.boxes - 0.5) @ matrix.T + offset + 0.5
+    order = np.abs(matrix).argmax(axis=1)  # which axis after the step became each axis before it
+    masks = objects.masks.transpose(0, *(1 + order))
+    for axis, after in enumerate(order):
+        if matrix[axis, after] < 0:
+            masks = np.flip(masks, 1 + axis)
+    return Objects(objects.scores, np.sort(corners, axis=1), np.ascontiguousarray(masks))

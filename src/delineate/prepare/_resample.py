@@ -40,14 +40,6 @@ def linear(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return _each_axis(np.ascontiguousarray(pixels), shape, first=1)
 
 
-def nearest(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The value of the nearest old sample."""
-    for axis, (old, new) in enumerate(zip(labels.shape[1:], shape, strict=True), start=1):
-        if old != new:
-            labels = labels.take(((np.arange(new) + 0.5) * (old / new)).astype(np.intp), axis)
-    return labels
-
-
 def majority(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The value with the largest share of each new sample; small structures shrink smoothly, not by chance."""
     if labels.shape[1:] == shape:

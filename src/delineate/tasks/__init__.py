@@ -1,4 +1,4 @@
-"""Segmentation <-> Output, Target: what the channels of a network mean."""
+"""Segmentation <-> Target, Output, Probabilities: what the heads of a network mean. One task per file."""
 
 from delineate.core import LabelSet, Task
 from delineate.resolve import Call, build

@@ -1,20 +1,29 @@
-"""Every pixel has one label."""
+"""Every sample has one label."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from delineate.core import Geometry, LabelSet, Output, Segmentation, Target
+from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentation, Target
 
 
-def semantic(labels: LabelSet) -> Semantic:
-    """Each pixel is background or one label: sigmoid for a single label, softmax for several.
+def semantic(labels: LabelSet, threshold: float | None = None) -> Semantic:
+    """Each sample is background or one label: sigmoid for a single label, softmax for several.
 
     Channels are ordered background, then labels as the recipe lists them; a single label has one channel.
+
+    Args:
+        labels: the labels of the problem.
+        threshold: a sample is foreground where all labels together reach this probability, in (0, 1), and the
+            likeliest label takes it; lower finds more. None takes whatever is likeliest, which for one label
+            is above 0.5.
     """
-    return Semantic(labels)
+    if threshold is not None and not 0 < threshold < 1:
+        raise ValueError(f"threshold is {threshold}; expected a number between 0 and 1.")
+    return Semantic(labels, threshold)
 
 
 @dataclass(frozen=True)
@@ -22,39 +31,63 @@ class Semantic:
     """The codec behind `semantic`."""
 
     labels: LabelSet
+    threshold: float | None = None
 
     @property
-    def channels(self) -> int:
-        """One for a single label, else one per label and one for the background."""
-        return 1 if len(self.labels) == 1 else len(self.labels) + 1
+    def heads(self) -> Mapping[str, int]:
+        """One dense channel for a single label, else one per label and one for the background."""
+        return {"dense": 1 if len(self.labels) == 1 else len(self.labels) + 1}
 
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
-        """Label values become channel indices; ignored pixels become background and invalid."""
+        """Label values become channel indices; ignored samples become background and invalid."""
         index = np.zeros(max((0, *self.labels.values, *self.labels.ignored)) + 1, dtype=np.uint8)
         for channel, value in enumerate(self.labels.values, start=1):
             index[value] = channel
         return Target(index[truth.classes], truth.valid)
 
-    def decode(self, output: Output[np.ndarray], grid: Geometry) -> Segmentation:
-        """Probabilities by sigmoid or softmax; each pixel takes the likeliest, background at a draw.
+    def read(self, output: Output[np.ndarray], grid: Geometry) -> Probabilities:
+        """Sigmoid or softmax; a single label keeps its one channel.
 
         Raises:
             ValueError: the output is not a batch of one with this task's channels on this grid.
         """
-        expected = (1, self.channels, *grid.shape)
+        expected = (1, self.heads["dense"], *grid.shape)
         if output.logits.shape != expected:
             raise ValueError(f"logits have shape {output.logits.shape}; expected {expected}.")
         logits = output.logits[0].astype(np.float32, copy=False)
-        probabilities = _sigmoid(logits) if self.channels == 1 else _softmax(logits)
-        values = np.array((0, *self.labels.values))
-        values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
-        classes = values[probabilities.argmax(axis=0)]
-        return Segmentation(classes, self.labels, grid, probabilities=probabilities)
+        if len(self.labels) == 1:
+            return Probabilities(_sigmoid(logits), (0.0,))
+        return Probabilities(_softmax(logits), (1.0, *[0.0] * len(self.labels)))
+
+    def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
+        """Each sample takes the likeliest, background at a draw; or as `threshold` says."""
+        maps = probabilities.maps
+        assert maps is not None  # `read` gave them
+        if len(self.labels) == 1:
+            maps = np.concatenate([1 - maps, maps])
+        return Segmentation(
+            self._values(maps), self.labels, geometry, probabilities=np.ascontiguousarray(maps)
+        )
+
+    def _values(self, maps: np.ndarray) -> np.ndarray:
+        """The value of what each sample is."""
+        dtype = np.min_scalar_type(max(self.labels.values))
+        if len(maps) == 2:
+            foreground = maps[1] > 0.5 if self.threshold is None else maps[1] >= self.threshold
+            return np.asarray(foreground * np.array(self.labels.values[0], dtype))
+        classes = np.zeros(maps.shape[1:], dtype)
+        if self.threshold is None:
+            most = maps[0].copy()  # of equal ones the first, background before all
+        else:
+            most = np.where(1 - maps[0] >= self.threshold, np.float32(-1), np.inf)
+        for value, share in zip(self.labels.values, maps[1:], strict=True):
+            classes[share > most] = value
+            np.maximum(most, share, out=most)
+        return classes
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    found = 0.5 + 0.5 * np.tanh(0.5 * logits)  # does not overflow, unlike 1 / (1 + exp(-x))
-    return np.concatenate([1 - found, found])
+    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # does not overflow, unlike 1 / (1 + exp(-x))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -102,14 +102,8 @@ def collate(items: list[tuple[str, np.ndarray, Target[np.ndarray]]]) -> Batch:
             "add {resize: ...} or {crop: ...} to prepare, or set trainer.batch_size to 1."
         )
     pixels = torch.from_numpy(np.stack([pixels for _, pixels, _ in items]))
-    classes = torch.from_numpy(np.stack([target.classes for *_, target in items])).long()
-    valid = None
-    if any(target.valid is not None for *_, target in items):
-        everywhere = np.ones(classes.shape[1:], dtype=bool)
-        valid = torch.from_numpy(
-            np.stack([everywhere if t.valid is None else t.valid for *_, t in items])
-        )
-    return Batch(pixels, Target(classes, valid), tuple(name for name, *_ in items))
+    target = Target.stack([target for *_, target in items]).map(torch.from_numpy)
+    return Batch(pixels, target, tuple(name for name, *_ in items))
 
 
 def load_batches(

@@ -77,11 +77,11 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     seed_everything(recipe.seed, verbose=False)
     pixels, _ = load_prepare(recipe.prepare)(splits["train"][0].image)
     channels, ndim = int(pixels.shape[0]), pixels.ndim - 1
-    classes = load_task(recipe.task, recipe.labels).channels
+    heads = load_task(recipe.task, recipe.labels).heads
     checkpoint = run / "checkpoints" / "last.ckpt"
     begun = checkpoint.exists()
     model = load_model(
-        recipe.model, channels=channels, classes=classes, ndim=ndim, pretrained=not begun
+        recipe.model, channels=channels, heads=heads, ndim=ndim, pretrained=not begun
     )
     loss = load_loss(recipe.loss)
     draws, cases = _cases(recipe, splits["train"], options)

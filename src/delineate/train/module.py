@@ -9,7 +9,6 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import nn
 
-from delineate.core import Target
 from delineate.losses import Loss
 from delineate.models import fast_memory_format, fast_on_cpu
 from delineate.resolve import Call, check, resolve
@@ -82,8 +81,7 @@ class Learner(LightningModule):
         def move(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(device, non_blocking=True)
 
-        valid = None if batch.target.valid is None else move(batch.target.valid)
-        return Batch(move(batch.pixels), Target(move(batch.target.classes), valid), batch.cases)
+        return Batch(move(batch.pixels), batch.target.map(move), batch.cases)
 
 
 def _with_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

@@ -132,8 +132,8 @@ class _Always(np.random.Generator):
 
 def _try_model(recipe: Recipe, shape: tuple[int, ...], batch: int) -> int:
     """Run the model once; the number of its side outputs is returned."""
-    classes = load_task(recipe.task, recipe.labels).channels
-    model = load_model(recipe.model, channels=shape[0], classes=classes, ndim=len(shape) - 1)
+    heads = load_task(recipe.task, recipe.labels).heads
+    model = load_model(recipe.model, channels=shape[0], heads=heads, ndim=len(shape) - 1)
     with telling(recipe.model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -142,28 +142,36 @@ def _try_model(recipe: Recipe, shape: tuple[int, ...], batch: int) -> int:
             if "meta" in str(error):  # an operation that has no shapes of its own
                 return 0
             raise
-        found = getattr(output, "logits", None)
-        expected = (batch, classes, *shape[1:])
-        if not isinstance(found, Tensor) or found.shape != expected:
-            said = tuple(found.shape) if isinstance(found, Tensor) else type(output).__name__
-            raise ValueError(
-                f"{recipe.model.name} gives {said}; expected an Output with logits {expected}."
-            )
+        if not isinstance(output, Output):
+            raise ValueError(f"{recipe.model.name} gives {type(output).__name__}; expected Output.")
+        spatial = {"dense": shape[1:], "image": ()}
+        for head, channels in heads.items():
+            found, expected = getattr(output, head), (batch, channels, *spatial.get(head, ()))
+            if head in spatial and (not isinstance(found, Tensor) or found.shape != expected):
+                said = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+                raise ValueError(
+                    f"{recipe.model.name} gives {said} as its {head} head; expected logits {expected}."
+                )
     return len(output.sides)
 
 
 def _try_losses(recipe: Recipe, shape: tuple[int, ...], sides: int) -> None:
-    channels = load_task(recipe.task, recipe.labels).channels
+    """Each loss by itself, on a small truth that shows every label."""
+    task = load_task(recipe.task, recipe.labels)
     small = [min(n, SMALL[len(shape)]) for n in shape]
+    target = task.encode(_scene(recipe.labels, Geometry.in_pixels(small)))
+    batch = Target.stack([target, target]).map(torch.from_numpy)
+    channels = task.heads.get("dense", 0)
     maps = [
         torch.zeros(2, channels, *(max(1, n >> level) for n in small), requires_grad=True)
-        for level in range(sides + 1)
+        for level in range(sides + 1 if channels else 0)
     ]
-    target = Target(torch.zeros(2, *small, dtype=torch.long))
+    image = torch.zeros(2, task.heads["image"], requires_grad=True) if "image" in task.heads else None  # fmt: skip
+    output = Output(maps[0] if maps else None, tuple(maps[1:]), image)
     for call in recipe.loss:
         loss = load_loss([call])
         with telling(call):
-            found = loss(Output(maps[0], tuple(maps[1:])), target)
+            found = loss(output, batch)
             if not isinstance(found, Tensor) or found.numel() != 1:
                 raise ValueError(f"{call.name} gives no single number.")
 

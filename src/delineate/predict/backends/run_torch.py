@@ -27,7 +27,7 @@ def load_network(folder: Path, recipe: Recipe, card: Mapping[str, Any], device: 
     model = load_model(
         recipe.model,
         channels=card["channels"],
-        classes=load_task(recipe.task, recipe.labels).channels,
+        heads=load_task(recipe.task, recipe.labels).heads,
         ndim=card["ndim"],
         pretrained=False,
     )
@@ -74,9 +74,8 @@ def run_torch(
             torch.inference_mode(),
             torch.autocast(here.type, torch.bfloat16, enabled=bf16),
         ):
-            output = model(batch)
-        logits = output.logits.float().cpu().contiguous().numpy()
-        return Output(logits, tuple(side.float().cpu().numpy() for side in output.sides))
+            output: Output[torch.Tensor] = model(batch)
+        return output.map(lambda tensor: tensor.float().cpu().contiguous().numpy())
 
     return network
 

@@ -136,14 +136,7 @@ class Judge(Callback):
         assert output is not None
         with torch.inference_mode():
             value = self.loss(
-                Output(
-                    torch.from_numpy(output.logits),
-                    tuple(torch.from_numpy(side) for side in output.sides),
-                ),
-                Target(
-                    torch.from_numpy(target.classes).long()[None],
-                    None if target.valid is None else torch.from_numpy(target.valid)[None],
-                ),
+                output.map(torch.from_numpy), Target.stack([target]).map(torch.from_numpy)
             )
         return float(value)
 
