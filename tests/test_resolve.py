@@ -65,4 +65,4 @@ def test_an_error_of_the_function_gets_the_place_it_was_written():
 
 
 def test_what_the_program_gives_goes_only_where_it_is_asked_for():
-    build("refine", Call("threshold"), labels=None)
+    build("refine", Call("keep_largest"), labels=None)

@@ -23,15 +23,16 @@ Where = Callable[..., str]
 """Keys and positions, from the outside in -> where that was written, "file:line" or "--set ..."."""
 
 SECTIONS = (
-    "name", "data", "audit", "labels", "task", "prepare", "augment", "model", "loss", "optimizer", "schedule",
-    "trainer", "predict", "refine", "metrics", "seed",
+    "name", "data", "audit", "labels", "task", "prepare", "augment", "model", "loss", "deep_supervision", "optimizer",
+    "schedule", "trainer", "predict", "refine", "metrics", "seed",
 )  # fmt: skip
-ONE_CALL = ("data", "task", "model", "optimizer", "schedule")
+ONE_CALL = ("data", "task", "model", "deep_supervision", "optimizer", "schedule")
 DEFAULTS: dict[str, Any] = {
     "audit": {},
     "task": "semantic",
     "prepare": [],
     "augment": [],
+    "deep_supervision": "halving",
     "optimizer": "adamw",
     "schedule": "constant",
     "trainer": {},
@@ -70,6 +71,7 @@ class Recipe:
     augment: tuple[Call, ...]
     model: Call
     loss: tuple[Call, ...]
+    deep_supervision: Call
     optimizer: Call
     schedule: Call
     trainer: Call
@@ -179,6 +181,7 @@ def _load(
         augment=many("augment"),
         model=one("model"),
         loss=many("loss"),
+        deep_supervision=one("deep_supervision"),
         optimizer=one("optimizer"),
         schedule=one("schedule"),
         trainer=options("trainer"),
@@ -523,6 +526,7 @@ def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call]]:
     yield from (("augment", call) for call in recipe.augment)
     yield "models", recipe.model
     yield from (("losses", call.without("weight")) for call in recipe.loss)
+    yield "deep_supervision", recipe.deep_supervision
     yield "optimizers", recipe.optimizer
     yield "schedules", recipe.schedule
     yield from (("refine", call) for call in recipe.refine)

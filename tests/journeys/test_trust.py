@@ -43,6 +43,7 @@ ATTACKS = {
     "augment": {"augment": ["flip", {"canary:ran": None}]},
     "models": {"model": {"canary:ran": {"args": ["touch", "executed"]}}},
     "losses": {"loss": [{"dice": {"weight": 0.5}}, {"canary:ran": {"weight": 2}}]},
+    "deep_supervision": {"deep_supervision": "canary:ran"},
     "optimizers": {"optimizer": {"canary:ran": {"lr": 1}}},
     "schedules": {"schedule": "canary:ran"},
     "loggers": {"trainer": {"epochs": 3, "loggers": [{"canary:ran": {}}]}},

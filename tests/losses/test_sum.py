@@ -5,6 +5,7 @@ import torch
 
 from delineate.core import Output, Target
 from delineate.losses import load_loss
+from delineate.losses._deep_supervision import all_subsets
 from delineate.losses.dice import dice
 from delineate.losses.focal import focal
 from delineate.resolve import OWN, Call, RecipeError
@@ -34,6 +35,47 @@ def test_deeper_maps_weigh_half_as_much_each():
     ]
     expected = (levels[0] + levels[1] / 2 + levels[2] / 4) / 1.75
     torch.testing.assert_close(loss(Output(whole, (half, quarter)), TARGET), expected)
+
+
+def test_equal_levels_are_summed():
+    whole, half = logits(8, 8), logits(4, 4)
+    loss = load_loss([Call("dice")], Call("equal"))
+    expected = dice(Output(whole), TARGET) + dice(
+        Output(half), Target(TARGET.classes[:, 1::2, 1::2])
+    )
+    torch.testing.assert_close(loss(Output(whole, (half,)), TARGET), expected)
+
+
+def test_every_subset_of_four_maps_by_the_constant_of_emcad():
+    """0.3 cross-entropy + 0.7 Dice over the whole batch, squared denominators: 16.0697503875 for 15 subsets."""
+    n = torch.arange(2 * 3 * 16 * 16, dtype=torch.float64).reshape(2, 3, 16, 16)
+    maps = [2 * torch.sin(0.7 * n + i) for i in range(4)]
+    target = Target(((7 * torch.arange(2 * 16 * 16)) // 5 % 3).reshape(2, 16, 16))
+
+    def emcad(output, truth):
+        shown = torch.nn.functional.one_hot(truth.classes, 3).movedim(-1, 1).double()
+        soft = output.logits.softmax(1)
+        axes = (0, 2, 3)
+        both = 1 - (2 * (soft * shown).sum(axes) + 1e-5) / (
+            (soft**2).sum(axes) + (shown**2).sum(axes) + 1e-5
+        )
+        entropy = torch.nn.functional.cross_entropy(output.logits, truth.classes)
+        return 0.3 * entropy + 0.7 * both.mean()
+
+    output = Output(maps[3], (maps[2], maps[1], maps[0]))
+    total = sum(weight * emcad(part, target) for weight, part in all_subsets(output))
+    assert float(total) == pytest.approx(16.0697503875, abs=1e-9)
+    assert len(all_subsets(output)) == 15
+
+
+def test_without_deep_supervision_a_loss_sees_the_deeper_maps(tmp_path, monkeypatch):
+    (tmp_path / "lab_with_sides.py").write_text(
+        "def last(output, target):\n    return output.sides[-1].mean()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    output = Output(logits(8, 8), (logits(4, 4),))
+    loss = load_loss([Call("lab_with_sides:last", trust=OWN)], Call("none"))
+    torch.testing.assert_close(loss(output, TARGET), output.sides[0].mean())
 
 
 def test_deeper_maps_know_what_is_not_valid():

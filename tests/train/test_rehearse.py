@@ -44,7 +44,7 @@ def numbers(classes):
     return Numbers(classes)
 def counting(classes):
     return Counting(classes)
-def table(channels):
+def table(classes):
     return {}
 def broken_loss(output, target):
     return output.logits["polyp"]
@@ -94,7 +94,7 @@ def test_what_fits_together_passes(lab):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("model=lab_of_slips:halved", r"gives \(3, 1, 24, 24\); expected an Output with logits \(3, 1, 48, 48\)"),
+        ("model=lab_of_slips:halved", r"gives \(3, 1, 24, 24\) as its dense head; expected logits \(3, 1, 48, 48\)"),
         ("model=lab_of_slips:numbers", "gives Tensor; expected an Output"),
         ("model=lab_of_slips:table", "returned a dict; expected a torch.nn.Module"),
         ("loss=lab_of_slips:broken_loss", "broken_loss failed with (IndexError|TypeError)"),

@@ -6,24 +6,23 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from delineate.arguments import Positive
 from delineate.core.output import Output, Target
+from delineate.losses._deep_supervision import Weighted
 from delineate.resolve import Call, bind, check, resolve
 
 Loss = Callable[[Output[Tensor], Target[Tensor]], Tensor]
 
 
-def load_loss(calls: Sequence[Call]) -> Loss:
+def load_loss(calls: Sequence[Call], deep_supervision: Call = Call("halving")) -> Loss:  # noqa: B008 (frozen)
     """The weighted sum of the losses a recipe names.
 
-    Each call may carry an argument `weight` (default 1). Where an output has maps from deeper levels, the
-    loss is the mean over the levels with weights 1, 1/2, 1/4 ... for the logits and each deeper map (deep
-    supervision as in nnU-Net, Isensee et al., Nature Methods 2021); the truth is brought to each level's
-    size by nearest neighbour. Losses get their logits in float32, under mixed precision too.
+    Each call may carry an argument `weight` (default 1). Where an output has maps from deeper levels, the way that
+    `deep_supervision` names says what the loss is computed of; the truth is brought to each map's size by nearest
+    neighbour. Losses get their logits in float32, under mixed precision too.
 
     Raises:
         RecipeError: no call, an unknown loss or argument, or a weight that is no number above zero.
@@ -31,19 +30,18 @@ def load_loss(calls: Sequence[Call]) -> Loss:
     if not calls:
         raise ValueError("the list of losses is empty; expected at least one, for instance dice.")
     terms = [_term(call) for call in calls]
+    parts: Callable[[Output[Tensor]], Weighted] = functools.partial(
+        resolve("deep_supervision", deep_supervision),
+        **check("deep_supervision", deep_supervision),
+    )
 
     def loss(output: Output[Tensor], target: Target[Tensor]) -> Tensor:
         output = output.map(Tensor.float)
-        levels = [(output, target)]
-        for side in output.sides:
-            levels.append((Output(side), _resized(target, side.shape[2:])))
-        shares = [0.5**level for level in range(len(levels))]
-        parts = [
-            share / sum(shares) * weight * term(*level)
-            for share, level in zip(shares, levels, strict=True)
-            for weight, term in terms
-        ]
-        return torch.stack(parts).sum()
+        values = []
+        for share, part in parts(output) if output.sides else [(1.0, output)]:
+            there = target if part.dense is None else _resized(target, part.logits.shape[2:])
+            values += [share * weight * term(part, there) for weight, term in terms]
+        return sum(values[1:], values[0])
 
     return loss
 

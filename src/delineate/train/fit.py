@@ -83,7 +83,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     model = load_model(
         recipe.model, channels=channels, heads=heads, ndim=ndim, pretrained=not begun
     )
-    loss = load_loss(recipe.loss)
+    loss = load_loss(recipe.loss, recipe.deep_supervision)
     draws, cases = _cases(recipe, splits["train"], options)
     metrics = load_metrics(recipe.metrics)
     average = Average(options.average)

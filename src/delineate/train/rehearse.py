@@ -43,7 +43,7 @@ def build_parts(recipe: Recipe) -> None:
     load_prepare(recipe.prepare)
     load_augment(recipe.augment, recipe.labels)
     load_task(recipe.task, recipe.labels)
-    load_loss(recipe.loss)
+    load_loss(recipe.loss, recipe.deep_supervision)
     load_refine(recipe.refine)
     load_metrics(recipe.metrics)
     weight = nn.Parameter(torch.zeros(1))
@@ -143,7 +143,9 @@ def _try_model(recipe: Recipe, shape: tuple[int, ...], batch: int) -> int:
                 return 0
             raise
         if not isinstance(output, Output):
-            raise ValueError(f"{recipe.model.name} gives {type(output).__name__}; expected Output.")
+            raise ValueError(
+                f"{recipe.model.name} gives {type(output).__name__}; expected an Output."
+            )
         spatial = {"dense": shape[1:], "image": ()}
         for head, channels in heads.items():
             found, expected = getattr(output, head), (batch, channels, *spatial.get(head, ()))
@@ -169,7 +171,7 @@ def _try_losses(recipe: Recipe, shape: tuple[int, ...], sides: int) -> None:
     image = torch.zeros(2, task.heads["image"], requires_grad=True) if "image" in task.heads else None  # fmt: skip
     output = Output(maps[0] if maps else None, tuple(maps[1:]), image)
     for call in recipe.loss:
-        loss = load_loss([call])
+        loss = load_loss([call], recipe.deep_supervision)
         with telling(call):
             found = loss(output, batch)
             if not isinstance(found, Tensor) or found.numel() != 1:

@@ -1,0 +1,63 @@
+"""How a loss counts the maps that a network gives at deeper levels: one small function per way.
+
+Each takes an output and gives what the loss is computed of, with weights. The truth is brought to the size of each map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from delineate.core.output import Output
+
+__all__ = ["all_subsets", "equal", "halving", "none"]
+
+Weighted = Sequence[tuple[float, Output[Tensor]]]
+
+
+def halving(output: Output[Tensor]) -> Weighted:
+    """Weights 1, 1/2, 1/4 ... for the logits and each deeper map, divided by their sum (nnU-Net).
+
+    Isensee et al., Nature Methods 2021.
+    """
+    levels = _levels(output)
+    weights = [0.5**level for level in range(len(levels))]
+    return [(w / sum(weights), level) for w, level in zip(weights, levels, strict=True)]
+
+
+def equal(output: Output[Tensor]) -> Weighted:
+    """The sum over the logits and each deeper map, as PraNet is trained.
+
+    Fan et al., MICCAI 2020, section 2.4.
+    """
+    return [(1.0, level) for level in _levels(output)]
+
+
+def all_subsets(output: Output[Tensor]) -> Weighted:
+    """The sum over every subset of the maps, whose logits are added at full size (EMCAD's MUTATION).
+
+    Rahman et al., CVPR 2024; four maps make 15 losses.
+    """
+    size = output.logits.shape[2:]
+    mode = {2: "bilinear", 3: "trilinear"}[len(size)]
+    maps = [output.logits]
+    maps += [F.interpolate(s, size, mode=mode) if s.shape[2:] != size else s for s in output.sides]
+    return [
+        (1.0, Output(torch.stack(subset).sum(0)))
+        for count in range(1, len(maps) + 1)
+        for subset in combinations(maps, count)
+    ]
+
+
+def none(output: Output[Tensor]) -> Weighted:
+    """The loss is given the whole output and may use the deeper maps itself."""
+    return [(1.0, output)]
+
+
+def _levels(output: Output[Tensor]) -> list[Output[Tensor]]:
+    return [replace(output, sides=()), *(Output(side) for side in output.sides)]
