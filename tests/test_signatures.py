@@ -120,7 +120,7 @@ def use_augment(call):
 
 
 def use_models(call):
-    model = load_model(call, 3, 3, 2)
+    model = load_model(call, 3, {"dense": 3}, 2)
     output = model(torch.rand(2, 3, 32, 32))
     output.logits.sum().backward()
 

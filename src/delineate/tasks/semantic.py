@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import FractionBetween
 from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentation, Target
 
 
-def semantic(labels: LabelSet, threshold: float | None = None) -> Semantic:
+def semantic(labels: LabelSet, threshold: FractionBetween | None = None) -> Semantic:
     """Each sample is background or one label: sigmoid for a single label, softmax for several.
 
     Channels are ordered background, then labels as the recipe lists them; a single label has one channel.
