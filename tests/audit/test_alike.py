@@ -4,18 +4,28 @@ import cv2
 import numpy as np
 import pytest
 
-from delineate.audit import _candidates
+from delineate.audit import _alike, _candidates
 from delineate.audit._alike import alike
-from delineate.audit._look import SIDE, look, pictures_of
+from delineate.audit._look import SIDE, WHOLE, looks, pictures_of
 from delineate.core import Geometry, Image
 
 
-def seen(pixels, geometry=None):
+def image(pixels, geometry=None):
     pixels = np.asarray(pixels)
     planes = (
         np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 and pixels.shape[-1] == 3 else pixels[None]
     )
-    return pictures_of(look(Image(planes, geometry or Geometry.in_pixels(planes.shape[1:]))))
+    return Image(planes, geometry or Geometry.in_pixels(planes.shape[1:]))
+
+
+def seen(pixels, geometry=None):
+    return pictures_of(looks(image(pixels, geometry))[0])
+
+
+def pairs_of(pictures):
+    """The pairs that are found, by number."""
+    wholes = [pictures_of(looks(image(picture))[1]) for picture in pictures]
+    return {(pair.first, pair.second) for pair in alike([*map(seen, pictures)], wholes)}
 
 
 def framed(pixels):
@@ -27,7 +37,11 @@ def framed(pixels):
 
 
 def compressed(pixels):
-    return cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 40])[1], 0)
+    return jpeg(pixels, 40)
+
+
+def jpeg(pixels, quality):
+    return cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 0)
 
 
 def tilted(pixels, angle, zoom=1.0):
@@ -78,6 +92,77 @@ def test_a_picture_is_known_again(picture, how, changed_first):
 
 def test_pictures_with_one_frame_are_not_alike_for_it(picture):
     assert alike([seen(framed(picture(seed))) for seed in range(12)]) == []
+    assert pairs_of([framed(picture(seed)) for seed in range(12)]) == set()
+    assert pairs_of([fundus(picture(seed)) for seed in range(12)]) == set()
+
+
+def fundus(pixels):
+    """A disc of the picture on black, as of an eye."""
+    rows, columns = np.indices(pixels.shape)
+    inside = (rows - 60) ** 2 + (columns - 75) ** 2 < 55**2
+    return (pixels * inside).astype(np.uint8)
+
+
+def dark(seed):
+    """Cells that glow a little on a dark and noisy ground: the darkest sample is no measure of the ground."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.indices((256, 320))
+    glow = np.zeros((256, 320))
+    for _ in range(12):
+        y, x, size = random.uniform(0, 256), random.uniform(0, 320), random.uniform(5, 11)
+        near = ((rows - y) ** 2 + (columns - x) ** 2) / size**2
+        glow = np.maximum(glow, random.uniform(10, 40) / (1 + near**3))
+    return (7 + glow + random.normal(0, 1.5, glow.shape)).clip(0, 255).astype(np.uint8)
+
+
+def bare(seed):
+    """A bright field with something in a corner only."""
+    random = np.random.default_rng(seed)
+    field = 180 + random.normal(0, 1, (256, 320))
+    something = cv2.GaussianBlur(random.normal(size=(60, 80)), (0, 0), 5)
+    field[-60:, -80:] -= 80 * (something > 0.02)
+    return field.clip(0, 255).astype(np.uint8)
+
+
+AS_THEY_LIE = {
+    "JPEG 60": lambda p: jpeg(p, 60),
+    "half the size": lambda p: cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+    "a third of the size": lambda p: cv2.resize(p, None, fx=0.35, fy=0.35),
+    "brighter": lambda p: (p * 1.2 + 10).clip(0, 255).astype(np.uint8),
+    "gamma 0.6": lambda p: (255 * (p / 255.0) ** 0.6).astype(np.uint8),
+    "gamma 1.6": lambda p: (255 * (p / 255.0) ** 1.6).astype(np.uint8),
+    "white for the most part": lambda p: (p.astype(float) * 255 / np.percentile(p, 40)).clip(0, 255).astype(np.uint8),
+}  # fmt: skip
+
+
+WHITE = "white for the most part"
+
+
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [(what, how) for what in ("dark", "bare", "fundus") for how in AS_THEY_LIE if how != WHITE]
+    + [("texture", how) for how in AS_THEY_LIE],
+)
+def test_a_copy_that_lies_as_it_did_is_always_found(what, how, picture):
+    make = {
+        "dark": dark,
+        "bare": bare,
+        "fundus": lambda seed: fundus(picture(seed)),
+        "texture": picture,
+    }[what]
+    pictures = [make(seed) for seed in range(12)]
+    copies = [AS_THEY_LIE[how](made) for made in pictures]
+    assert pairs_of([*pictures, *copies]) == {(i, 12 + i) for i in range(12)}
+
+
+def test_a_pair_that_cannot_be_laid_better_is_compared_as_it_was_found(picture, monkeypatch):
+    def gives_up(*_):
+        raise cv2.error("The algorithm stopped before its convergence")
+
+    monkeypatch.setattr(_alike.cv2, "findTransformECC", gives_up)
+    pairs = alike([seen(picture(0)), seen(picture(1)), seen(compressed(picture(0))[:, ::-1])])
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 2)]
+    assert pairs[0].turned
 
 
 def test_a_tilted_and_compressed_picture_is_known_among_many(picture):
@@ -101,11 +186,13 @@ def test_volumes_are_known_again_whichever_way_they_are_stored(picture):
 
 
 def test_looks_are_small_and_empty_of_an_image_that_shows_nothing(picture):
-    assert look(Image(np.full((1, 30, 40), 7, np.uint8), Geometry.in_pixels((30, 40)))) == ()
-    shown = look(Image(picture(0)[None], Geometry.in_pixels((120, 150))))
+    assert looks(image(np.full((30, 40), 7, np.uint8))) == ((), ())
+    shown, whole = looks(image(picture(0)))
     assert len(shown) == 1
     assert len(shown[0]) < 16_000
     assert pictures_of(shown).shape == (1, SIDE, SIDE)
+    assert len(whole[0]) < 4_000
+    assert pictures_of(whole).shape == (1, WHOLE, WHOLE)
     assert alike([]) == []
 
 

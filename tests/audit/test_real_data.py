@@ -5,11 +5,15 @@ import json
 import os
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from delineate.audit import audit
+from delineate.audit._alike import alike
+from delineate.audit._look import looks, pictures_of
 from delineate.audit._text import text_lines
-from delineate.core import Label, LabelSet
+from delineate.core import Geometry, Image, Label, LabelSet
 from delineate.data.folder import folder
 from delineate.files import read_image
 
@@ -96,6 +100,29 @@ def test_one_film_under_two_patients_of_cxr_lung_v7(real_data, listed):
     }
     (copies,) = found["duplicates_across_splits"].cases
     assert set(copies) == set(stems[2:4])
+
+
+COPIES = {
+    "JPEG 60": lambda p: cv2.imdecode(cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1),
+    "half the size": lambda p: cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+    "brighter": lambda p: (p * 1.2 + 10).clip(0, 255).astype(np.uint8),
+    "gamma 1.5": lambda p: (255 * (p / 255) ** 1.5).round().astype(np.uint8),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("pack", ["nuclei_dsb2018", "wbc_cells"])
+def test_a_copy_in_another_light_or_size_is_always_found(real_data, pack, how):
+    files = sorted((real_data / pack / "images").iterdir())[:100]
+    pictures = [cv2.imread(str(file)) for file in files]
+    every = [
+        Image(np.moveaxis(pixels, -1, 0), Geometry.in_pixels(pixels.shape[:2]))
+        for pixels in [*pictures, *map(COPIES[how], pictures)]
+    ]
+    lit, wholes = zip(*[map(pictures_of, looks(image)) for image in every], strict=True)
+    found = {(pair.first, pair.second) for pair in alike(lit, wholes)}
+    assert found == {(i, len(files) + i) for i in range(len(files))}
 
 
 def test_the_same_body_twice(real_data, listed):

@@ -30,6 +30,9 @@ USUAL = 50
 LIKELY, FEW = 0.25, 4
 """The nearest few of those after a picture are candidates if they are this alike."""
 
+ALIKE_UPRIGHT, FEW_UPRIGHT = 0.4, 2
+"""The same of whole pictures as they lie, of which a copy is nearer."""
+
 SURE, NEAREST = 0.6, 20
 """And so are more if they are this alike: of a hundred copies, all are found, but not each pair."""
 
@@ -70,10 +73,23 @@ def candidates(looks: Sequence[np.ndarray]) -> Iterator[Candidate]:
                 for turned in left:
                     np.maximum(part, turned @ tilted.T, out=part)
         best[np.tri(*best.shape, dtype=bool)] = 0  # each pair once, and none with itself
-        for row, column in _nearest(best):
+        for row, column in _nearest(best, LIKELY, FEW):
             ways = left[:, row] @ right[:, start + column].T
             turn, tilt = np.unravel_index(int(ways.argmax()), ways.shape)
             yield Candidate(start + row, start + column, int(turn), tilts[tilt])
+
+
+def upright_candidates(wholes: Sequence[np.ndarray]) -> Iterator[Candidate]:
+    """Pairs of whole pictures that may show the same as they lie: the nearest to each, of its own in any light.
+
+    wholes: (plane, side, side) uint8 each, all with as many planes.
+    """
+    own = _flat(_own(np.stack([_upright(whole) for whole in wholes])))
+    for start in range(0, len(own), ROWS):
+        best = own[start : start + ROWS] @ own[start:].T
+        best[np.tri(*best.shape, dtype=np.bool_)] = 0
+        for row, column in _nearest(best, ALIKE_UPRIGHT, FEW_UPRIGHT):
+            yield Candidate(start + row, start + column, 0, TILTS[0])
 
 
 def turns(pictures: np.ndarray) -> Iterator[np.ndarray]:
@@ -111,6 +127,14 @@ def _details(look: np.ndarray) -> np.ndarray:
     return np.stack([detail(*shrunk(plane, 2 * SIDE), 2 * SURROUNDINGS) for plane in look])
 
 
+def _upright(whole: np.ndarray) -> np.ndarray:
+    """(plane, SIDE, SIDE): what there is to see in a whole picture."""
+    small = (
+        cv2.resize(p.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA) for p in whole
+    )
+    return np.stack([detail(plane, np.ones_like(plane)) for plane in small])
+
+
 def _tilted(details: np.ndarray, tilt: tuple[float, float]) -> np.ndarray:
     onto = tilt_onto(tilt, SIDE, finer=2)
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -135,12 +159,12 @@ def _flat(pictures: np.ndarray) -> np.ndarray:
     return pictures.reshape(len(pictures), -1)
 
 
-def _nearest(best: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Where each row is high enough: its few highest if `LIKELY`, and more if `SURE`."""
+def _nearest(best: np.ndarray, likely: float, few: int) -> Iterator[tuple[int, int]]:
+    """Where each row is high enough: its few highest if `likely`, and more if `SURE`."""
     most = min(NEAREST, best.shape[1])
     columns = np.argpartition(best, -most, axis=1)[:, -most:]
     scores = np.take_along_axis(best, columns, axis=1)
     order = scores.argsort(axis=1)[:, ::-1]
-    least = np.where(np.arange(most) < FEW, LIKELY, SURE)
+    least = np.where(np.arange(most) < few, likely, SURE)
     for row, place in np.argwhere(np.take_along_axis(scores, order, axis=1) >= least):
         yield int(row), int(columns[row, order[row, place]])

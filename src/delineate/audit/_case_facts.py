@@ -28,7 +28,8 @@ class ImageFacts:
     not_finite: how many samples are NaN or infinity in the file.
     pixels: a digest of the samples, whatever file they are kept in.
     slices: digests of the slices of a volume along each patient axis; "" for one that shows nothing.
-    look: small pictures, as `pictures_of` reads them.
+    look: small pictures of the part that is lit, as `pictures_of` reads them.
+    whole: and of the whole image.
     text: where lines of text are in a 2D image, as `text_lines` finds them; never what they say.
     """
 
@@ -43,6 +44,7 @@ class ImageFacts:
     pixels: str
     slices: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     look: tuple[str, ...] = field(default=(), repr=False)
+    whole: tuple[str, ...] = field(default=(), repr=False)
     text: tuple[Box, ...] = ()
 
 

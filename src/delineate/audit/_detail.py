@@ -10,12 +10,19 @@ SURROUNDINGS = 2.0
 
 
 def detail(plane: np.ndarray, inside: np.ndarray, sigma: float = SURROUNDINGS) -> np.ndarray:
-    """How much lighter each sample is than its surroundings; 0 outside the picture."""
-    lighter = (plane - _around(plane, inside, sigma)) * inside
-    varies = np.sqrt(_around(lighter**2, inside, 2 * sigma))
-    usual = np.sqrt((lighter**2).sum() / max(inside.sum(), 1))
-    # In units of how much there is to see nearby, so that no single highlight decides.
-    return np.asarray(lighter / (varies + 0.25 * usual + 1e-6) * inside, np.float32)
+    """How much lighter each sample is than its surroundings; 0 outside the picture.
+
+    In units of how much there is to see nearby, so that no single highlight decides.
+    """
+    above = lighter(plane, inside, sigma)
+    varies = np.sqrt(_around(above**2, inside, 2 * sigma))
+    usual = np.sqrt((above**2).sum() / max(inside.sum(), 1))
+    return np.asarray(above / (varies + 0.25 * usual + 1e-6) * inside, np.float32)
+
+
+def lighter(plane: np.ndarray, inside: np.ndarray, sigma: float = SURROUNDINGS) -> np.ndarray:
+    """How many grey levels each sample is lighter than its surroundings; 0 outside the picture."""
+    return np.asarray((plane - _around(plane, inside, sigma)) * inside)
 
 
 def shrunk(plane: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

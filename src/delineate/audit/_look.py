@@ -10,22 +10,24 @@ import numpy as np
 from delineate.audit._canonical import canonical
 from delineate.core import Image
 
-SIDE = 96
-"""Samples along a side of a small picture."""
+SIDE, WHOLE = 96, 48
+"""Samples along a side of a small picture of the lit part, and of one of the whole image."""
 
 LOSSLESS = 101
 """What OpenCV takes for the quality of a WebP file that is to change nothing."""
 
 DARK = 0.08
-"""Samples this near to the darkest, of the range up to the 99th percentile, may be a frame around the picture."""
+"""Samples this near to the darkest but a thousandth, of the range up to the 99th percentile, may be a frame."""
 
 
-def look(image: Image) -> tuple[str, ...]:
-    """One small picture of a 2D image, three of a volume (across its middle, along each axis), as text.
+def looks(image: Image) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The part of an image that is lit, and the whole: a small picture of each as text, or three of a volume.
 
-    Black margins are cut away first, so that a picture and its copy in another frame look alike, and black
-    corners and boxes are left out, so that pictures are not alike for having the same ones. There is none of
-    an image that shows nothing.
+    Those of a volume go across its middle, along each axis. There is none of an image that shows nothing.
+
+    Of the part that is lit, black margins are cut away, so that a picture and its copy in another frame look alike,
+    and black corners and boxes are left out, so that pictures are not alike for having the same ones. What is cut away
+    depends on the light; the whole image lies upon its brightened or resized copy as it is.
     """
     pixels = canonical(image)
     middles = [pixels]
@@ -33,12 +35,14 @@ def look(image: Image) -> tuple[str, ...]:
         middles = [pixels.take(pixels.shape[axis] // 2, axis) for axis in (1, 2, 3)]
     planes = [middle.mean(axis=0, dtype=np.float32) for middle in middles]
     if all(plane.min() == plane.max() for plane in planes):
-        return ()
-    return tuple(_text(_small(plane)) for plane in planes)
+        return (), ()
+    return tuple(_text(_small(plane)) for plane in planes), tuple(
+        _text(_levels(_resized(plane, WHOLE), np.ones((WHOLE, WHOLE), bool))) for plane in planes
+    )
 
 
 def pictures_of(look: tuple[str, ...]) -> np.ndarray:
-    """The small pictures of a look (plane, SIDE, SIDE): grey levels from 1, and 0 where there is no picture."""
+    """The small pictures of a look (plane, side, side): grey levels from 1, and 0 where there is no picture."""
     files = [np.frombuffer(base64.b64decode(text), np.uint8) for text in look]
     return np.stack([np.asarray(cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)) for file in files])
 
@@ -49,7 +53,7 @@ def _text(picture: np.ndarray) -> str:
 
 
 def _small(plane: np.ndarray) -> np.ndarray:
-    low, bright = plane.min(), np.percentile(plane[::2, ::2], 99)
+    low, bright = np.percentile(plane[::2, ::2], (0.1, 99))
     lit = plane > low + DARK * (bright - low)
     if lit.mean() < 0.4:  # dark by nature, like fluorescence
         lit = np.ones_like(lit)
@@ -57,7 +61,11 @@ def _small(plane: np.ndarray) -> np.ndarray:
     plane, lit = plane[box], lit[box]
     share = _resized(lit)
     grey = _resized(plane * lit) / np.maximum(share, 1e-3)
-    inside = share > 0.5
+    return _levels(grey, share > 0.5)
+
+
+def _levels(grey: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Grey levels from 1 to 255 for nearly all of what is inside, and 0 outside."""
     low, high = np.percentile(grey[inside], (0.5, 99.5)) if inside.any() else (0.0, 0.0)
     levels = 1 + 254 * ((grey - low) / max(high - low, 1e-12)).clip(0, 1)
     return np.where(inside, levels.round(), 0).astype(np.uint8)
@@ -71,6 +79,6 @@ def _lit_part(share: np.ndarray) -> slice:
     return slice(int(lit[0]), int(lit[-1]) + 1)
 
 
-def _resized(plane: np.ndarray) -> np.ndarray:
+def _resized(plane: np.ndarray, side: int = SIDE) -> np.ndarray:
     plane = np.ascontiguousarray(plane, np.float32)
-    return np.asarray(cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA))

@@ -20,7 +20,7 @@ from delineate.audit._case_facts import (
     TruthFacts,
 )
 from delineate.audit._identity import identity
-from delineate.audit._look import look
+from delineate.audit._look import looks
 from delineate.audit._nifti_header import nifti_header
 from delineate.audit._stored import misnamed, not_finite, stored_mask
 from delineate.audit._text import text_lines
@@ -106,7 +106,9 @@ def _image(case: Case, image: Image) -> ImageFacts:
         holes,
         _digest(upright),
         _slices(upright) if grid.ndim == 3 else (),
-        look(image) if case.image_files else (),  # what is drawn to a plan is alike by design
+        *(
+            looks(image) if case.image_files else ((), ())
+        ),  # what is drawn to a plan is alike by design
         text_lines(pixels) if grid.ndim == 2 else (),
     )
 

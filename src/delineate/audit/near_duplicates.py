@@ -19,18 +19,22 @@ FINDS: Mapping[str, Level] = {
 
 
 def near_duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
-    """The same picture resized, recoloured, compressed, framed, turned, mirrored, cropped a little, or a moment later.
+    """The same picture resized, brightened, recoloured, compressed, framed, turned, mirrored or cropped a little.
 
-    The threshold (`_alike.ALIKE`) and what is found and missed were measured on real images: decision 10. Frames of
-    one scene from another side, crops far off the middle and turns by more than some 20 degrees that are no quarter
-    are missed; only the right `group` protects from these. Images drawn by a program, not read, are left out.
+    The thresholds (`_alike.ALIKE`, `_alike.SAME`) and what is found and missed were measured on real images: decision
+    10. Missed are, among others, most frames of a video that are a moment apart, frames of one scene from another side,
+    crops far off the middle and turns by more than some 20 degrees that are no quarter; only the right `group` protects
+    from these. Images drawn by a program, not read, are left out.
     """
     # Of equal images, which are for `duplicates` to tell, one is compared.
     once = {
         case.image.pixels: (case, case.image) for case in cases if case.image and case.image.look
     }
     seen = list(once.values())
-    pairs = alike([pictures_of(image.look) for _, image in seen])
+    pairs = alike(
+        [pictures_of(image.look) for _, image in seen],
+        [pictures_of(image.whole) for _, image in seen],
+    )
     together = [
         (
             (seen[pair.first][0], seen[pair.second][0]),
