@@ -79,6 +79,17 @@ def test_a_part_that_was_changed_on_purpose_opens_with_the_hash_that_the_message
         ({"parts": {"/etc/passwd": "0"}}, "recipe.yaml: is not the file"),
         ({"channels": "3"}, "does not say channels and ndim"),
         ({"ndim": 0}, "does not say channels and ndim"),
+        ({"calibration": "x"}, "calibration is 'x'; expected what"),
+        ({"calibration": {"review": {"thresholds": [0.5]}}}, "calibration is .*; expected what"),
+        (
+            {"calibration": {"temperature": "hot"}},
+            "calibration.temperature is 'hot'; expected a pos",
+        ),
+        ({"calibration": {"temperature": 0}}, "calibration.temperature is 0; expected a positive"),
+        (
+            {"calibration": {"review": {"thresholds": {"polyp": float("nan")}}}},
+            "calibration.review.thresholds.polyp is nan; expected a number",
+        ),
     ],
 )
 def test_a_card_that_cannot_be_trusted_is_refused(bundle, entries, said):
@@ -150,6 +161,12 @@ def test_a_kill_at_any_write_leaves_the_old_bundle_or_the_new_one(
     save_bundle(bundle, recipe, {**CARD, "epoch": 3}, b"third")  # as a run that is resumed does
     assert open_bundle(bundle).card["epoch"] == 3
     assert "next" not in json.loads((bundle / "card.json").read_text())
+
+
+def test_a_card_that_is_nested_too_deeply_is_named(bundle):
+    (bundle / "card.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"card\.json: not valid JSON \(nested too deeply"):
+        open_bundle(bundle)
 
 
 def test_a_damaged_card_is_replaced_by_the_next_weights(bundle, recipe):

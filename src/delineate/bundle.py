@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +25,7 @@ from delineate.predict import CasePredictor, Fingerprint, Flipped, Windowed
 from delineate.prepare import load_prepare
 from delineate.recipe import Recipe, saved_recipe
 from delineate.refine import load_refine
-from delineate.resolve import Call, Trust, bind
+from delineate.resolve import Call, Trust, bind, shown
 from delineate.tasks import load_task
 
 ENGINES = {"weights.safetensors": "torch"}
@@ -146,6 +147,7 @@ def _card(folder: Path) -> Mapping[str, Any]:
             f"{path}: the format of this bundle is {written!r}; this Delineate reads 1 to {FORMAT}."
             + (" A newer Delineate wrote it: update yours." if type(written) is int else "")
         )
+    _check_calibration(path, card)
     if written == 1:
         _warn_of_format_1(folder)
     elif changed := _changed(folder, card):
@@ -157,6 +159,26 @@ def _card(folder: Path) -> Mapping[str, Any]:
             f"changed it on purpose, write its new SHA-256 under `parts` in card.json: {now}"
         )
     return card
+
+
+def _check_calibration(path: Path, card: Mapping[str, Any]) -> None:
+    """Refuse a temperature or thresholds that are no numbers: below a threshold of NaN no case would be reviewed."""
+    known = card.get("calibration", {})
+    review = known.get("review", {}) if isinstance(known, dict) else None
+    thresholds = review.get("thresholds", {}) if isinstance(review, dict) else None
+    if not isinstance(thresholds, dict):
+        raise ValueError(
+            f"{path}: calibration is {shown(known)}; expected what `delineate calibrate` writes. Calibrate again, or "
+            "copy the bundle again."
+        )
+    numbers = {f"review.thresholds.{label}": value for label, value in thresholds.items()}
+    for name, value in ({"temperature": known.get("temperature", 1.0)} | numbers).items():
+        number = isinstance(value, int | float) and not math.isnan(value)
+        if not number or (name == "temperature" and not 0 < value < math.inf):
+            raise ValueError(
+                f"{path}: calibration.{name} is {shown(value)}; expected a "
+                f"{'positive ' if name == 'temperature' else ''}number. Copy the bundle again."
+            )
 
 
 @cache
@@ -211,6 +233,8 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # not UTF-8 is one too
         raise ValueError(f"{path}: not valid JSON ({error}).") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: not valid JSON (nested too deeply).") from error
 
 
 def _sha256(path: Path) -> str:

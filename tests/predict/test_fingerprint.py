@@ -172,3 +172,27 @@ def test_frames_of_other_centres_are_rarely_unlike(real_data):
         assert np.mean(unlike) <= most
     films = cases_of([real_data / "cxr_lung_v7/images"])[:50]
     assert all(fingerprint.differences(measured(case.image, PHOTOS)) for case in films)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"levels": [[float("nan")], [1.0]]},
+        {"values": [[0.0, 1.0], [1.0]]},
+        {"values": []},
+        {"contrast": [["low"], ["high"]]},
+        {"channels": "abc"},
+        {"layout": [None]},
+        {"images": 0},
+    ],
+)
+def test_a_damaged_fingerprint_is_refused(frames, damage):
+    known = json.loads(json.dumps(frames[0].as_json()))
+    assert Fingerprint.from_json(known) == frames[0]
+    with pytest.raises(ValueError, match=f"fingerprint is damaged: {next(iter(damage))}"):
+        Fingerprint.from_json(known | damage)
+
+
+def test_a_fingerprint_that_is_no_mapping_is_refused():
+    with pytest.raises(ValueError, match="fingerprint is damaged"):
+        Fingerprint.from_json("x")

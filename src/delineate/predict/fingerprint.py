@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -161,15 +163,34 @@ class Fingerprint:
         """What `as_json` gave, also after a file; None of another format.
 
         Raises:
-            ValueError: entries that are missing or unknown.
+            ValueError: entries that are missing, unknown, or no finite numbers.
         """
+        if not isinstance(tree, Mapping):
+            raise ValueError("the fingerprint is damaged: expected names with values.")
         given = dict(tree)
         if given.pop("format", None) != FORMAT:
             return None
         try:
-            return cls(**{name: _tuples(value) for name, value in given.items()})
+            known = cls(**{name: _tuples(value) for name, value in given.items()})
         except TypeError as error:
             raise ValueError(f"the fingerprint is damaged: {error}.") from error
+        for name, value in known._numbers():
+            if not _is_finite(value):  # nothing compares with NaN: no image would ever be unlike
+                raise ValueError(
+                    f"the fingerprint is damaged: {name} is {reprlib.repr(value)}, which is no list of finite numbers."
+                )
+        return known
+
+    def _numbers(self) -> Iterator[tuple[str, object]]:
+        """Each list of numbers, by its name; a range has two of one length."""
+        yield "images", [self.images or None]
+        for name in ("axes", "channels", "layout"):
+            yield name, getattr(self, name)
+        for name in ("values", "levels", "contrast", "size", "spacing", "shape", "enlarged", "likeness"):  # fmt: skip
+            ends = getattr(self, name)
+            pair = isinstance(ends, tuple) and len(ends) == 2
+            lists = pair and all(isinstance(end, tuple) for end in ends)
+            yield name, (*ends[0], *ends[1]) if lists and len(ends[0]) == len(ends[1]) else [ends]
 
     def _differences(self, image: Measures) -> Iterator[str]:
         if image.axes not in self.axes:
@@ -315,6 +336,12 @@ def _range(values: Sequence[np.ndarray]) -> Range:
 
 def _short(values: np.ndarray) -> tuple[float, ...]:
     return tuple(float(f"{value:.6g}") for value in values)
+
+
+def _is_finite(values: object) -> bool:
+    return isinstance(values, list | tuple) and all(
+        isinstance(value, int | float) and math.isfinite(value) for value in values
+    )
 
 
 def _tuples(value: Any) -> Any:
