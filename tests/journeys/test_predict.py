@@ -1,6 +1,7 @@
 """From a bundle and photographs to masks."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -160,6 +161,29 @@ def test_what_it_did_not_write_is_not_replaced(name, corrected, tiny_run, photos
     assert main([*words, "--overwrite"]) == 0
     assert theirs.read_bytes() != b"by a person"
     assert main(words) == 0
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xff\xfe\x00[]", b'{"file": ["k.png"], "sha256": "1", "bundle": "2"}', b"5"]
+)
+def test_a_damaged_line_of_the_record_says_nothing(line, tiny_run, photos, tmp_path):
+    out = tmp_path / "out"
+    verbs.predict(tiny_run, [photos], out, overlays=False)
+    record = out / "predictions.jsonl"
+    record.write_bytes(line + b"\n" + record.read_bytes())
+    assert not verbs.predict(tiny_run, [photos], out, overlays=False).failures
+
+
+def test_only_the_table_may_be_on_record_as_growing(tiny_run, photos, tmp_path):
+    out = tmp_path / "out"
+    verbs.predict(tiny_run, [photos], out, overlays=False)
+    mask = next(out.glob("*.png"))
+    bundle = json.loads((out / "predictions.jsonl").read_text().splitlines()[0])["bundle"]
+    with open(out / "predictions.jsonl", "a") as file:
+        file.write(json.dumps({"file": mask.name, "sha256": None, "bundle": bundle}) + "\n")
+    mask.write_bytes(b"corrected by hand")
+    with pytest.raises(ValueError, match=f"{mask.name}.* was changed since it was predicted"):
+        verbs.predict(tiny_run, [photos], out, overlays=False)
 
 
 def test_masks_of_another_model_are_not_replaced(tiny_run, photos, tmp_path, capsys, sealed):

@@ -123,7 +123,10 @@ class Predictions:
         if name not in self._written:
             return "was not written by delineate predict"
         ours = [digest for bundle, digest in self._written[name] if bundle == self.bundle]
-        if self._written[name][-1] == (self.bundle, None):  # a run that was killed
+        if name == TABLE and self._written[name][-1] == (
+            self.bundle,
+            None,
+        ):  # a run that was killed
             return ""
         if not ours:
             return "was written by another bundle"
@@ -151,10 +154,12 @@ class Predictions:
 
 
 def _lines(path: Path) -> Iterator[Line]:
-    """The lines of a record; the last of a process that was killed may be cut."""
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        with suppress(ValueError, TypeError):
-            yield Line(**json.loads(line))
+    """The lines of a record; the last of a process that was killed may be cut, and what is no line says nothing."""
+    for written in path.read_bytes().split(b"\n") if path.is_file() else ():
+        with suppress(ValueError, TypeError, RecursionError):
+            line = Line(**json.loads(written))
+            if isinstance(line.file, str):
+                yield line
 
 
 def _sha256(path: Path) -> str:
