@@ -49,3 +49,10 @@ def test_a_field_too_long_to_be_a_fact_is_refused_with_its_line(tmp_path):
         read_table(path)
     with pytest.raises(ValueError, match=r"t.csv:3: not a row"):
         read_split(path)
+
+
+def test_only_line_ends_end_a_row(tmp_path):
+    text = "id,note\r\na,first\u2028second\x0bthird\x85\r\n" + 'b,"two\nlines"\rc,\r'
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8", newline="")
+    notes = {row["id"]: row["note"] for row in read_table(tmp_path / "t.csv")}
+    assert notes == {"a": "first\u2028second\x0bthird", "b": "two\nlines", "c": ""}

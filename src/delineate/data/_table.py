@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path, PurePosixPath
 
 from delineate.data._stems import split_ending
@@ -18,7 +19,10 @@ def read_table(path: Path) -> list[Row]:
         ValueError: no text, no rows, a column named twice, or a row of another length than the header.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = io.StringIO(
+                file.read(), newline=""
+            ).readlines()  # not str.splitlines: U+2028 ends no row
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text; save the table as CSV (UTF-8).") from error
     header = lines[0] if lines else ""
