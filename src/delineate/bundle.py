@@ -20,7 +20,7 @@ from annotated_types import Ge
 
 from delineate.arguments import Axis, FractionBelowOne, Shape
 from delineate.core import Label, Network
-from delineate.files import whole_file
+from delineate.files import sha256, whole_file
 from delineate.predict import CasePredictor, Fingerprint, Flipped, Windowed
 from delineate.prepare import load_prepare
 from delineate.recipe import Recipe, saved_recipe
@@ -96,7 +96,7 @@ def save_bundle(
     with whole_file(folder / "recipe.yaml") as part:
         recipe.save(part)
     _write_json([asdict(label) for label in recipe.labels.labels], folder / "labels.json")
-    parts = {part: _sha256(folder / part) for part in READABLE}
+    parts = {part: sha256(folder / part) for part in READABLE}
     parts[name] = hashlib.sha256(weights).hexdigest()
     card = {"format": FORMAT} | dict(card) | {"format": FORMAT, "parts": parts}
     if isinstance(old, dict):
@@ -205,7 +205,7 @@ def _changed(folder: Path, card: Mapping[str, Any]) -> dict[str, str | None]:
     known = known if isinstance(known, dict) else {}
     weights = [name for name in ENGINES if name in known or (folder / name).is_file()]
     hashes = {
-        name: _sha256(folder / name) if (folder / name).is_file() else None
+        name: sha256(folder / name) if (folder / name).is_file() else None
         for name in (*READABLE, *weights)
     }
     return {name: now for name, now in hashes.items() if now is None or known.get(name) != now}
@@ -237,13 +237,8 @@ def _read_json(path: Path) -> Any:
         raise ValueError(f"{path}: not valid JSON (nested too deeply).") from error
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def load_bundle(
-    path: str | Path,
+    path: str | Path | Bundle,
     *,
     device: str = "auto",
     keep_probabilities: bool = False,
@@ -254,7 +249,7 @@ def load_bundle(
     """The predictor of a bundle, exactly as it was trained.
 
     Args:
-        path: a bundle's or a run's folder.
+        path: a bundle's or a run's folder; or a bundle that `open_bundle` gave, with the trust it was opened with.
         device: "auto" is a GPU where there is one.
         keep_probabilities: leave probabilities on what is found.
         window: sliding windows of this size, instead of what the recipe's `predict` section says.
@@ -263,9 +258,15 @@ def load_bundle(
             data, and nothing else that it names is imported.
 
     Raises:
-        ValueError: no bundle there, weights that do not fit it, or code that is not trusted.
+        ValueError: no bundle there, weights that do not fit it, code that is not trusted, or a trust beside a bundle
+            that is open.
     """
-    bundle = open_bundle(path, trust)
+    if isinstance(path, Bundle):
+        if trust:
+            raise ValueError("give the trust to open_bundle: this bundle is open already.")
+        bundle = path
+    else:
+        bundle = open_bundle(path, trust)
     engines = [e for name, e in ENGINES.items() if (bundle.folder / name).is_file()]
     if not engines:
         raise ValueError(f"{bundle.folder}: no weights; expected one of {', '.join(ENGINES)}.")

@@ -286,3 +286,18 @@ def test_bad_requests_get_one_line(words, said, tiny_run, photos, tmp_path, caps
     assert said in err
     assert "Traceback" not in err
     assert not (tmp_path / "m").exists()
+
+
+def test_a_bundle_is_opened_once(tiny_run, photos, tmp_path, monkeypatch):
+    opened = []
+    module = sys.modules["delineate.bundle"]
+    whole = module._card
+    monkeypatch.setattr(module, "_card", lambda folder: opened.append(folder) or whole(folder))
+    verbs.predict(tiny_run, [photos], tmp_path / "masks")
+    assert opened == [tiny_run / "bundle"]
+    bundle = open_bundle(tiny_run)
+    (case,) = cases_of([photos / "odd size.jpg"])
+    ours, theirs = load_bundle(bundle)(case), load_bundle(tiny_run)(case)
+    assert np.array_equal(ours.classes, theirs.classes)
+    with pytest.raises(ValueError, match="open already"):
+        load_bundle(bundle, trust=("my_lab",))

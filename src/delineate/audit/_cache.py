@@ -13,15 +13,14 @@ from typing import Any
 from delineate._version import __version__
 from delineate.audit._case_facts import VERSION, CaseFacts
 from delineate.core import Case, LabelSet
-from delineate.files import whole_file
+from delineate.files import sha256, whole_file
 
 
 def key_of(case: Case, labels: LabelSet) -> str:
     """A digest of all that the facts of a case follow from: its files, how they are read, and this program."""
     digest = hashlib.sha256(repr((VERSION, __version__, labels)).encode())
     for file in case.files:
-        with file.open("rb") as data:
-            digest.update(hashlib.file_digest(data, "sha256").digest())
+        digest.update(bytes.fromhex(sha256(file)))
         digest.update(file.name.encode())
     for load in (case.load_image, case.load_truth):
         digest.update(_how(load))

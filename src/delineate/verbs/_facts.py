@@ -18,7 +18,7 @@ from typing import Any
 
 from delineate._version import __version__
 from delineate.core import Case, Splits
-from delineate.files import data_files
+from delineate.files import data_files, sha256
 from delineate.predict import Fingerprint, Measures
 from delineate.prepare import load_prepare
 from delineate.progress import track
@@ -95,8 +95,7 @@ def data_hash(splits: Splits) -> str:
     for case in track(cases, "hashing data"):
         total.update(case.id.encode())
         for file in case.files:
-            with open(file, "rb") as content:
-                total.update(hashlib.file_digest(content, "sha256").digest())
+            total.update(bytes.fromhex(sha256(file)))
         if not case.files:  # made, not read: how it is made stands for what it is
             total.update(pickle.dumps((case.load_image, case.load_truth)))
     return total.hexdigest()
@@ -107,8 +106,7 @@ def files_hash(files: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for image in sorted(files, key=lambda path: path.name):
         for file in data_files(image):
-            with open(file, "rb") as content:
-                total.update(hashlib.file_digest(content, "sha256").digest())
+            total.update(bytes.fromhex(sha256(file)))
     return total.hexdigest()
 
 

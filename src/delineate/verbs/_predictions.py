@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 from collections import Counter
@@ -12,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from delineate.files import whole_file
+from delineate.files import sha256, whole_file
 
 TABLE, RECORD = "predictions.csv", "predictions.jsonl"
 
@@ -92,7 +91,7 @@ class Predictions:
                 raise
             except ValueError as error:
                 raise ValueError(str(error).replace(str(part), str(path))) from error
-            self._record(name, _sha256(part))  # first: what is on record and not there does no harm
+            self._record(name, sha256(part))  # first: what is on record and not there does no harm
 
     @contextmanager
     def table(self) -> Iterator[None]:
@@ -106,7 +105,7 @@ class Predictions:
         finally:
             latest = {tuple(row[name] for name in self.key): row for row in self._rows()}
             self._write(list(latest.values()), path)
-            self._record(TABLE, _sha256(path))
+            self._record(TABLE, sha256(path))
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Append rows, so that a process that is killed takes none of them with it."""
@@ -130,7 +129,7 @@ class Predictions:
             return ""
         if not ours:
             return "was written by another bundle"
-        return "" if _sha256(path) in ours else "was changed since it was predicted"
+        return "" if sha256(path) in ours else "was changed since it was predicted"
 
     def _record(self, name: str, digest: str | None) -> None:
         self._written.setdefault(name, []).append((self.bundle, digest))
@@ -160,11 +159,6 @@ def _lines(path: Path) -> Iterator[Line]:
             line = Line(**json.loads(written))
             if isinstance(line.file, str):
                 yield line
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _identity(path: Path) -> tuple[int, int] | str:

@@ -127,8 +127,8 @@ def _on_own(
     device: str,
     answers: str | Path | None,
 ) -> Table:
-    bundle = open_bundle(folder.path)
-    predictor = load_bundle(folder.path, device=device, keep_probabilities=True, trust=folder.trust)
+    bundle = open_bundle(folder.path, folder.trust)
+    predictor = load_bundle(bundle, device=device, keep_probabilities=True)
     splits = folder.cases()
     name = split or next((s for s in ("test", "val", "train") if splits.get(s)), "test")
     if not splits.get(name):
@@ -178,8 +178,9 @@ def _on_external(
     answers: str | Path | None,
     out: Path,
 ) -> Table:
-    card = open_bundle(folder.path).card
-    predictor = load_bundle(folder.path, device=device, keep_probabilities=True, trust=folder.trust)
+    bundle = open_bundle(folder.path, folder.trust)
+    predictor = load_bundle(bundle, device=device, keep_probabilities=True)
+    card = bundle.card
     audited, independence = compared_with_training(folder, card, external)
     with replacing(out, PREDICTED) as part:
         table = judge(

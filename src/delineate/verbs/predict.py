@@ -16,7 +16,7 @@ from delineate.bundle import ENGINES, Bundle, load_bundle, open_bundle
 from delineate.components import components
 from delineate.core import Case, Image, Segmentation
 from delineate.data import cases_of
-from delineate.files import mask_suffix, whole_file, write_mask
+from delineate.files import mask_suffix, sha256, whole_file, write_mask
 from delineate.metrics.expected_dice import SCORE
 from delineate.progress import track, warn
 from delineate.report import overlay
@@ -98,7 +98,7 @@ def predict(
             `strict` with a bundle that does not know its training images.
     """
     cases = cases_of(inputs)
-    known = open_bundle(bundle)
+    known = open_bundle(bundle, trust)
     folder = Predictions(Path(out), _digest(known), COLUMNS, key=("mask", "label"))
     masks = {case.id: case.id + mask_suffix(case.image_files[0]) for case in cases}
     names = [
@@ -113,7 +113,7 @@ def predict(
             raise ValueError(f"{unknown}. Train it again, or leave out --strict.")
         warn(f"{unknown}.")
     predictor = load_bundle(
-        bundle, device=device, keep_probabilities=True, window=window, flips=flips, trust=trust
+        known, device=device, keep_probabilities=True, window=window, flips=flips
     )
     review: list[str] = []
     unlike: list[str] = []
@@ -194,8 +194,7 @@ def _digest(bundle: Bundle) -> str:
     total = hashlib.sha256()
     for name in ("recipe.yaml", *ENGINES):
         if (bundle.folder / name).is_file():
-            with open(bundle.folder / name, "rb") as content:
-                total.update(hashlib.file_digest(content, "sha256").digest())
+            total.update(bytes.fromhex(sha256(bundle.folder / name)))
     return total.hexdigest()
 
 
