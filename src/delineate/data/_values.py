@@ -16,7 +16,7 @@ BACKGROUND = "background"
 
 RawValue = NonNegativeWhole | str
 
-Values = dict[str, RawValue | list[RawValue]]
+Values = Mapping[str, RawValue | Sequence[RawValue]]
 """What mask files hold, by name of label, or "background"; see `mask_values`."""
 
 

@@ -11,16 +11,13 @@ from typing import Any
 
 from delineate.audit import Audit, Finding, refusals
 from delineate.core import Case, Label, LabelSet, Splits
-from delineate.data import load_cases
+from delineate.data import Values, load_cases
 from delineate.recipe import DataFile, Recipe, load_data
 from delineate.resolve import Call, RecipeError, check, nearest, resolve
 from delineate.verbs._audit import audit_cases, audit_options
 from delineate.verbs._independence import ACROSS, Independence, in_words, used_splits
 from delineate.verbs._run_folder import RunFolder
 from delineate.verbs._two_folders import two_folders
-
-Values = Mapping[str, int | str | Sequence[int | str]]
-"""What mask files hold, by name of label; as `values` of the layout `folder`."""
 
 TRAINING = "the training data"
 """What the cases that had a part in making the model are called beside the external ones."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from delineate.bundle import load_bundle, open_bundle
+from delineate.data import Values
 from delineate.metrics import Metric, load_metrics
 from delineate.progress import LOG, log, log_to
 from delineate.recipe import Recipe
@@ -15,7 +16,6 @@ from delineate.table import Table
 from delineate.verbs._audit import saved_audit
 from delineate.verbs._external import (
     External,
-    Values,
     compared_with_training,
     external_name,
     load_external,
