@@ -83,16 +83,19 @@ def test_without_locks_only_what_is_old_is_removed(tmp_path, monkeypatch):
         assert not folder.exists()
 
 
-def test_a_part_removed_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_part_removed_before_it_was_locked_is_made_again(tmp_path, monkeypatch, opened):
     from delineate.files import _parts
 
     plain, calls = _parts._locked, []
 
     def late(path, *, wait):
-        lock = plain(path, wait=wait)
-        if not calls:
-            path.rmdir()  # another process took it for nobody's
         calls.append(path)
+        if len(calls) == 1 and not opened:
+            path.rmdir()  # another process took it for nobody's
+        lock = plain(path, wait=wait)
+        if len(calls) == 1:
+            path.rmdir()
         return lock
 
     monkeypatch.setattr(_parts, "_locked", late)

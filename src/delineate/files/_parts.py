@@ -68,9 +68,11 @@ def _made(folder: Path, ending: str, make: Callable[[Path], None]) -> Iterator[P
         make(part)
         with suppress(OSError):  # a file system without locks
             lock = _locked(part, wait=True)
-        if lock is None or part.exists():  # else removed between the two, as nobody's
+        if part.exists():  # else removed between the two, as nobody's
             break
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
+            lock = None
     try:
         yield part
     finally:  # also on KeyboardInterrupt
