@@ -222,12 +222,14 @@ def test_validation_answers_that_are_not_finite_stop_with_the_name_of_the_case(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
         RuntimeError, match=r"endoscopy-\d+: the network answers NaN .* validation case"
-    ):
+    ) as failed:
         verbs.train(
             tiny_recipe,
             overrides=["model=spoilt3:lost_when_judged", "trainer.epochs=1"],
             run=tmp_path / "tiny" / "spoilt",
         )
+    assert "kept" not in str(failed.value)  # nothing is, as the note says
+    assert failed.value.__notes__ == ["No epoch was finished, so nothing is kept."]
 
 
 FAILS = """

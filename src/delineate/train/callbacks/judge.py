@@ -120,7 +120,7 @@ class Judge(Callback):
             found = self.predictor(case)
         except NotFiniteError as error:
             raise DivergedError(
-                f"{error} It is a validation case; what the epochs before reached is kept. A lower learning rate or "
+                f"{error} It is a validation case. A lower learning rate or "
                 "--set trainer.clip=1 usually helps."
             ) from error
         row = {
