@@ -9,7 +9,6 @@ import hashlib
 import importlib
 import json
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -23,6 +22,7 @@ from delineate.core import Label, Network
 from delineate.files import sha256, whole_file
 from delineate.predict import CasePredictor, Fingerprint, Flipped, Windowed
 from delineate.prepare import load_prepare
+from delineate.progress import warn
 from delineate.recipe import Recipe, saved_recipe
 from delineate.refine import load_refine
 from delineate.resolve import Call, Trust, bind, shown
@@ -184,10 +184,9 @@ def _check_calibration(path: Path, card: Mapping[str, Any]) -> None:
 @cache
 def _warn_of_format_1(folder: Path) -> None:
     """Once for each bundle."""
-    warnings.warn(
+    warn(
         f"{folder}: this bundle has format 1, which has no hashes: whether its recipe and weights are still those that "
-        "were trained cannot be checked. Train again for one that can.",
-        stacklevel=4,
+        "were trained cannot be checked. Train again for one that can."
     )
 
 
