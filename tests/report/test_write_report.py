@@ -379,6 +379,16 @@ def test_after_an_allowed_leak_nothing_is_said_to_be_unseen(tmp_path):
         assert true in page.text
 
 
+def test_an_audit_of_other_data_says_nothing_of_the_split(tmp_path):
+    finding = {"check": "duplicates_across_splits", "level": "refuse", "says": "", "cases": 1}
+    other = replace(judged(), split="external: b", independent=True)
+    said = "groups and images on two sides of the split and found none"
+    for audit, true in (({}, False), ({"findings": [finding]}, False), ({"findings": []}, True)):
+        what = {"split": {"train": (30, 15), "test": (12, 6)}, "card": {**CARD, "audit": audit}}
+        page = written(tmp_path / "r.html", table=other, audit=(), **what)
+        assert (said in page.text) is true
+
+
 def test_masks_of_another_tool(tmp_path):
     page = written(tmp_path / "r.html", table=table({f"c{i}": i / 9 for i in range(9)}), audit=())
     assert "In 9 cases, polyp was found" in page.text  # whether they are unseen is not known

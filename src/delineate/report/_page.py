@@ -115,13 +115,16 @@ class Page:
         return [*rules, *notes, *untold]
 
     @cached_property
-    def leaks(self) -> list[Finding]:
-        """What the audit found on two sides of the split, and was allowed by name."""
-        return [
-            finding
-            for finding in self.audit or ()
-            if finding.level == "refuse" and finding.check.endswith("_across_splits")
-        ]
+    def leaks(self) -> list[str] | None:
+        """The names of what an audit found on two sides of the split; None where the split was not audited."""
+        if self.external:  # `audit` is of the other data; the card tells of those with the split
+            told = self.card.get("audit", {}).get("findings")
+            found = None if told is None else [(one["check"], one["level"]) for one in told]
+        else:
+            found = None if self.audit is None else [(one.check, one.level) for one in self.audit]
+        if found is None:
+            return None
+        return [n for n, level in found if level == "refuse" and n.endswith("_across_splits")]
 
     @cached_property
     def by_label(self) -> list[Forest]:
@@ -208,10 +211,9 @@ class Page:
     @cached_property
     def checklist(self) -> dict[str, list[Item]]:
         """What a reviewer asks."""
-        leaks = None if self.audit is None else [finding.check for finding in self.leaks]
         parted = dict.fromkeys(f.kind for forests in self.forests.values() for f in forests)
         known = Known(
-            self.table, self.scores, self.facts, self.card, self.split, leaks, self.sections, list(parted)
+            self.table, self.scores, self.facts, self.card, self.split, self.leaks, self.sections, list(parted)
         )  # fmt: skip
         return checklist(known, self.answers)
 
