@@ -160,7 +160,13 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--split", default="val", help="cases that are not judged on; val if left out"
     )
-    verb.add_argument("--review", type=float, default=0.08, metavar="SHARE", help="for a person")
+    verb.add_argument(
+        "--review",
+        type=float,
+        default=0.08,
+        metavar="SHARE",
+        help="of cases that a person should look at",
+    )
     _device(verb)
     _trust(verb, "the run")
 
@@ -173,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--window", metavar="N,N", type=_numbers, help="sliding windows of this size")
     verb.add_argument("--flips", metavar="A,B", type=_numbers, help="average flips of these axes")
     verb.add_argument("--strict", action="store_true", help="refuse images unlike the training's")
-    verb.add_argument("--overwrite", action="store_true", help="replace files whoever wrote them")
+    verb.add_argument("--overwrite", action="store_true", help="replace files of others too")
     _device(verb)
     _trust(verb, "the bundle")
 

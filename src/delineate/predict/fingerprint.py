@@ -25,7 +25,7 @@ OWN, OF_ALL = 0.25, 0.1
 """How far beyond the training images a percentile may lie, in widths of its own range there, or of the range of all."""
 
 FEW = 4.0
-"""Divided by the number of training images, it widens a range: the fewer they are, the less they show of it."""
+"""FEW / (number of training images) is added to OWN, OF_ALL and OCTAVES: few images do not show the whole range."""
 
 OCTAVES = {"contrast": 1.0, "size": 2.0, "spacing": 2.0, "enlarged": 2.0}
 """How far beyond the training images, in factors of two."""

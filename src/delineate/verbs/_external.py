@@ -20,10 +20,10 @@ from delineate.verbs._run_folder import RunFolder
 from delineate.verbs._two_folders import two_folders
 
 TRAINING = "the training data"
-"""What the cases that had a part in making the model are called beside the external ones."""
+"""The split of the training cases in an audit of training and external cases together."""
 
 SAME_NAME = "group" + ACROSS
-"""Groups of one name on two sides: of one data set always one patient, of two perhaps not."""
+"""The finding of equal group names. In one data set they are one patient; in two they may be equal by chance."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _values(ours: LabelSet, file: DataFile, labels: LabelSet) -> dict[str, int |
 
 
 def _allowed(file: DataFile, allow: Sequence[str]) -> tuple[str, ...]:
-    """What may be found, by name; a recipe's word on its own split says nothing of leaks between two data sets."""
+    """The findings that are allowed. A recipe allows leaks in its own split, not between data sets."""
     said = list(audit_options(file.audit).allow) if file.whole else _names(file.audit)
     written = [name for name in said if not (file.whole and name.endswith(ACROSS))]
     chosen = tuple(dict.fromkeys([*written, *allow]))

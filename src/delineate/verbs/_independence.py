@@ -19,7 +19,7 @@ class Independence(NamedTuple):
 
 
 UNKNOWN = Independence()
-"""Of masks of anybody: who made them, and from what, is not known."""
+"""For masks of any tool: it is not known from which cases the tool was made."""
 
 
 def independence_of_split(card: Mapping[str, Any], split: str, audit: Audit | None) -> Independence:

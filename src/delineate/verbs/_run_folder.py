@@ -120,12 +120,12 @@ class RunFolder:
         except Timeout:
             who = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
             raise ValueError(
-                f"{self.path}: is in use by {who}. Two that write into one run would spoil it: wait until the other "
-                "has ended, or stop it."
+                f"{self.path}: is in use by {who}. Two processes that write into one run damage it: wait until "
+                "the other has ended, or stop it."
             ) from None
         except (OSError, NotImplementedError) as error:
             warn(
-                f"{self.path}: cannot be locked here ({error}). See to it that no second process works on this run."
+                f"{self.path}: cannot be locked here ({error}). Make sure that no second process works on this run."
             )
             yield
             return

@@ -58,9 +58,7 @@ def check(
     folder = Path("outputs") / plan.name / "audit" if out is None else Path(out)
     own_folder(folder, WRITES)
     splits = load_cases(plan)
-    from delineate.train.rehearse import (
-        rehearse,  # torch, which `check_calls` has found to be there
-    )
+    from delineate.train.rehearse import rehearse  # imports torch, as `check_calls` did
 
     rehearse(plan, splits)
     prepared, problems = _prepared(plan, splits)

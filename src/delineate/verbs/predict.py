@@ -31,7 +31,7 @@ class Predicted:
     out: the folder that was written.
     images: how many there were.
     failures: why, by file.
-    review: files a person should look at; None where the model was not calibrated, so that nobody knows.
+    review: files a person should look at; None where the model was not calibrated.
     unlike: files whose images differ from those the model was trained on; None where nothing is known of these.
     """
 
