@@ -54,11 +54,11 @@ class Predictions:
         Args:
             names: what will be written, relative to the folder; the table is added.
             inputs: files that are read, and must stay.
-            overwrite: replace any other file.
+            overwrite: replace any other file, but no folder.
 
         Raises:
-            ValueError: two outputs of one name, an input among the outputs, or, unless `overwrite`, a file that the
-                same bundle did not write, or that was changed since.
+            ValueError: two outputs of one name, an input or a folder among the outputs, or, unless `overwrite`, a file
+                that the same bundle did not write, or that was changed since.
         """
         name, times = Counter(names).most_common(1)[0]
         if times > 1:
@@ -70,13 +70,17 @@ class Predictions:
             raise ValueError(
                 f"the mask would be written over the image {self.folder / lost[0]}. Give another --out."
             )
-        others = {name: why for name in there if (why := self._not_ours(name))}
-        if others and not overwrite:
+        others = {
+            name: why
+            for name in there
+            if (why := self._not_ours(name)) and (not overwrite or (self.folder / name).is_dir())
+        }
+        if others:
             name, why = next(iter(others.items()))
             more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
+            replace = "" if overwrite else ", or --overwrite to replace what is there"
             raise ValueError(
-                f"{self.folder / name}{more} {why}; nothing was predicted. Give another --out, or --overwrite to "
-                "replace what is there."
+                f"{self.folder / name}{more} {why}; nothing was predicted. Give another --out{replace}."
             )
 
     @contextmanager
