@@ -263,12 +263,9 @@ def load_data(path: str | Path, trust: Trust = NOBODY) -> DataFile:
             )
     if tree.get("data") is None:
         raise RecipeError(f"{path}: the section 'data' is missing.")
-    full = {
-        key: _expanded(tree[key], partial(where, key))
-        for key in ("name", "data", "labels", "audit")
-        if tree.get(key) is not None
-    }
-    full.setdefault("audit", {})
+    full = {"audit": {}, **{k: v for k, v in tree.items() if v is not None}}
+    # a name or a label with a variable in it would put the reader's environment into a report
+    full["data"] = _expanded(full["data"], partial(where, "data"))
     if not isinstance(full["audit"], dict):
         raise RecipeError(f"{where('audit')}: audit is {full['audit']!r}; expected key: value.")
     return DataFile(

@@ -128,7 +128,7 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
         ({"predict": {"overlap": 1.0}}, r"bad.yaml:\d+: .*overlap is 1.0.*0 to below 1"),
         ({"optimizer": {"adamw": {"lr": -1}}}, r"bad.yaml:\d+: .*lr is -1.*above 0"),
         ({"schedule": {"cosine": {"warmup": 2}}}, r"bad.yaml:\d+: .*warmup is 2.*below 1"),
-        ({"refine": [{"threshold": 7}]}, r"bad.yaml:\d+: .*probability is 7"),
+        ({"task": {"semantic": {"threshold": 7}}}, r"bad.yaml:\d+: .*threshold is 7"),
         ({"refine": [{"keep_largest": {"labels": ["pollyp"]}}]}, r"bad.yaml:\d+: .*\(polyp\)"),
         ({"loss": {"structure": {"width": -3}}}, r"bad.yaml:\d+: .*width is -3"),
         ({"loss": {"dice": {"weight": 0}}}, r"bad.yaml:\d+: .*weight is 0.*above 0"),
