@@ -260,5 +260,5 @@ def test_a_damaged_card_is_named(tiny_run, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_very_large_picture_is_predicted(tiny_run, tmp_path):
     cv2.imwrite(str(tmp_path / "large.png"), np.zeros((20_000, 20_000), np.uint8))
-    failures = predict_verb(tiny_run, [tmp_path / "large.png"], tmp_path / "out", overlays=False)
-    assert not failures
+    predicted = predict_verb(tiny_run, [tmp_path / "large.png"], tmp_path / "out", overlays=False)
+    assert not predicted.failures
