@@ -58,6 +58,14 @@ def test_another_file_or_another_step_is_another_entry(case, tmp_path):
     assert len(list(folder.iterdir())) == 3
 
 
+def test_another_way_of_reading_is_another_entry(case, tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    prepared(case, folder).fill()
+    monkeypatch.setattr("delineate.train.cache.READING", -1)
+    prepared(case, folder).fill()
+    assert len(list(folder.iterdir())) == 2
+
+
 @pytest.mark.parametrize("which", ["image", "mask"])
 def test_another_data_file_below_the_same_header_is_another_entry(tmp_path, which):
     values = np.zeros((10, 20, 30), np.uint8)

@@ -18,6 +18,9 @@ from delineate.prepare import Prepare
 from delineate.progress import track
 from delineate.resolve import Call, resolve
 
+READING = 2
+"""Raised whenever files are read, refused or prepared in another way, so that no entry of before is used."""
+
 PIXELS, CLASSES = "pixels.npy", "classes.npy"
 
 
@@ -84,7 +87,7 @@ class PreparedCases:
         stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in case.files]
         read = pickle.dumps((case.load_image, case.load_truth))
         steps = [(call.name, dict(call.args), _own_code(call)) for call in self.calls]
-        text = repr((__version__, case.id, stats, steps)).encode() + read
+        text = repr((READING, __version__, case.id, stats, steps)).encode() + read
         return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
