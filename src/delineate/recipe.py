@@ -212,7 +212,9 @@ def load_labels(path: str | Path) -> tuple[LabelSet, Call]:
     written = tree["labels"] if inner else tree
     where = partial(_nearest_place, places, str(path))
     if path.suffix == ".json":
-        written = _of_nnunet(written, where("labels") if inner else str(path))
+        written = _of_nnunet(
+            written, tree.get("regions_class_order"), where("labels") if inner else str(path)
+        )
     written = {n: v for n, v in written.items() if isinstance(v, bool) or v not in (0, "0")}
     labels = _labels(written, where if inner else lambda *place: where(*place[1:]))
     beside = {k: v for k, v in tree.items() if inner and k != "labels"}
@@ -278,20 +280,45 @@ def load_data(path: str | Path, trust: Trust = NOBODY) -> DataFile:
     )
 
 
-def _of_nnunet(labels: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Labels as a dataset.json writes them: `{"background": 0, "liver": 1, "ignore": 2}`; before version 2, turned."""
+def _of_nnunet(labels: Mapping[str, Any], order: Any, where: str) -> dict[str, Any]:
+    """Labels as a dataset.json writes them: `{"background": 0, "liver": 1, "ignore": 2}`; before version 2, turned.
+
+    A label of several values is a region, `{"liver": [1, 2], "tumour": 2}`; `regions_class_order` then says which value
+    each is written as.
+    """
     if all(str(name).isdecimal() and isinstance(value, str) for name, value in labels.items()):
         labels = {str(value): int(name) for name, value in labels.items()}
-    regions = [name for name, value in labels.items() if isinstance(value, list)]
-    if regions:
-        raise RecipeError(
-            f"{where}: {', '.join(map(str, regions))}: regions of several values, and one map cannot hold labels that "
-            "overlap. Write a file of labels that names each value."
-        )
-    return {
+    named = {
         str(name): {"value": value, "kind": "ignore"} if name == "ignore" else value
         for name, value in labels.items()
+        if not isinstance(value, list)
     }
+    if any(isinstance(value, list) for value in labels.values()):
+        named.update(_regions(labels, order, where))
+    return named
+
+
+def _regions(labels: Mapping[str, Any], order: Any, where: str) -> dict[str, Any]:
+    """Labels of several values as labels that include others."""
+    found = [name for name in labels if name not in ("background", "ignore")]
+    lists = [labels[n] if isinstance(labels[n], list) else [labels[n]] for n in found]
+    plain = isinstance(order, list) and all(type(v) is int for part in (*lists, order) for v in part)  # fmt: skip
+    if not plain or len(order) != len(found):
+        raise RecipeError(
+            f"{where}: some of {', '.join(map(str, found))} have several values; expected regions_class_order beside "
+            "labels, with the value that each is written as, in their order."
+        )
+    members = {name: set(part) for name, part in zip(found, lists, strict=True)}
+    regions = {}
+    for name, value in zip(found, order, strict=True):
+        parts = [n for n in found if n != name and members[n] < members[name]]
+        if members[name] != {value}.union(*(members[n] for n in parts)):
+            raise RecipeError(
+                f"{where}: region {name!r} has the values {sorted(members[name])}; expected the value {value} that "
+                f"regions_class_order gives it, and those of the labels inside it ({', '.join(parts) or 'none'})."
+            )
+        regions[name] = {"value": value, "includes": parts}
+    return regions
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[Place, str]]:

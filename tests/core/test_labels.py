@@ -24,6 +24,12 @@ def test_colour_as_bytes():
         (lambda: LabelSet((Label("a", 1), Label("b", 1))), "share the value 1"),
         (lambda: LabelSet((Label("a", 1), Label("a", 2))), "share the name a"),
         (lambda: LabelSet((Label("a", 1, "ignore"),)), "no label to find"),
+        (lambda: LabelSet((Label("a", 1, includes=("b",)),)), "includes 'b', which is no label"),
+        (lambda: LabelSet((Label("a", 1, includes=("a",)),)), "includes itself"),
+        (
+            lambda: LabelSet((Label("a", 1, includes=("b",)), Label("b", 2, includes=("a",)))),
+            "includes itself",
+        ),
     ],
 )
 def test_nonsense_is_refused(make, said):
@@ -34,3 +40,23 @@ def test_nonsense_is_refused(make, said):
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(KeyError, match="liver"):
         LabelSet((Label("liver", 1),))["spleen"]
+
+
+def test_a_region_has_the_values_of_its_parts():
+    labels = LabelSet(
+        (
+            Label("tumour core", 1, includes=("enhancing",)),
+            Label("whole tumour", 2, includes=("tumour core",)),
+            Label("enhancing", 4),
+        )
+    )
+    assert labels.overlap
+    assert labels.values_of("whole tumour") == (2, 1, 4)
+    assert labels.values_of("enhancing") == (4,)
+    assert [labels.value_without(name) for name in labels.names] == [2, 0, 1]
+    assert [label.name for label in labels.inner_first] == [
+        "enhancing",
+        "tumour core",
+        "whole tumour",
+    ]
+    assert not LabelSet((Label("polyp", 1),)).overlap

@@ -31,3 +31,29 @@ def test_shapes_and_types_are_held():
 def test_an_instance_knows_its_box():
     one = Instance("polyp", 0.9, np.ones((2, 5), bool), (10, 20))
     assert one.box == (slice(10, 12), slice(20, 25))
+
+
+def test_a_changed_map_takes_instances_and_probabilities_along():
+    labels = LabelSet((Label("liver", 1, includes=("tumour",)), Label("tumour", 2, "thing")))
+    classes = np.array([[1, 2, 2, 0, 2]], np.uint8)
+    instances = (
+        Instance("tumour", 0.9, np.ones((1, 2), bool), (0, 1)),
+        Instance("tumour", 0.4, np.ones((1, 1), bool), (0, 4)),
+    )
+    maps = np.array([[[0.1, 0.2, 0.2, 0.9, 0.4]], [[0.9] * 5], [[0.1, 0.8, 0.8, 0.1, 0.6]]])
+    found = Segmentation(
+        classes,
+        labels,
+        Geometry.in_pixels((1, 5)),
+        instances,
+        probabilities=maps.astype(np.float32),
+    )
+    after = found.changed(np.array([[1, 2, 1, 0, 0]], np.uint8))
+    (kept,) = after.instances
+    assert kept.score == 0.9
+    assert kept.mask.tolist() == [[True, False]]
+    assert after.probabilities[:, 0, 2].tolist() == [0, 1, 0]
+    assert after.probabilities[:, 0, 4].tolist() == [1, 0, 0]
+    np.testing.assert_array_equal(after.probabilities[..., :2], found.probabilities[..., :2])
+    assert found.classes.tolist() == [[1, 2, 2, 0, 2]]
+    assert found.probabilities[2, 0, 4] == np.float32(0.6)

@@ -93,3 +93,13 @@ def test_every_step_keeps_its_input_and_invents_no_value(name, data):
     result = np.array(refined(step, found))
     assert (found.classes == before).all()
     assert set(np.unique(result)) <= {0, 1, 2}
+
+
+def test_a_part_that_is_dropped_becomes_what_includes_it():
+    labels = LabelSet((Label("liver", 1, includes=("tumour",)), Label("tumour", 2)))
+    classes = np.array([[1, 1, 2, 1, 1, 0, 2, 0]], np.uint8)
+    found = Segmentation(classes, labels, Geometry.in_pixels((1, 8)))
+    image = Image(np.zeros((1, 1, 8)), found.geometry)
+    assert drop_small(2)(found, image).classes.tolist() == [[1, 1, 1, 1, 1, 0, 0, 0]]
+    only = drop_small(2, labels=["tumour"])(found, image)
+    assert only.classes.tolist() == [[1, 1, 1, 1, 1, 0, 1, 0]]

@@ -22,6 +22,8 @@ class Label:
         that are neither learnt from nor judged.
     colour: "#rrggbb", for overlays and palettes.
     code: DICOM coded term, "scheme:value:meaning", for export to SEG.
+    includes: names of labels that are part of this one, so that it is a region of several values (nnU-Net): the
+        liver includes its tumours. `value` is what is left of it without them.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Label:
     kind: Kind = "stuff"
     colour: str = "#e4572e"
     code: str | None = None
+    includes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name == "all":
@@ -73,6 +76,15 @@ class LabelSet:
             raise ValueError(
                 "no label to find was given; at least one of kind stuff or thing is needed."
             )
+        for label in self:
+            for name in label.includes:
+                if name not in self.names:
+                    raise ValueError(
+                        f"label {label.name!r} includes {name!r}, which is no label to find; there are "
+                        f"{', '.join(self.names)}."
+                    )
+            if label.name in self._parts(label.name):
+                raise ValueError(f"label {label.name!r} includes itself, by way of its parts.")
 
     def __iter__(self) -> Iterator[Label]:
         return (label for label in self.labels if label.kind != "ignore")
@@ -95,6 +107,46 @@ class LabelSet:
     def values(self) -> tuple[int, ...]:
         """Values of the labels that are found and judged."""
         return tuple(label.value for label in self)
+
+    @property
+    def overlap(self) -> bool:
+        """Whether a sample may have several labels."""
+        return any(label.includes for label in self)
+
+    def values_of(self, name: str) -> tuple[int, ...]:
+        """The values that stand for a label in a label map: its own, then those of what it includes.
+
+        >>> labels = LabelSet((Label("liver", 1, includes=("tumour",)), Label("tumour", 2, "thing")))
+        >>> labels.values_of("liver"), labels.values_of("tumour")
+        ((1, 2), (2,))
+        """
+        return (self[name].value, *(self[part].value for part in self._parts(name)))
+
+    def value_without(self, name: str) -> int:
+        """What a sample is when it is no longer `name`: the value of the innermost label that includes it, or 0.
+
+        >>> labels = LabelSet((Label("liver", 1, includes=("tumour",)), Label("tumour", 2, "thing")))
+        >>> labels.value_without("tumour"), labels.value_without("liver")
+        (1, 0)
+        """
+        around = [label for label in self if name in self._parts(label.name)]
+        return min(around, key=lambda label: len(self._parts(label.name))).value if around else 0
+
+    @property
+    def inner_first(self) -> tuple[Label, ...]:
+        """The labels that are found and judged, each before those that include it."""
+        return tuple(sorted(self, key=lambda label: len(self._parts(label.name))))
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        """All that a label includes, and what that includes."""
+        found: dict[str, None] = {}
+        waiting = list(self[name].includes)
+        while waiting:
+            part = waiting.pop(0)
+            if part not in found:
+                found[part] = None
+                waiting.extend(self[part].includes)
+        return tuple(found)
 
     @property
     def ignored(self) -> tuple[int, ...]:

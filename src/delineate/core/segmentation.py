@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,7 +39,8 @@ class Segmentation:
     classes: (*spatial), unsigned integers; 0 is background, the rest are values of `labels`.
     instances: objects one by one, where they are known.
     scores: image-level scores by name ("presence of polyp": 0.93).
-    probabilities: (1 + label, *spatial) float32, background first, then `labels` in order; kept only when asked.
+    probabilities: (1 + label, *spatial) float32, background first, then `labels` in order; kept only when asked. They
+        sum to 1 where labels exclude each other; where they overlap each is its own.
     unlike_training: of a prediction, how its image differs from the images the model was trained on, in words; empty
         where it does not, or where nothing is known of them.
     """
@@ -66,8 +67,39 @@ class Segmentation:
             )
 
     def mask(self, name: str) -> np.ndarray:
-        """Where `name` is: boolean, (*spatial)."""
-        return np.asarray(self.classes == self.labels[name].value)
+        """Where `name` is, with what it includes: boolean, (*spatial)."""
+        own, *parts = self.labels.values_of(name)
+        found = np.asarray(self.classes == own)
+        for value in parts:
+            found |= self.classes == value
+        return found
+
+    def changed(self, classes: np.ndarray) -> Segmentation:
+        """The segmentation with another label map, and all that is known of it made to agree.
+
+        Instances lose the samples that are no longer their label's; those left with none go. Where the map changed,
+        probabilities become certain of it; elsewhere they stay.
+        """
+        found = replace(self, classes=classes)
+        where = classes != self.classes
+        if not where.any():
+            return found
+        kept = []
+        for instance in self.instances:
+            mask = instance.mask & found._mask_in(instance.label, instance.box)
+            if mask.any():
+                kept.append(replace(instance, mask=mask))
+        maps = self.probabilities
+        if maps is not None:
+            maps = maps.copy()
+            maps[:, where] = 0
+            for channel, name in enumerate(self.labels.names, start=1):
+                maps[channel][where & found.mask(name)] = 1
+            maps[0][where] = 1 - maps[1:, where].max(axis=0)
+        return replace(found, instances=tuple(kept), probabilities=maps)
+
+    def _mask_in(self, name: str, box: tuple[slice, ...]) -> np.ndarray:
+        return np.isin(self.classes[box], self.labels.values_of(name))
 
     @property
     def valid(self) -> np.ndarray | None:

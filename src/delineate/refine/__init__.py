@@ -1,7 +1,7 @@
 """Segmentation -> better Segmentation: one post-processing step per file.
 
-Steps run on the grid of the file, in the order of the recipe, and change the label map only;
-probabilities stay what the network said.
+Steps run on the grid of the file, in the order of the recipe. `Segmentation.changed` gives a segmentation another
+label map, and makes its instances and probabilities agree with it.
 """
 
 from collections.abc import Sequence

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-
 from delineate.arguments import LabelNames, NonNegative
 from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
 
 
 def drop_small(min_size: NonNegative, labels: LabelNames | None = None) -> Refinement:
-    """Connected objects smaller than `min_size` become background.
+    """Connected objects smaller than `min_size` become background, or the label that includes theirs.
 
     Args:
         min_size: in the geometry's unit: px² for a photograph, mm² or mm³ for a scan.
@@ -22,13 +18,13 @@ def drop_small(min_size: NonNegative, labels: LabelNames | None = None) -> Refin
     def step(found: Segmentation, image: Image) -> Segmentation:
         classes = found.classes.copy()
         least = min_size / found.geometry.sample_size
-        for label in found.labels:
+        for label in found.labels.inner_first:
             if labels is not None and label.name not in labels:
                 continue
             numbers, sizes = components(found.mask(label.name))
             small = sizes < least
             small[0] = False
-            classes[small[numbers]] = 0
-        return replace(found, classes=np.asarray(classes))
+            classes[small[numbers]] = found.labels.value_without(label.name)
+        return found.changed(classes)
 
     return step

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from delineate.arguments import LabelNames, NonNegative
@@ -37,6 +35,6 @@ def fill_holes(max_size: NonNegative | None = None, labels: LabelNames | None = 
                     hole[np.take(numbers, end, axis=axis)] = False
             hole[numbers[outside & (found.classes != 0)]] = False
             classes[hole[numbers]] = label.value
-        return replace(found, classes=classes)
+        return found.changed(classes)
 
     return step

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from delineate.arguments import Count, LabelNames
@@ -12,7 +10,7 @@ from delineate.core import Image, Refinement, Segmentation
 
 
 def keep_largest(count: Count = 1, labels: LabelNames | None = None) -> Refinement:
-    """Of each label only the `count` largest connected objects stay; the rest becomes background.
+    """Of each label the `count` largest connected objects stay; others become background, or the label around theirs.
 
     Args:
         count: how many objects stay; 2 for the kidneys when both are one label.
@@ -21,14 +19,14 @@ def keep_largest(count: Count = 1, labels: LabelNames | None = None) -> Refineme
 
     def step(found: Segmentation, image: Image) -> Segmentation:
         classes = found.classes.copy()
-        for label in found.labels:
+        for label in found.labels.inner_first:
             if labels is not None and label.name not in labels:
                 continue
             numbers, sizes = components(found.mask(label.name))
             drop = np.ones(len(sizes), dtype=bool)
             drop[0] = False
             drop[1 + np.argsort(-sizes[1:], kind="stable")[:count]] = False
-            classes[drop[numbers]] = 0
-        return replace(found, classes=classes)
+            classes[drop[numbers]] = found.labels.value_without(label.name)
+        return found.changed(classes)
 
     return step
