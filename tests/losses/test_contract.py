@@ -116,3 +116,65 @@ def test_sizes_that_differ_are_refused(name):
     logits, classes = example(4, (6, 7))
     with pytest.raises(ValueError, match=r"\(2, 4, 6, 7\), the classes \(2, 6, 6\)"):
         resolve("losses", name)(Output(logits), Target(classes[:, :, :-1]))
+
+
+def overlapping(name: str) -> Loss | None:
+    """The loss, if it is defined for labels that overlap."""
+    loss = load_loss([Call(name, {"form": "sigmoid"} if name == "focal" else {})])
+    try:
+        loss(Output(torch.zeros(1, 2, 4, 4)), Target(regions=torch.zeros(1, 2, 4, 4)))
+    except ValueError as error:
+        if "overlap" in str(error):  # it says why
+            return None
+        raise
+    return loss
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", names("losses"))
+def test_one_region_is_one_label(name, shape):
+    loss = overlapping(name)
+    if loss is None:
+        pytest.skip(f"{name} is for labels that exclude each other")
+    logits, classes = example(1, shape)
+    valid = torch.rand(classes.shape) < 0.7
+    for shown in (None, valid):
+        one = loss(Output(logits), Target(classes, shown))
+        torch.testing.assert_close(one, loss(Output(logits), Target(None, shown, classes[:, None])))
+
+
+@pytest.mark.parametrize("name", names("losses"))
+def test_regions_are_small_where_all_is_right_and_large_where_all_is_wrong(name):
+    loss = overlapping(name)
+    if loss is None:
+        pytest.skip(f"{name} is for labels that exclude each other")
+    regions = (torch.rand(2, 3, 8, 8) < 0.5).byte()
+    right = 20.0 * (2 * regions.float() - 1)
+    assert loss(Output(right), Target(regions=regions)) < 0.02
+    assert loss(Output(-right), Target(regions=regions)) > 0.5
+
+
+@pytest.mark.parametrize("name", ["bce", "focal"])
+def test_image_level_labels_are_learnt_where_they_are_known(name):
+    loss = load_loss([Call(name, {"form": "sigmoid"} if name == "focal" else {})])
+    truth = torch.tensor([[1.0, 0.0], [0.0, torch.nan]])
+    right = torch.tensor([[9.0, -9.0], [-9.0, 0.0]])
+    unknown = right.clone()
+    unknown[1, 1] = 7
+    torch.testing.assert_close(
+        loss(Output(image=right), Target(image=truth)),
+        loss(Output(image=unknown), Target(image=truth)),
+    )
+    assert loss(Output(image=right), Target(image=truth)) < 0.02
+    assert loss(Output(image=-right), Target(image=truth)) > 0.5
+    one = loss(Output(image=right[:, :1]), Target(image=truth[:, :1]))
+    dense = Output(right[:, :1, None, None]), Target(truth[:, 0, None, None].long())
+    torch.testing.assert_close(one, loss(*dense))
+    with pytest.raises(ValueError, match="has no dense head"):
+        loss(Output(image=right), Target(torch.zeros(2, 4, 4).long()))
+
+
+@pytest.mark.parametrize("name", sorted({*names("losses")} - {"bce", "focal"}))
+def test_a_loss_of_maps_says_so_to_image_level_labels(name):
+    with pytest.raises(ValueError, match=r"image-level|exclude each other"):
+        of(name)(Output(image=torch.zeros(2, 3)), Target(image=torch.zeros(2, 3)))

@@ -10,6 +10,9 @@ import numpy as np
 from delineate.core.geometry import Geometry
 from delineate.core.labels import LabelSet
 
+PRESENCE = "presence of {label}"
+"""The name under which a segmentation's scores hold the probability that its image shows a label."""
+
 
 @dataclass(frozen=True, eq=False)
 class Instance:
@@ -73,6 +76,11 @@ class Segmentation:
         for value in parts:
             found |= self.classes == value
         return found
+
+    def presence(self, name: str) -> float:
+        """The probability that the image shows `name`: as its scores say, else 1 or 0 by the label map."""
+        said = self.scores.get(PRESENCE.format(label=name))
+        return float(self.mask(name).any()) if said is None else said
 
     def changed(self, classes: np.ndarray) -> Segmentation:
         """The segmentation with another label map, and all that is known of it made to agree.

@@ -21,7 +21,8 @@ class Pair:
     logits: (batch, channel, *spatial) float32.
     classes: (batch, *spatial) int64, the true channel of each sample; None where labels overlap.
     regions: (batch, channel, *spatial) float32, 1 where a label is; None where labels exclude each other.
-    valid: (batch, *spatial) float32, 0 where nothing is to be learnt; None if that is nowhere.
+    valid: (batch, *spatial) float32, or (batch, channel) of image-level labels: 0 where nothing is to be learnt; None
+        if that is nowhere.
     """
 
     logits: Tensor
@@ -47,17 +48,11 @@ class Pair:
             )
         return self.classes
 
-    def at_truth(self, values: Tensor) -> Tensor:
-        """Of `values` (batch, channel, *spatial) those of the true channels, summed: (batch, *spatial).
-
-        One channel has no background: where that is the truth, the sum is 0.
-        """
+    def mean_at_truth(self, values: Tensor) -> Tensor:
+        """The mean over valid samples and channels of (batch, channel, *spatial) values, 0 but in the true channels."""
         if self.classes is None:
-            assert self.regions is not None
-            return (values * self.regions).sum(1)
-        if values.shape[1] == 1:
-            return values[:, 0] * self.classes
-        return values.gather(1, self.classes[:, None])[:, 0]
+            return mean(values * self.label_maps(), self.valid)
+        return mean(at_truth(values, self.classes), self.valid) / values.shape[1]
 
     def one_vs_rest(self) -> Tensor:
         """The logits with the sign of the true channels turned: the larger, the more wrong, in every channel."""
@@ -78,12 +73,24 @@ class Pair:
         return (self.classes[:, None] == labels.view(-1, *[1] * (self.classes.ndim - 1))).float()
 
 
+def at_truth(values: Tensor, classes: Tensor) -> Tensor:
+    """Of `values` (batch, channel, *spatial) those of the true channel: (batch, *spatial).
+
+    One channel has no background: where that is the truth, the answer is 0.
+    """
+    if values.shape[1] == 1:
+        return values[:, 0] * classes
+    return values.gather(1, classes[:, None])[:, 0]
+
+
 def read(output: Output[Tensor], target: Target[Tensor]) -> Pair:
     """Logits and truth side by side.
 
     Raises:
         ValueError: a head that is missing, or shapes that differ.
     """
+    if target.image is not None and output.dense is None:
+        return _image_level(output.image_logits, target.image)
     logits = output.logits
     valid = None if target.valid is None else target.valid.float()
     if target.regions is not None:
@@ -102,6 +109,17 @@ def read(output: Output[Tensor], target: Target[Tensor]) -> Pair:
             "expected (batch, channel, *spatial) and (batch, *spatial)."
         )
     return Pair(logits.float(), classes.long(), None, valid)
+
+
+def _image_level(logits: Tensor, truth: Tensor) -> Pair:
+    """Image-level labels, which overlap like regions and have no spatial axes; unknown ones (NaN) are not valid."""
+    if logits.shape != truth.shape:
+        raise ValueError(
+            f"image-level logits have shape {tuple(logits.shape)}, their truth {tuple(truth.shape)}; "
+            "expected (batch, label) for both."
+        )
+    known = ~truth.isnan()
+    return Pair(logits.float(), None, truth.nan_to_num().float() * known, known.float())
 
 
 def with_background(logits: Tensor) -> Tensor:
@@ -126,6 +144,10 @@ def overlap(pair: Pair, per: Per) -> tuple[Tensor, Tensor, Tensor]:
     A group is an image, or the batch: that of all devices together where several train one model.
     """
     logits, valid = pair.logits, pair.valid
+    if logits.ndim < 3:
+        raise ValueError(
+            "an overlap is of maps, and this task has image-level labels. Use bce or focal."
+        )
     softmax = pair.classes is not None and logits.shape[1] > 1
     predicted = logits.softmax(1) if softmax else logits.sigmoid()
     if valid is not None:
@@ -137,7 +159,7 @@ def overlap(pair: Pair, per: Per) -> tuple[Tensor, Tensor, Tensor]:
         common, true = (predicted * truth).sum(axes), truth.sum(axes)
     else:
         ones = torch.ones_like(predicted[:, 0]) if valid is None else valid
-        common = _per_class(pair.at_truth(predicted), pair.classes, logits.shape[1])
+        common = _per_class(at_truth(predicted, pair.classes), pair.classes, logits.shape[1])
         true = _per_class(ones, pair.classes, logits.shape[1])
     terms = torch.stack([common, predicted.sum(axes), true])
     if per == "batch":

@@ -11,7 +11,7 @@ from delineate.losses._terms import mean, read
 
 
 def bce(output: Output[Tensor], target: Target[Tensor], *, pos_weight: Positive = 1.0) -> Tensor:
-    """Binary cross-entropy of each channel against the rest, averaged over pixels and channels.
+    """Binary cross-entropy of each channel against the rest, averaged over pixels and channels, or over images.
 
     Args:
         output: logits; sigmoid of each channel, background too where it has one.
@@ -20,5 +20,4 @@ def bce(output: Output[Tensor], target: Target[Tensor], *, pos_weight: Positive 
     """
     pair = read(output, target)
     each = F.softplus(pair.one_vs_rest())
-    true = mean(pair.at_truth(each), pair.valid) / each.shape[1]
-    return mean(each, pair.valid) + (pos_weight - 1) * true
+    return mean(each, pair.valid) + (pos_weight - 1) * pair.mean_at_truth(each)

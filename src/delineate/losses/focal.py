@@ -34,18 +34,17 @@ def focal(
             favours the labels; none weighs all as 1.
     """
     pair = read(output, target)
-    valid = pair.valid
-    if form == "softmax":
+    alone = pair.classes is None and pair.logits.shape[1] == 1
+    if form == "softmax" and not alone:
         classes = pair.exclusive("focal with form: softmax")
         log_p = F.log_softmax(with_background(pair.logits), 1).gather(1, classes[:, None])[:, 0]
         doubt = (-torch.expm1(log_p)).clamp_min(1e-12)  # a power below one has no slope at 0
         loss = -log_p * doubt**gamma
         if alpha is not None:
             loss = loss * torch.where(classes > 0, alpha, 1 - alpha)
-        return mean(loss, valid)
+        return mean(loss, pair.valid)
     wrong = pair.one_vs_rest()
     each = F.softplus(wrong) * wrong.sigmoid() ** gamma
     if alpha is None:
-        return mean(each, valid)
-    true = mean(pair.at_truth(each), valid) / each.shape[1]
-    return (1 - alpha) * mean(each, valid) + (2 * alpha - 1) * true
+        return mean(each, pair.valid)
+    return (1 - alpha) * mean(each, pair.valid) + (2 * alpha - 1) * pair.mean_at_truth(each)

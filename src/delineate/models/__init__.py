@@ -70,16 +70,16 @@ def check_heads(call: Call, heads: Mapping[str, int]) -> None:
     """
     check("models", call)
     parameters = _parameters(call)
-    for head, argument in HEADS.items():
-        wanted = head in heads
-        if wanted and argument not in parameters:
-            able = [name for name in names("models") if argument in _parameters(name)]
+    for head in heads:
+        if HEADS[head] not in parameters:
+            able = [name for name in names("models") if HEADS[head] in _parameters(name)]
             raise call.fail(
                 f"{call.name} has no {head} head, which the task needs. Models that have one: "
                 f"{', '.join(able) or 'none'}."
             )
+    for head, argument in HEADS.items():
         needed = argument in parameters and parameters[argument].default is inspect.Parameter.empty
-        if needed and not wanted:
+        if needed and head not in heads:
             raise call.fail(
                 f"{call.name} has a {head} head, which the task does not use; it uses {', '.join(heads)}."
             )

@@ -39,7 +39,14 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     model.load_state_dict(dict(state))
 
 
-def load_encoder(encoder: nn.Module, path: str | Path, channels: int, *, whole: bool) -> None:
+def load_encoder(
+    encoder: nn.Module,
+    path: str | Path,
+    channels: int,
+    *,
+    whole: bool,
+    without: tuple[str, ...] = (),
+) -> None:
     """Fill an encoder from a file of its weights, or of a network that contains it.
 
     Layers behind the encoder, such as a classifier, are left out. Where the file is for colour images and
@@ -50,9 +57,12 @@ def load_encoder(encoder: nn.Module, path: str | Path, channels: int, *, whole: 
         path: as for `load_weights`.
         channels: channels of the images.
         whole: the encoder has all stages of its kind; else deeper ones in the file are left out too.
+        without: layers of the file that are left out, by the names that the network gives them.
     """
     wanted = encoder.state_dict()
     state, added = _renamed(_read(Path(path)), wanted)
+    layers = tuple(f"{added}{layer}." for layer in without)
+    state = {key: value for key, value in state.items() if not key.startswith(layers)}
     known = {_layer(key, added) for key in wanted}
     unexpected = {key for key in state.keys() - wanted.keys() if _layer(key, added) in known}
     fitted = {key: _adapted(state[key], wanted[key], channels) for key in wanted if key in state}
