@@ -214,12 +214,17 @@ def _check_labels(folder: Path, recipe: Recipe) -> None:
     """Refuse labels.json that says something else than the recipe."""
     path = folder / "labels.json"
     try:
-        written = tuple(Label(**entry) for entry in _read_json(path))
+        written = tuple(
+            Label(**{**entry, "includes": tuple(entry.get("includes", ()))})
+            for entry in _read_json(path)
+        )
     except (TypeError, AttributeError) as error:
         raise ValueError(f"{path}: expected a list of labels, each with name and value.") from error
     if written != recipe.labels.labels:
         here, there = (
-            ", ".join(" ".join(str(v) for v in asdict(x).values() if v is not None) for x in labels)
+            ", ".join(
+                " ".join(str(v) for v in asdict(x).values() if v not in (None, ())) for x in labels
+            )
             for labels in (written, recipe.labels.labels)
         )
         raise ValueError(

@@ -57,3 +57,22 @@ def test_a_changed_map_takes_instances_and_probabilities_along():
     np.testing.assert_array_equal(after.probabilities[..., :2], found.probabilities[..., :2])
     assert found.classes.tolist() == [[1, 2, 2, 0, 2]]
     assert found.probabilities[2, 0, 4] == np.float32(0.6)
+
+
+def test_an_image_level_label_is_what_the_data_say_or_else_what_the_map_shows():
+    labels = LabelSet((Label("a", 1), Label("b", 2), Label("c", 3)))
+    classes = np.array([[0, 1]], np.uint8)
+    grid = Geometry.in_pixels((1, 2))
+    known = Segmentation(classes, labels, grid, present={"b": True, "c": None})
+    assert [known.shows(name) for name in labels.names] == [True, True, None]
+    bare = Segmentation(np.zeros_like(classes), labels, grid, present={"b": False}, outlined=False)
+    assert [bare.shows(name) for name in labels.names] == [None, False, None]
+
+
+def test_a_map_without_outlines_is_empty_and_image_level_labels_are_those_of_the_problem():
+    labels = LabelSet((Label("a", 1),))
+    grid = Geometry.in_pixels((1, 2))
+    with pytest.raises(ValueError, match="nothing is outlined, but"):
+        Segmentation(np.array([[0, 1]], np.uint8), labels, grid, outlined=False)
+    with pytest.raises(ValueError, match="present names 'd'; expected labels of a"):
+        Segmentation(np.zeros((1, 2), np.uint8), labels, grid, present={"d": True})

@@ -75,7 +75,6 @@ def test_a_later_label_is_written_over_an_earlier_one():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"threshold": 0.0}, "threshold is 0.0"),
         ({"order": ["liver", "tumour"]}, "expected each of liver, tumour, spleen once"),
         ({"order": ["tumour", "liver", "spleen"]}, "writes 'liver' over 'tumour'"),
     ],

@@ -11,7 +11,7 @@ from delineate.core.geometry import Geometry
 from delineate.core.labels import LabelSet
 
 PRESENCE = "presence of {label}"
-"""The name under which a segmentation's scores hold the probability that its image shows a label."""
+"""The name under which the scores of a prediction hold the probability that the image shows a label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,9 @@ class Segmentation:
     classes: (*spatial), unsigned integers; 0 is background, the rest are values of `labels`.
     instances: objects one by one, where they are known.
     scores: image-level scores by name ("presence of polyp": 0.93).
+    present: image-level labels by name: whether the image shows the label, as the data say of a truth and the task
+        decides of a prediction; None where that is not known. A label not named here is read from the label map.
+    outlined: False where only image-level labels are known: the label map is empty and says nothing.
     probabilities: (1 + label, *spatial) float32, background first, then `labels` in order; kept only when asked. They
         sum to 1 where labels exclude each other; where they overlap each is its own.
     unlike_training: of a prediction, how its image differs from the images the model was trained on, in words; empty
@@ -53,6 +56,8 @@ class Segmentation:
     geometry: Geometry
     instances: tuple[Instance, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
+    present: Mapping[str, bool | None] = field(default_factory=dict)
+    outlined: bool = True
     probabilities: np.ndarray | None = None
     unlike_training: tuple[str, ...] = ()
 
@@ -64,6 +69,15 @@ class Segmentation:
         if self.classes.dtype.kind not in "ub":
             raise ValueError(f"label map is {self.classes.dtype}; expected unsigned integers.")
         expected = (1 + len(self.labels), *self.classes.shape)
+        if not self.outlined and (self.classes.any() or self.instances):
+            raise ValueError(
+                "nothing is outlined, but the label map or the instances say otherwise."
+            )
+        unknown = [name for name in self.present if name not in self.labels.names]
+        if unknown:
+            raise ValueError(
+                f"present names {unknown[0]!r}; expected labels of {', '.join(self.labels.names)}."
+            )
         if self.probabilities is not None and self.probabilities.shape != expected:
             raise ValueError(
                 f"probabilities have shape {self.probabilities.shape}; expected {expected}."
@@ -77,10 +91,11 @@ class Segmentation:
             found |= self.classes == value
         return found
 
-    def presence(self, name: str) -> float:
-        """The probability that the image shows `name`: as its scores say, else 1 or 0 by the label map."""
-        said = self.scores.get(PRESENCE.format(label=name))
-        return float(self.mask(name).any()) if said is None else said
+    def shows(self, name: str) -> bool | None:
+        """Whether the image shows `name`: as `present` says, else by the label map; None where it is not known."""
+        if name in self.present:
+            return self.present[name]
+        return bool(self.mask(name).any()) if self.outlined else None
 
     def changed(self, classes: np.ndarray) -> Segmentation:
         """The segmentation with another label map, and all that is known of it made to agree.

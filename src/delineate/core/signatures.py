@@ -34,6 +34,10 @@ class Task(Protocol):
     def heads(self) -> Mapping[str, int]:
         """The heads that a network needs, by their names in `Output`, with the number of channels of each."""
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """What its segmentations hold, by the names of `Segmentation`: classes, probabilities, present, instances."""
+
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
         """The truth in the network's terms, without a batch axis."""
 

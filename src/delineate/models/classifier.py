@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from delineate.arguments import FractionBelowOne
 from delineate.core.output import Output
 from delineate.models._pretrained import fetching
 from delineate.models._weights import ENDINGS, load_encoder
@@ -21,7 +22,7 @@ def classifier(
     ndim: int,
     encoder: str = "efficientnet_b0",
     pretrained: str | None = None,
-    dropout: float = 0.0,
+    dropout: FractionBelowOne = 0.0,
     encoder_options: dict[str, Any] | None = None,
 ) -> nn.Module:
     """A timm network with a linear head on its pooled features: image-level logits; 2D.

@@ -69,10 +69,12 @@ class CasePredictor:
         probabilities = self.task.read(output, grid)
         probabilities = self.prepare.restore(probabilities, image.geometry)
         found = self.task.decide(probabilities, image.geometry)
+        said_by_network = found.probabilities
         for step in self.refine:
             found = step(found, image)
-        if found.probabilities is not None:
-            expected = expected_dice(found, temperature=self.temperature)
+        if said_by_network is not None:  # a refinement is no opinion of the network's
+            judged = replace(found, probabilities=said_by_network)
+            expected = expected_dice(judged, temperature=self.temperature)
             said = {SCORE.format(label=label): dice for label, dice in expected.items()}
             found = replace(found, scores={**found.scores, **said})
         found = replace(found, unlike_training=unlike)

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import FractionBetween
 from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentation, Target
 from delineate.core.segmentation import PRESENCE
 
 
-def presence(labels: LabelSet) -> Presence:
+def presence(labels: LabelSet, threshold: FractionBetween = 0.5) -> Presence:
     """Image-level labels: whether the image shows each of them, by a sigmoid of its own; nothing is outlined.
 
     The truth is what the data say of an image, or else whether its mask holds the label.
+
+    Args:
+        labels: the labels of the problem.
+        threshold: an image shows a label where its probability is at least this, in (0, 1).
     """
-    return Presence(labels)
+    return Presence(labels, threshold)
 
 
 @dataclass(frozen=True)
@@ -24,17 +29,22 @@ class Presence:
     """The codec behind `presence`."""
 
     labels: LabelSet
+    threshold: float = 0.5
 
     @property
     def heads(self) -> Mapping[str, int]:
         """One image-level logit per label."""
         return {"image": len(self.labels)}
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """Image-level labels, and no label map."""
+        return frozenset({"present"})
+
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
         """1 where the image shows a label, else 0; NaN where the data say that it is not known."""
-        return Target(
-            image=np.array([truth.presence(name) for name in self.labels.names], np.float32)
-        )
+        shown = [truth.shows(name) for name in self.labels.names]
+        return Target(image=np.array([np.nan if s is None else s for s in shown], np.float32))
 
     def read(self, output: Output[np.ndarray], grid: Geometry) -> Probabilities:
         """A sigmoid per label.
@@ -51,7 +61,12 @@ class Presence:
         return Probabilities(image=dict(zip(self.labels.names, map(float, found), strict=True)))
 
     def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
-        """An empty label map, with the probability that each label is there among its scores."""
-        scores = {PRESENCE.format(label=name): p for name, p in probabilities.image.items()}
-        classes = np.zeros(geometry.shape, np.min_scalar_type(max(self.labels.values)))
-        return Segmentation(classes, self.labels, geometry, scores=scores)
+        """Which labels the image shows, with the probability of each among the scores; nothing is outlined."""
+        return Segmentation(
+            np.zeros(geometry.shape, np.min_scalar_type(max(self.labels.values))),
+            self.labels,
+            geometry,
+            scores={PRESENCE.format(label=name): p for name, p in probabilities.image.items()},
+            present={name: p >= self.threshold for name, p in probabilities.image.items()},
+            outlined=False,
+        )

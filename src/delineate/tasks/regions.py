@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.arguments import FractionBetween
 from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentation, Target
 
 
-def regions(labels: LabelSet, threshold: float = 0.5, order: list[str] | None = None) -> Regions:
+def regions(
+    labels: LabelSet, threshold: FractionBetween = 0.5, order: list[str] | None = None
+) -> Regions:
     """Each label is there or not, by a sigmoid of its own: labels may include others, as the liver its tumours.
 
     One map holds them all: labels are written into it one after the other, and where a later one lies over an earlier
@@ -22,8 +25,6 @@ def regions(labels: LabelSet, threshold: float = 0.5, order: list[str] | None = 
         order: names of the labels in the order in which they are written; those that include others come first if
             left out.
     """
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold is {threshold}; expected a number between 0 and 1.")
     outer_first = [label.name for label in reversed(labels.inner_first)]
     order = outer_first if order is None else order
     if sorted(order) != sorted(labels.names):
@@ -51,8 +52,21 @@ class Regions:
         """One dense channel per label."""
         return {"dense": len(self.labels)}
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """A label map and probabilities; labels may overlap."""
+        return frozenset({"classes", "probabilities"})
+
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
-        """A map of 0 and 1 per label, with what it includes."""
+        """A map of 0 and 1 per label, with what it includes.
+
+        Raises:
+            ValueError: nothing is outlined in the truth; it has image-level labels only.
+        """
+        if not truth.outlined:
+            raise ValueError(
+                "the truth has image-level labels only, and nothing is outlined; the task regions learns from masks."
+            )
         names = self.labels.names
         values = max((0, *self.labels.values, *self.labels.ignored)) + 1
         member = np.zeros((len(names), values), dtype=np.uint8)

@@ -39,8 +39,21 @@ class Semantic:
         """One dense channel for a single label, else one per label and one for the background."""
         return {"dense": 1 if len(self.labels) == 1 else len(self.labels) + 1}
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """A label map and probabilities."""
+        return frozenset({"classes", "probabilities"})
+
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
-        """Label values become channel indices; ignored samples become background and invalid."""
+        """Label values become channel indices; ignored samples become background and invalid.
+
+        Raises:
+            ValueError: nothing is outlined in the truth; it has image-level labels only.
+        """
+        if not truth.outlined:
+            raise ValueError(
+                "the truth has image-level labels only, and nothing is outlined; the task semantic learns from masks."
+            )
         index = np.zeros(max((0, *self.labels.values, *self.labels.ignored)) + 1, dtype=np.uint8)
         for channel, value in enumerate(self.labels.values, start=1):
             index[value] = channel
