@@ -16,9 +16,9 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.metrics import Metric
-from delineate.metrics.auroc import auroc
-from delineate.metrics.average_precision import average_precision
+from delineate.evaluation.metrics import Metric
+from delineate.evaluation.metrics.auroc import auroc
+from delineate.evaluation.metrics.average_precision import average_precision
 
 GOAL, ERROR = 50, 1e-6
 SHAPE = (100, 250, 400)
@@ -29,14 +29,14 @@ ROUNDS = 3
 def main() -> dict[str, float]:
     figures = {}
     for name, sharpness in NETWORKS.items():
-        found, truth = _pair(sharpness)
-        flat = truth.classes.ravel(), found.probabilities[1].ravel()
+        prediction, truth = _pair(sharpness)
+        flat = truth.classes.ravel(), prediction.probabilities[1].ravel()
         for metric, ours, theirs in (
             ("auroc", auroc, roc_auc_score),
             ("average precision", average_precision, average_precision_score),
         ):
             (mine, value), (peer, expected) = _best(
-                partial(_score, ours, found, truth), partial(theirs, *flat)
+                partial(_score, ours, prediction, truth), partial(theirs, *flat)
             )
             figures[f"{metric}, {name}"] = peer / mine
             figures[f"{metric}, {name}, error"] = abs(value - expected)
@@ -62,9 +62,9 @@ def _pair(sharpness: float) -> tuple[Segmentation, Segmentation]:
     return found, Segmentation(there, labels, grid)
 
 
-def _score(metric: Metric, found: Segmentation, truth: Segmentation) -> float:
+def _score(metric: Metric, prediction: Segmentation, truth: Segmentation) -> float:
     """The score of the same pair as new objects, of which nothing is remembered."""
-    return metric(replace(found), replace(truth))["organ"]
+    return metric(replace(prediction), replace(truth))["organ"]
 
 
 def _best(*ways: Callable[[], float]) -> list[tuple[float, float]]:

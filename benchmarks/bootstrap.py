@@ -15,10 +15,10 @@ from functools import partial
 import numpy as np
 from scipy import stats
 
-from delineate.metrics import Tally, pool_weighted
-from delineate.stats import bootstrap, weighted_mean
-from delineate.stats.group_weights import _kept
-from delineate.table import Row, Table
+from delineate.evaluation.metrics import Tally, pool_weighted
+from delineate.evaluation.stats import bootstrap, weighted_mean
+from delineate.evaluation.stats.group_weights import _kept
+from delineate.evaluation.table import Row, Table
 
 CASES, RESAMPLES, BINS = 1000, 2000, 1300
 ROUNDS = 5
@@ -98,7 +98,7 @@ def _table(rng: np.random.Generator) -> Table:
             tallies = {m: Tally("ratio", rng.integers(1, 99, 2)) for m in metrics}
             rows.append(
                 Row(
-                    f"case {i}", f"p{i}", label, truth_samples=9, found_samples=9,
+                    f"case {i}", f"p{i}", label, truth_samples=9, prediction_samples=9,
                     truth_size=float(rng.integers(1, 10**5)), unit="mm³", scores=tallies, columns=columns,
                 )
             )  # fmt: skip

@@ -20,8 +20,8 @@ from functools import partial
 
 import numpy as np
 
-from delineate.metrics import Tally, pool_weighted
-from delineate.stats import Interval, bootstrap, clopper_pearson, weighted_mean
+from delineate.evaluation.metrics import Tally, pool_weighted
+from delineate.evaluation.stats import Interval, bootstrap, clopper_pearson, weighted_mean
 
 GROUPS = (3, 5, 8, 20, 60)
 TIMES, RESAMPLES = 1000, 1000
@@ -33,17 +33,17 @@ Sample = tuple[Callable[[np.ndarray], np.ndarray], list[str], tuple[float, float
 
 
 def main(times: int = TIMES) -> dict[str, float]:
-    found = {}
+    prediction = {}
     print(f"{'':18}{'method':17}" + "".join(f"{g:>7} groups" for g in GROUPS))
     for name, (simulate, truth) in SIMULATED.items():
         lines: dict[str, list[str]] = {}
         for groups in GROUPS:
             for method, (covered, width) in coverage(simulate, truth, groups, times).items():
-                found[f"{name}, {method}, {groups}"] = covered
+                prediction[f"{name}, {method}, {groups}"] = covered
                 lines.setdefault(method, []).append(f"{covered:8.3f} {width:5.2f}")
         for method, cells in lines.items():
             print(f"{name:18}{method:17}" + "".join(cells), flush=True)
-    return found
+    return prediction
 
 
 def coverage(

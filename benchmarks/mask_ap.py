@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from delineate.core import Geometry, Instance, Label, LabelSet, Segmentation
-from delineate.metrics import pool, pool_weighted
-from delineate.metrics.mask_ap import mask_ap
+from delineate.evaluation.metrics import pool, pool_weighted
+from delineate.evaluation.metrics.mask_ap import mask_ap
 
 RATIOS = (("pycocotools", 2.0), ("torchmetrics", 10.0), ("faster-coco-eval", None))
 ROUNDS = 3
@@ -69,18 +69,18 @@ Case = tuple[Segmentation, Segmentation]
 def _case(seed: int) -> Case:
     """Ellipses, and the same moved and resized a little, some missed and some invented."""
     rng = np.random.default_rng(seed)
-    truth, found = [], []
+    truth, prediction = [], []
     for _ in range(OBJECTS):
         centre, axes = rng.integers(40, SIDE - 40, 2), rng.integers(10, 40, 2)
         truth.append(_ellipse(centre, axes, 1.0))
         if rng.random() < 0.1:
             centre = rng.integers(40, SIDE - 40, 2)
         moved = centre + rng.integers(-4, 5, 2)
-        found.append(_ellipse(moved, axes + rng.integers(-3, 4, 2), float(rng.random())))
+        prediction.append(_ellipse(moved, axes + rng.integers(-3, 4, 2), float(rng.random())))
     geometry = Geometry.in_pixels((SIDE, SIDE))
     nothing = np.zeros((SIDE, SIDE), np.uint8)
     return (
-        Segmentation(nothing, LABELS, geometry, tuple(found)),
+        Segmentation(nothing, LABELS, geometry, tuple(prediction)),
         Segmentation(nothing, LABELS, geometry, tuple(truth)),
     )
 
@@ -100,14 +100,14 @@ def _whole(one: Instance) -> np.ndarray:
 
 
 def _ours(cases: list[Case]) -> float:
-    return pool(mask_ap(found, truth)["cell"] for found, truth in cases)  # type: ignore[misc]
+    return pool(mask_ap(prediction, truth)["cell"] for prediction, truth in cases)  # type: ignore[misc]
 
 
-def _encoded(found: Segmentation, truth: Segmentation) -> list[list[dict[str, Any]]]:
+def _encoded(prediction: Segmentation, truth: Segmentation) -> list[list[dict[str, Any]]]:
     from pycocotools import mask as rle
 
     sides = []
-    for side in (found, truth):
+    for side in (prediction, truth):
         records = []
         for one in side.instances:
             code = rle.encode(np.asfortranarray(_whole(one), np.uint8))
@@ -147,11 +147,11 @@ def _coco(package: str, encoded: list[list[list[dict[str, Any]]]]) -> float:
     return float(judge.eval["precision"].mean())
 
 
-def _tensors(found: Segmentation, truth: Segmentation) -> tuple[Mapping[str, Any], ...]:
+def _tensors(prediction: Segmentation, truth: Segmentation) -> tuple[Mapping[str, Any], ...]:
     import torch
 
     sides = []
-    for side in (found, truth):
+    for side in (prediction, truth):
         masks = torch.from_numpy(np.stack([_whole(one) for one in side.instances]))
         scores = torch.tensor([one.score for one in side.instances], dtype=torch.float64)
         labels = torch.zeros(len(scores), dtype=torch.int64)
@@ -164,14 +164,14 @@ def _torchmetrics(tensors: list[tuple[Mapping[str, Any], ...]]) -> float:
 
     metric = MeanAveragePrecision(iou_type="segm", backend="faster_coco_eval")
     metric.warn_on_many_detections = False
-    for found, truth in tensors:
-        metric.update([found], [truth])
+    for prediction, truth in tensors:
+        metric.update([prediction], [truth])
     with contextlib.redirect_stdout(io.StringIO()):
         return float(metric.compute()["map"])
 
 
 def _bootstrap(cases: list[Case]) -> float:
-    tallies = [mask_ap(found, truth)["cell"] for found, truth in cases]
+    tallies = [mask_ap(prediction, truth)["cell"] for prediction, truth in cases]
     weights = np.random.default_rng(0).multinomial(IMAGES, np.full(IMAGES, 1 / IMAGES), 2000)
     start = time.perf_counter()
     pool_weighted(tallies, weights.astype(float))  # type: ignore[arg-type]

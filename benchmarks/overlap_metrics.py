@@ -18,7 +18,7 @@ from monai.networks import one_hot
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.metrics import counts
+from delineate.evaluation.metrics import counts
 from delineate.resolve import resolve
 
 GOALS = {"torchmetrics ConfusionMatrix": 15, "MONAI DiceMetric": 20}
@@ -39,10 +39,10 @@ def main() -> dict[str, float]:
     def ours() -> list[np.ndarray]:
         matrices = []
         for pair in maps:
-            found, truth = (Segmentation(m, labels, grid) for m in pair)
+            prediction, truth = (Segmentation(m, labels, grid) for m in pair)
             for metric in METRICS:
-                metric(found, truth)
-            matrices.append(counts(found, truth).matrix)
+                metric(prediction, truth)
+            matrices.append(counts(prediction, truth).matrix)
         return matrices
 
     seconds = _best(

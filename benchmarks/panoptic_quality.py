@@ -15,10 +15,10 @@ import numpy as np
 from scipy import ndimage
 
 from delineate.core import Geometry, Instance, Label, LabelSet, Segmentation
-from delineate.metrics._objects import segments
-from delineate.metrics._overlaps import overlaps_of
-from delineate.metrics._panoptic import matches, panoptic
-from delineate.metrics.pq import pq
+from delineate.evaluation.metrics._objects import segments
+from delineate.evaluation.metrics._overlaps import overlaps_of
+from delineate.evaluation.metrics._panoptic import matches, panoptic
+from delineate.evaluation.metrics.pq import pq
 
 RATIOS = (
     ("panopticapi, numbered", "ours, numbered", 2),
@@ -32,9 +32,9 @@ LABELS = LabelSet((Label("nucleus", 1, "thing"), Label("gland", 2, "thing"), Lab
 
 
 def pairwise_pq(
-    found: np.ndarray,
+    prediction: np.ndarray,
     truth: np.ndarray,
-    found_labels: Mapping[int, str],
+    prediction_labels: Mapping[int, str],
     truth_labels: Mapping[int, str],
     *,
     void: int | None = None,
@@ -45,9 +45,11 @@ def pairwise_pq(
     A number without label is of no segment. `void` is the number that the truth ignores, `crowds` are the numbers of
     its crowds.
     """
-    areas = np.unique(found, return_counts=True)
-    found_area = {f: 0 for f in found_labels} | dict(zip(*(a.tolist() for a in areas), strict=True))
-    code = truth.astype(np.uint64) * OFFSET + found.astype(np.uint64)
+    areas = np.unique(prediction, return_counts=True)
+    prediction_area = {f: 0 for f in prediction_labels} | dict(
+        zip(*(a.tolist() for a in areas), strict=True)
+    )
+    code = truth.astype(np.uint64) * OFFSET + prediction.astype(np.uint64)
     codes, times = (a.tolist() for a in np.unique(code, return_counts=True))
     shared = {divmod(c, OFFSET): n for c, n in zip(codes, times, strict=True)}
     truth_area = dict.fromkeys(truth_labels, 0)
@@ -55,13 +57,13 @@ def pairwise_pq(
         if t in truth_area:
             truth_area[t] += n
 
-    stats = {name: [0.0, 0, 0, 0] for name in {*found_labels.values(), *truth_labels.values()}}
+    stats = {name: [0.0, 0, 0, 0] for name in {*prediction_labels.values(), *truth_labels.values()}}
     matched = set()
     for (t, f), n in shared.items():
         label = truth_labels.get(t)
-        if label is None or label != found_labels.get(f) or t in crowds:
+        if label is None or label != prediction_labels.get(f) or t in crowds:
             continue
-        iou = n / (truth_area[t] + found_area[f] - n - shared.get((void, f), 0))
+        iou = n / (truth_area[t] + prediction_area[f] - n - shared.get((void, f), 0))
         if iou > 0.5:
             stats[label][0] += iou
             stats[label][1] += 1
@@ -69,12 +71,12 @@ def pairwise_pq(
     for t, label in truth_labels.items():
         if truth_area[t] and t not in crowds and ("truth", t) not in matched:
             stats[label][3] += 1
-    for f, label in found_labels.items():
-        if not found_area[f] or ("found", f) in matched:
+    for f, label in prediction_labels.items():
+        if not prediction_area[f] or ("found", f) in matched:
             continue
         excused = shared.get((void, f), 0)
         excused += sum(shared.get((t, f), 0) for t in crowds if truth_labels[t] == label)
-        if excused / found_area[f] <= 0.5:
+        if excused / prediction_area[f] <= 0.5:
             stats[label][2] += 1
     return {label: (iou, tp, fp, fn) for label, (iou, tp, fp, fn) in stats.items()}
 
@@ -85,14 +87,14 @@ def main() -> dict[str, float]:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    found, truth = _scene(1), _scene(0)
-    maps = [_numbered(s) for s in (found, truth)]
-    numbered = [segments(s, LABELS) for s in (found, truth)]
-    plain = [Segmentation(s.classes, LABELS, s.geometry) for s in (found, truth)]
+    prediction, truth = _scene(1), _scene(0)
+    maps = [_numbered(s) for s in (prediction, truth)]
+    numbered = [segments(s, LABELS) for s in (prediction, truth)]
+    plain = [Segmentation(s.classes, LABELS, s.geometry) for s in (prediction, truth)]
     peer = PanopticQuality(things={1, 2}, stuffs={0, 3}, return_per_class=True)
     pairs = [
         torch.from_numpy(np.stack([s.classes, numbers], -1).astype(np.int64))[None]
-        for s, (numbers, _) in zip((found, truth), maps, strict=True)
+        for s, (numbers, _) in zip((prediction, truth), maps, strict=True)
     ]
 
     def loop(maps: list[tuple[np.ndarray, dict[int, str]]]) -> dict[str, float]:
@@ -114,7 +116,7 @@ def main() -> dict[str, float]:
 
     ways: dict[str, Callable[[], dict[str, float]]] = {
         "ours, numbered": matching,
-        "ours, objects": lambda: whole([found, truth]),
+        "ours, objects": lambda: whole([prediction, truth]),
         "ours, label map": lambda: whole(plain),
         "panopticapi, numbered": lambda: loop(maps),
         "panopticapi, label map": lambda: loop([_labelled(s.classes) for s in plain]),

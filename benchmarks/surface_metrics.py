@@ -15,13 +15,13 @@ import numpy as np
 from scipy.ndimage import correlate, distance_transform_edt, zoom
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.metrics import _surface_distances
-from delineate.metrics._surfels import surfel_areas
-from delineate.metrics.assd import assd
-from delineate.metrics.hausdorff import hausdorff
-from delineate.metrics.hd95 import hd95
-from delineate.metrics.nsd import nsd
-from delineate.metrics.nsd_voxel import nsd_voxel
+from delineate.evaluation.metrics import _surface_distances
+from delineate.evaluation.metrics._surfels import surfel_areas
+from delineate.evaluation.metrics.assd import assd
+from delineate.evaluation.metrics.hausdorff import hausdorff
+from delineate.evaluation.metrics.hd95 import hd95
+from delineate.evaluation.metrics.nsd import nsd
+from delineate.evaluation.metrics.nsd_voxel import nsd_voxel
 
 SHAPE = (128, 256, 256)
 SPACING = (2.5, 0.8, 0.8)
@@ -52,11 +52,11 @@ def main() -> dict[str, float]:
     return ratios
 
 
-def _ways(found: Segmentation, truth: Segmentation) -> dict[str, Callable[[], object]]:
+def _ways(prediction: Segmentation, truth: Segmentation) -> dict[str, Callable[[], object]]:
     import torch
     from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
-    tensors = [torch.from_numpy(s.mask("organ"))[None, None] for s in (found, truth)]
+    tensors = [torch.from_numpy(s.mask("organ"))[None, None] for s in (prediction, truth)]
 
     def monai(subvoxels: bool) -> None:
         compute_hausdorff_distance(
@@ -70,19 +70,19 @@ def _ways(found: Segmentation, truth: Segmentation) -> dict[str, Callable[[], ob
         for once in ("_crops", "sample_distances", "surfel_distances"):
             getattr(_surface_distances, once).cache_clear()
         for metric in metrics:
-            metric(found, truth)
+            metric(prediction, truth)
 
     return {
         "MONAI HD95, NSD": lambda: monai(False),
         "MONAI HD95, NSD by area": lambda: monai(True),
-        "transforms HD95, NSD by area": lambda: _transforms(found, truth),
+        "transforms HD95, NSD by area": lambda: _transforms(prediction, truth),
         "ours": lambda: ours(hd95, hausdorff, nsd, assd),
         "ours, NSD by samples": lambda: ours(hd95, hausdorff, nsd_voxel, assd),
     }
 
 
-def _transforms(found: Segmentation, truth: Segmentation) -> tuple[float, float]:
-    masks = [s.classes == 1 for s in (found, truth)]
+def _transforms(prediction: Segmentation, truth: Segmentation) -> tuple[float, float]:
+    masks = [s.classes == 1 for s in (prediction, truth)]
     either = masks[0] | masks[1]
     ends = [np.flatnonzero(either.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     box = tuple(slice(end[0], end[-1] + 1) for end in ends)

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from delineate.metrics import traits_of
+from delineate.evaluation.metrics import traits_of
 from delineate.resolve import CATALOGUES, resolve
-from delineate.train.options import Options
+from delineate.training.options import Options
 from delineate.verbs.list_names import list_names, types_of
 
 EMPTY = """

@@ -139,7 +139,15 @@ def test_quiet_goes_before_or_after_the_verb(tmp_path, capsys):
     cv2.imwrite(str(truth / "a.png"), np.eye(20, dtype=np.uint8))
     labels = tmp_path / "labels.yaml"
     labels.write_text("labels: {line: 1}\n")
-    words = ["evaluate", "--truth", str(truth), "--found", str(truth), "--labels", str(labels)]
+    words = [
+        "evaluate",
+        "--truth",
+        str(truth),
+        "--predictions",
+        str(truth),
+        "--labels",
+        str(labels),
+    ]
     loud = [*words, "--metrics", "dice", "-o", str(tmp_path / "out")]
     assert main(loud) == 0
     assert "evaluate test: 1 of 1 case" in capsys.readouterr().err

@@ -15,7 +15,7 @@ RECIPE = """\
     loss: [{dice: {weight: 0.5}}, focal]
     trainer: {epochs: 3}
     refine:
-      - drop_small: {min_size: 50}
+      - remove_small_objects: {min_size: 50}
 """
 
 
@@ -198,7 +198,7 @@ def test_no_such_file():
 @pytest.mark.parametrize(
     "text",
     [
-        "labels: {liver: 1, tumour: {value: 2, kind: thing}}\nfound: {liver: 5}",
+        "labels: {liver: 1, tumour: {value: 2, kind: thing}}\npredictions: {liver: 5}",
         "{liver: 1, tumour: {value: 2, kind: thing}}",
         '{"labels": {"background": 0, "liver": 1, "tumour": 2}, "channel_names": {"0": "CT"}}',
     ],
@@ -208,7 +208,7 @@ def test_labels_alone_can_be_read(tmp_path, text):
     path.write_text(text)
     labels, rest = load_labels(path)
     assert (labels.names, labels.values) == (("liver", "tumour"), (1, 2))
-    assert rest.args in ({"found": {"liver": 5}}, {}, {"channel_names": {"0": "CT"}})
+    assert rest.args in ({"predictions": {"liver": 5}}, {}, {"channel_names": {"0": "CT"}})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import yaml
 from delineate.data import load_cases
 from delineate.recipe import load_recipe
 from delineate.resolve import NOBODY, RecipeError
-from delineate.train.rehearse import rehearse
+from delineate.training.rehearse import rehearse
 from delineate.verbs.evaluate_masks import _read_labels
 from delineate.verbs.train import check_calls
 
@@ -27,9 +27,9 @@ model: {unet: {features: [4, 8], dropout: 0.1}}
 loss: [{dice: {weight: 0.5, smooth: 1.0}}, {cross_entropy: {class_weights: [1, 2, 3]}}]
 optimizer: {adamw: {lr: 1.0e-2, betas: [0.9, 0.99]}}
 schedule: {cosine: {warmup: 0.1}}
-trainer: {epochs: 3, batch_size: 4, average: 0.9, clip: 1.0, loggers: [{tensorboard: {}}], monitor: val/dice}
+trainer: {epochs: 3, batch_size: 4, ema: 0.9, gradient_clip: 1.0, loggers: [{tensorboard: {}}], monitor: val/dice}
 predict: {window: [16, 16], overlap: 0.5, flips: [0]}
-refine: [{drop_small: {min_size: 4, labels: [polyp]}}, fill_holes]
+refine: [{remove_small_objects: {min_size: 4, labels: [polyp]}}, fill_holes]
 metrics: [dice, {nsd: {tolerance: 2}}]
 seed: 3
 name: small

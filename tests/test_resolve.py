@@ -23,8 +23,8 @@ def test_every_file_of_a_catalogue_holds_what_it_is_named_after(catalogue):
 
 
 def test_a_near_miss_is_told_the_right_name():
-    with pytest.raises(LookupError, match="did you mean 'drop_small'"):
-        resolve("refine", "drop_smal")
+    with pytest.raises(LookupError, match="did you mean 'remove_small_objects'"):
+        resolve("refine", "remove_small_object")
 
 
 def test_a_name_of_ones_own(tmp_path, monkeypatch):
@@ -48,15 +48,15 @@ def test_a_name_of_ones_own(tmp_path, monkeypatch):
 )
 def test_arguments_are_held_against_the_signature(args, said):
     with pytest.raises(RecipeError, match=f"r.yaml:7: .*{said}"):
-        check("refine", Call("drop_small", args, "r.yaml:7"))
+        check("refine", Call("remove_small_objects", args, "r.yaml:7"))
 
 
 def test_values_are_converted_to_the_types_asked_for():
-    assert check("refine", Call("drop_small", {"min_size": "1e2"})) == {"min_size": 100.0}
+    assert check("refine", Call("remove_small_objects", {"min_size": "1e2"})) == {"min_size": 100.0}
 
 
 def test_the_first_argument_needs_no_name():
-    assert check("refine", Call("drop_small", {FIRST: 4})) == {"min_size": 4.0}
+    assert check("refine", Call("remove_small_objects", {FIRST: 4})) == {"min_size": 4.0}
 
 
 def test_an_error_of_the_function_gets_the_place_it_was_written():
@@ -65,4 +65,4 @@ def test_an_error_of_the_function_gets_the_place_it_was_written():
 
 
 def test_what_the_program_gives_goes_only_where_it_is_asked_for():
-    build("refine", Call("keep_largest"), labels=None)
+    build("refine", Call("keep_largest_component"), labels=None)

@@ -11,19 +11,19 @@ import torch
 from delineate.bundle import PredictOptions, predict_options
 from delineate.core import Geometry, Image, Label, LabelSet, Output, Segmentation, Target
 from delineate.data import load_cases
+from delineate.evaluation.metrics import forget, load_metrics
+from delineate.inference import Flipped, Windowed
 from delineate.losses import load_loss
-from delineate.metrics import forget, load_metrics
 from delineate.models import load_model
-from delineate.predict import Flipped, Windowed
 from delineate.prepare import load_prepare
 from delineate.prepare.augment import case_rng, load_augment
 from delineate.recipe import load_recipe
 from delineate.refine import load_refine
 from delineate.resolve import CATALOGUES, GIVEN, Call, RecipeError, build, check, hints_of, names
 from delineate.resolve import resolve as resolved
-from delineate.train.options import Options, load_options
-from delineate.train.rehearse import build_parts, rehearse
-from delineate.train.schedules import Progress
+from delineate.training.options import Options, load_options
+from delineate.training.rehearse import build_parts, rehearse
+from delineate.training.schedules import Progress
 from delineate.verbs._audit import AuditOptions
 from delineate.verbs.evaluate_masks import Beside
 
@@ -31,7 +31,7 @@ LABELS = LabelSet((Label("liver", 1), Label("lesion", 2, "thing")))
 PLACE = "r.yaml:7"
 NEEDED = {
     "crop": {"shape": [8, 8]}, "resize": {"shape": [8, 8]}, "pad": {"multiple": 4}, "channels": {"count": 3},
-    "respace": {"spacing": 1.0}, "window": {"level": 40, "width": 80}, "drop_small": {"min_size": 4},
+    "resample": {"spacing": 1.0}, "window": {"level": 40, "width": 80}, "remove_small_objects": {"min_size": 4},
     "smp": {"arch": "unet", "encoder": "resnet18"}, "folder": {"root": "."}, "unet": {"features": [4, 8]},
 }  # fmt: skip
 BAD: list[Any] = [

@@ -20,7 +20,7 @@ from annotated_types import Ge
 from delineate.arguments import Axis, FractionBelowOne, Shape
 from delineate.core import Label, Network
 from delineate.files import sha256, whole_file
-from delineate.predict import CasePredictor, Fingerprint, Flipped, Windowed
+from delineate.inference import CasePredictor, Fingerprint, Flipped, Windowed
 from delineate.prepare import load_prepare
 from delineate.progress import warn
 from delineate.recipe import Recipe, saved_recipe
@@ -275,7 +275,7 @@ def load_bundle(
     if not engines:
         raise ValueError(f"{bundle.folder}: no weights; expected one of {', '.join(ENGINES)}.")
     # by name, so that predicting with one engine installs and imports no other
-    engine = importlib.import_module(f"delineate.predict.backends.run_{engines[0]}")
+    engine = importlib.import_module(f"delineate.inference.backends.run_{engines[0]}")
     network: Network = engine.load_network(bundle.folder, bundle.recipe, bundle.card, device)
     given = {k: v for k, v in (("window", window), ("flips", flips)) if v is not None}
     section = bundle.recipe.predict

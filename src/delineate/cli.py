@@ -122,16 +122,19 @@ def _parser() -> argparse.ArgumentParser:
         help="findings of the audit that do not refuse, as audit.allow in a recipe",
     )
     masks = verb.add_argument_group(
-        "3. masks of any tool, instead of a run", "--truth, --found and --labels, without RUN."
+        "3. masks of any tool, instead of a run",
+        "--truth, --predictions and --labels, without RUN.",
     )
     masks.add_argument("--truth", metavar="DIR", help="folder of true masks")
-    masks.add_argument("--found", metavar="DIR", help="folder of masks to judge")
+    masks.add_argument("--predictions", metavar="DIR", help="folder of masks to judge")
     masks.add_argument(
         "--labels",
         metavar="FILE",
         help="recipe, nnU-Net dataset.json or YAML that names the labels",
     )
-    masks.add_argument("--found-pattern", default="*", metavar="GLOB", help="as {stem}_seg.nii.gz")
+    masks.add_argument(
+        "--prediction-pattern", default="*", metavar="GLOB", help="as {stem}_seg.nii.gz"
+    )
     both = verb.add_argument_group("for 2 and 3")
     both.add_argument("--images", metavar="DIR", help="folder of images; for 3 only to draw on")
     both.add_argument(
@@ -271,12 +274,16 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    masks = {"--truth": options.truth, "--found": options.found, "--labels": options.labels}
-    pattern = None if options.found_pattern == "*" else options.found_pattern
+    masks = {
+        "--truth": options.truth,
+        "--predictions": options.predictions,
+        "--labels": options.labels,
+    }
+    pattern = None if options.prediction_pattern == "*" else options.prediction_pattern
     if options.run is not None:
         given = [
             name
-            for name, value in {**masks, "--found-pattern": pattern}.items()
+            for name, value in {**masks, "--prediction-pattern": pattern}.items()
             if value is not None
         ]
         if given:
@@ -304,17 +311,17 @@ def _evaluate(options: argparse.Namespace) -> None:
     if missing:
         raise ValueError(
             f"{', '.join(missing)} is missing: give a run's folder, or masks of any tool with "
-            "--truth, --found and --labels."
+            "--truth, --predictions and --labels."
         )
     from delineate.verbs.evaluate_masks import evaluate_masks
 
     _, out = evaluate_masks(
+        options.predictions,
         options.truth,
-        options.found,
         options.labels,
         options.out,
         images=options.images,
-        pattern=options.found_pattern,
+        pattern=options.prediction_pattern,
         table=options.table,
         group=options.group,
         metrics=options.metrics,
@@ -383,7 +390,7 @@ def _calibrate(options: argparse.Namespace) -> None:
 
 
 def _say_scores(run: str) -> None:
-    from delineate.verbs._judgement import summary
+    from delineate.verbs._evaluation import summary
 
     print(summary(run))
 

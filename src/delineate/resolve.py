@@ -31,11 +31,11 @@ CATALOGUES = {
     "models": "delineate.models",
     "losses": "delineate.losses",
     "deep_supervision": "delineate.losses._deep_supervision",
-    "optimizers": "delineate.train.optimizers",
-    "schedules": "delineate.train.schedules",
-    "loggers": "delineate.train.loggers",
+    "optimizers": "delineate.training.optimizers",
+    "schedules": "delineate.training.schedules",
+    "loggers": "delineate.training.loggers",
     "tasks": "delineate.tasks",
-    "metrics": "delineate.metrics",
+    "metrics": "delineate.evaluation.metrics",
     "refine": "delineate.refine",
 }
 """Each kind of thing that a recipe can name, and where it lives: a folder, or one file of small functions."""
@@ -50,7 +50,7 @@ GIVEN = {
     "schedules": {"progress"},
     "loggers": {"run"},
     "tasks": {"labels"},
-    "metrics": {"found", "truth"},
+    "metrics": {"prediction", "truth"},
 }
 """Arguments that the program itself gives, and a recipe may not."""
 

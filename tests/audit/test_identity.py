@@ -17,8 +17,8 @@ from delineate.audit._read_case import read_case
 from delineate.audit.identity import identity as check
 from delineate.core import Case, Geometry
 from delineate.core import Image as Scan
+from delineate.evaluation.report.write_audit import write_audit
 from delineate.files import read_image
-from delineate.report.write_audit import write_audit
 
 CANARY = "ZZPHI^CANARY"
 PIXELS = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64)

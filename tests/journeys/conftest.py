@@ -19,7 +19,7 @@ model: {unet: {features: [4, 8], dropout: 0.1}}
 loss: [dice, bce]
 optimizer: {adamw: {lr: 1.0e-2}}
 schedule: {cosine: {warmup: 0.1}}
-trainer: {epochs: 3, batch_size: 4, average: 0.9, clip: 1.0, loggers: []}
+trainer: {epochs: 3, batch_size: 4, ema: 0.9, gradient_clip: 1.0, loggers: []}
 metrics: [dice, iou]
 """
 

@@ -66,7 +66,7 @@ def refused(capsys, words, said):
         ({"trainer": {"epoch": 1}}, "did you mean 'epochs'"),
         ({"trainer": {"device": "cuda", "loggers": []}}, "this machine has: cpu"),
         ({"schedule": {"cosine": {"warmup": 5}}}, "bad.yaml:.*warmup is 5.*below 1"),
-        ({"trainer": {"clip": -1}}, "trainer: clip is -1"),
+        ({"trainer": {"gradient_clip": -1}}, "trainer: clip is -1"),
         ({"trainer": {"precision": "fp16", "loggers": []}}, "fp16 needs a GPU"),
         ({"trainer": {"monitor": "val/dise", "loggers": []}}, "the recipe's metrics give val/loss"),
         ({"predict": {"flip": [0]}}, "did you mean 'flips'"),
@@ -121,7 +121,7 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
         ({"trainer": {"loggers": ["tensorbord"]}}, "did you mean 'tensorboard'"),
         ({"trainer": {"loggers": [{}]}}, r"bad.yaml:\d+: a logger is {}"),
         ({"trainer": {"strategy": "dpp"}}, r"bad.yaml:\d+: .*did you mean 'ddp'"),
-        ({"trainer": {"balance": 0.5}}, r"bad.yaml:\d+: .*all of \d show one"),
+        ({"trainer": {"oversample_foreground": 0.5}}, r"bad.yaml:\d+: .*all of \d show one"),
         ({"predict": {"flips": [2]}}, "predict.flips is .2.; the images have axes 0 to 1"),
         ({"predict": {"window": [8]}}, "predict.window is .8.; the images have 2 axes"),
         ({"predict": {"window": [0, 16]}}, r"bad.yaml:\d+: predict: window is \[0, 16\]"),
@@ -129,7 +129,7 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
         ({"optimizer": {"adamw": {"lr": -1}}}, r"bad.yaml:\d+: .*lr is -1.*above 0"),
         ({"schedule": {"cosine": {"warmup": 2}}}, r"bad.yaml:\d+: .*warmup is 2.*below 1"),
         ({"task": {"semantic": {"threshold": 7}}}, r"bad.yaml:\d+: .*threshold is 7"),
-        ({"refine": [{"keep_largest": {"labels": ["pollyp"]}}]}, r"bad.yaml:\d+: .*\(polyp\)"),
+        ({"refine": [{"keep_largest_component": {"labels": ["pollyp"]}}]}, r"bad.yaml:\d+: .*\(polyp\)"),
         ({"loss": {"structure": {"width": -3}}}, r"bad.yaml:\d+: .*width is -3"),
         ({"loss": {"dice": {"weight": 0}}}, r"bad.yaml:\d+: .*weight is 0.*above 0"),
         ({"loss": {"cross_entropy": {"class_weights": [1, 2, 3]}}}, r"bad.yaml:\d+: .*3 class_weights"),
@@ -140,7 +140,7 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
         ({"seed": -1}, r"bad.yaml:\d+: .*seed is -1.*0 to 4294967295"),
         ({"augment": [{"flip": {"axes": [2]}}]}, r"bad.yaml:\d+: .*there is no axis 2"),
         ({"augment": [{"rotate": {"planes": [[1, 1]]}}]}, r"bad.yaml:\d+: .*a plane has two"),
-        ({"prepare": [{"scale": {"low": 0, "high": 50}}, {"standardize": "image"}, {"channels": 1}],
+        ({"prepare": [{"rescale_intensity": {"low": 0, "high": 50}}, {"standardize": "image"}, {"channels": 1}],
           "model": {"unet": {"features": [4]}}}, r"bad.yaml:\d+: .*features is \[4\]"),
         ({"folder": {"images": ""}}, r"bad.yaml:\d+: folder: images is ''"),
         ({"folder": {"group": "(a+)+$"}}, r"bad.yaml:\d+: group '\(a\+\)\+\$' matches 0 of 8"),
@@ -219,7 +219,7 @@ def test_a_full_disk_stops_with_one_line(tiny_run, tmp_path, capsys, monkeypatch
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_disk_full_at_a_checkpoint_says_how_to_go_on(tiny_recipe, tmp_path, capsys, monkeypatch):
-    module = sys.modules["delineate.train.callbacks.checkpoint"]
+    module = sys.modules["delineate.training.callbacks.checkpoint"]
     monkeypatch.setattr(
         module, "open", lambda *_: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"), raising=False
     )
@@ -237,7 +237,7 @@ def test_a_disk_full_before_anything_is_trained_asks_for_no_resumption(
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", "log")
 
-    monkeypatch.setattr("delineate.train.fit.fit", full)
+    monkeypatch.setattr("delineate.training.fit.fit", full)
     run = tmp_path / "run"
     assert main(["train", str(tiny_recipe), "--run", str(run)]) == 2
     said = capsys.readouterr().err

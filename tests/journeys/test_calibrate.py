@@ -16,8 +16,8 @@ from delineate import load_bundle, load_cases, load_recipe, verbs
 from delineate.bundle import open_bundle
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.files import write_image
-from delineate.predict.confidence import expected_dice
-from delineate.predict.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
+from delineate.inference.confidence import expected_dice
+from delineate.inference.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
 from delineate.resolve import NOBODY
 from delineate.verbs.calibrate import calibrate
 
@@ -90,10 +90,10 @@ def made(name, side, sure, rng, *, empty=False, ignored=False):
     grid = Geometry.in_pixels((side, side))
     image = Image(np.zeros((1, side, side), np.uint8), grid)
     truth = Segmentation(classes, LABELS, grid)
-    found = Segmentation(
+    prediction = Segmentation(
         (p > 0.5).astype(np.uint8), LABELS, grid, probabilities=np.stack([1 - p, p])
     )
-    return Case(name, name, lambda: image, lambda: truth), found, truth
+    return Case(name, name, lambda: image, lambda: truth), prediction, truth
 
 
 @pytest.fixture
@@ -127,9 +127,11 @@ def test_each_case_counts_the_same_and_what_is_ignored_not_at_all(calibrated):
         made("part", 60, 1.0, rng, ignored=True),
     ]
     seen = 0
-    for _, found, truth in cases:
+    for _, prediction, truth in cases:
         judged = truth.classes != 9
-        counts = seen_probabilities(found.probabilities[1][judged], truth.mask("polyp")[judged])
+        counts = seen_probabilities(
+            prediction.probabilities[1][judged], truth.mask("polyp")[judged]
+        )
         seen = seen + counts / judged.sum()
     entry = calibrated(cases, review=0.0)
     assert entry["temperature"] == pytest.approx(fit_temperature(seen))
@@ -145,21 +147,21 @@ def test_a_case_rightly_found_to_be_empty_may_be_sent_to_a_person_too(calibrated
     cases = [made(f"empty {i}", 20, 1.0, rng, empty=True) for i in range(3)]
     cases += [made(f"full {i}", 20, 1.0, rng) for i in range(3)]
     for i in range(3):  # a faint shadow somewhere: nothing is found, and it is not sure of it
-        case, found, truth = cases[i]
-        p = found.probabilities[1].copy()
+        case, prediction, truth = cases[i]
+        p = prediction.probabilities[1].copy()
         p[0, 0] = 0.45 - 0.01 * i
-        cases[i] = case, replace(found, probabilities=np.stack([1 - p, p])), truth
+        cases[i] = case, replace(prediction, probabilities=np.stack([1 - p, p])), truth
     entry = calibrated(cases, review=0.5)
     scale = {"temperature": entry["temperature"]}
-    sure = sorted(expected_dice(found, **scale)["polyp"] for _, found, _ in cases)
+    sure = sorted(expected_dice(prediction, **scale)["polyp"] for _, prediction, _ in cases)
     assert entry["labels"]["polyp"]["cases"] == 3  # of three there is no Dice
     assert entry["review"]["thresholds"]["polyp"] == pytest.approx(sure[3])
 
 
 def test_a_temperature_at_the_end_of_the_search_is_said(calibrated):
-    case, found, truth = made("a", 20, 1.0, np.random.default_rng(2))
+    case, prediction, truth = made("a", 20, 1.0, np.random.default_rng(2))
     right = np.where(truth.mask("polyp"), 0.9, 0.1).astype(np.float32)
-    found = replace(found, probabilities=np.stack([1 - right, right]))
-    entry = calibrated([(case, found, truth)], review=0.0)
+    prediction = replace(prediction, probabilities=np.stack([1 - right, right]))
+    entry = calibrated([(case, prediction, truth)], review=0.0)
     assert entry["at_bound"] is True
     assert entry["temperature"] == pytest.approx(0.1, rel=0.01)

@@ -9,9 +9,9 @@ import pytest
 
 from delineate.cli import main
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
-from delineate.metrics import load_metrics
+from delineate.evaluation.metrics import load_metrics
 from delineate.resolve import Call
-from delineate.verbs._judgement import judge
+from delineate.verbs._evaluation import judge
 
 SITES = ["north"] * 6 + ["south"] * 6
 FACTS = "id,group,site\n" + "".join(f"case{i},p{i // 2},{s}\n" for i, s in enumerate(SITES))
@@ -42,22 +42,22 @@ def folders(tmp_path):
         )
     (tmp_path / "labels.yaml").write_text("labels: {polyp: {value: 1, kind: thing}}\n")
     (tmp_path / "theirs.yaml").write_text(
-        "labels: {polyp: {value: 1, kind: thing}}\nfound: {polyp: 9}\nmetrics: [dice, {nsd: {tolerance: 1.0}}]\n"
+        "labels: {polyp: {value: 1, kind: thing}}\npredictions: {polyp: 9}\nmetrics: [dice, {nsd: {tolerance: 1.0}}]\n"
     )
     (tmp_path / "facts.csv").write_text(FACTS)
     return tmp_path
 
 
-def judged(home, found, labels, *more):
+def judged(home, prediction, labels, *more):
     return main(
-        ["evaluate", "--truth", f"{home}/truth", "--found", f"{home}/{found}", "--labels", f"{home}/{labels}",
-         "--table", f"{home}/facts.csv", "-o", f"{home}/out-{found}", *more]
+        ["evaluate", "--truth", f"{home}/truth", "--predictions", f"{home}/{prediction}",
+         "--labels", f"{home}/{labels}", "--table", f"{home}/facts.csv", "-o", f"{home}/out-{prediction}", *more]
     )  # fmt: skip
 
 
 def test_two_tools_are_judged_and_compared(folders, capsys):
     assert judged(folders, "good", "labels.yaml", "--images", f"{folders}/images") == 0
-    assert judged(folders, "poor", "theirs.yaml", "--found-pattern", "{stem}_seg.png") == 0
+    assert judged(folders, "poor", "theirs.yaml", "--prediction-pattern", "{stem}_seg.png") == 0
     printed = capsys.readouterr().out
     assert "12 cases of 6 groups" in printed
     assert printed.count("With 6 groups an interval rests on little.") == 2
@@ -84,13 +84,13 @@ def test_what_cannot_be_judged_is_said_in_one_line(folders, capsys):
     assert judged(folders, "good", "labels.yaml") == 2
     assert "1 of 12 cases have no mask there: case3" in capsys.readouterr().err
     assert not (folders / "out-good").exists()
-    assert judged(folders, "poor", "labels.yaml", "--found-pattern", "{stem}_seg.png") == 2
+    assert judged(folders, "poor", "labels.yaml", "--prediction-pattern", "{stem}_seg.png") == 2
     assert "values without a label: 9" in capsys.readouterr().err
     assert judged(folders, "poor", "labels.yaml", "--metrics", "auroc") == 2
     assert main(["evaluate"]) == 2
-    assert "--truth, --found, --labels is missing" in capsys.readouterr().err
-    assert main(["evaluate", "a-run", "--found", "masks"]) == 2
-    assert "--found belongs to masks" in capsys.readouterr().err
+    assert "--truth, --predictions, --labels is missing" in capsys.readouterr().err
+    assert main(["evaluate", "a-run", "--predictions", "masks"]) == 2
+    assert "--predictions belongs to masks" in capsys.readouterr().err
 
 
 def test_errors_that_a_mean_leaves_out_are_counted_beside_it(folders, capsys):
@@ -123,7 +123,7 @@ def test_errors_that_a_mean_leaves_out_are_counted_beside_it(folders, capsys):
     [
         ("values: 5", r"values is 5; expected name: "),
         ("values: {pollyp: 255}", "values names 'pollyp', which is no label"),
-        ("found: {polyp: 1.5}", r"found is {'polyp': 1.5}; expected name: "),
+        ("predictions: {polyp: 1.5}", r"predictions is {'polyp': 1.5}; expected name: "),
         ("tolerance: big", "tolerance is 'big'; expected a number of 0 or more"),
         ("tolerance: -2", "tolerance is -2; expected a number of 0 or more"),
         ("metrics: [dise]", "did you mean 'dice'"),
@@ -141,7 +141,7 @@ def test_what_is_said_beside_labels_is_checked_like_a_recipe(beside, said, folde
     assert not (folders / "out-good").exists()
 
 
-@pytest.mark.parametrize("beside", ["metrics:", "metrics: dice", "values:\nfound:"])
+@pytest.mark.parametrize("beside", ["metrics:", "metrics: dice", "values:\npredictions:"])
 def test_a_section_that_is_empty_or_one_name_is_read_as_such(beside, folders):
     (folders / "beside.yaml").write_text(
         f"labels: {{polyp: {{value: 1, kind: thing}}}}\n{beside}\n"
@@ -153,7 +153,7 @@ def test_runs_on_other_cases_are_not_compared(folders, capsys):
     assert judged(folders, "good", "labels.yaml") == 0
     (folders / "truth" / "case3.png").unlink()
     (folders / "poor" / "case3_seg.png").unlink()
-    assert judged(folders, "poor", "theirs.yaml", "--found-pattern", "{stem}_seg.png") == 0
+    assert judged(folders, "poor", "theirs.yaml", "--prediction-pattern", "{stem}_seg.png") == 0
     words = ["compare", f"{folders}/out-poor", f"{folders}/out-good", "-o", f"{folders}/c"]
     capsys.readouterr()
     assert main(words) == 2
@@ -168,7 +168,7 @@ def names_in(folder):
 
 def test_nobody_elses_files_are_touched(folders, capsys):
     before = names_in(folders)
-    given = {"--truth": "truth", "--found": "good", "--labels": "labels.yaml"}
+    given = {"--truth": "truth", "--predictions": "good", "--labels": "labels.yaml"}
     masks = [word for name, path in given.items() for word in (name, f"{folders}/{path}")]
     for out in ("good", "truth", ".", "labels.yaml"):
         assert main(["evaluate", *masks, "-o", f"{folders}/{out}"]) == 2
@@ -197,7 +197,7 @@ def test_folders_of_one_name_are_told_apart(folders):
         (folders / place).mkdir()
         assert judged(folders, "good", "labels.yaml") == 0
         (folders / "out-good").rename(folders / place / "eval")
-    assert judged(folders, "poor", "theirs.yaml", "--found-pattern", "{stem}_seg.png") == 0
+    assert judged(folders, "poor", "theirs.yaml", "--prediction-pattern", "{stem}_seg.png") == 0
     three = [f"{folders}/a/eval", f"{folders}/b/eval", f"{folders}/out-poor"]
     assert main(["compare", *three, "-o", f"{folders}/c", "--metrics", "dice"]) == 0
     found = json.loads((folders / "c" / "comparison.json").read_text())
@@ -215,13 +215,13 @@ def test_labels_of_a_recipe_and_of_nnunet_say_what_they_say(folders, tiny_recipe
     for mask in (folders / "truth").iterdir():
         name = f"{mask.stem}_seg.png"
         cv2.imwrite(str(mask), cv2.imread(str(folders / "poor" / name), cv2.IMREAD_GRAYSCALE))
-    assert judged(folders, "poor", "recipe.yaml", "--found-pattern", "{stem}_seg.png") == 0
+    assert judged(folders, "poor", "recipe.yaml", "--prediction-pattern", "{stem}_seg.png") == 0
     scores = json.loads((folders / "out-poor" / "scores.json").read_text())
     assert list(scores["labels"]["polyp"]["metrics"])[:2] == ["iou", "cldice"]
     assert scores["labels"]["polyp"]["metrics"]["iou"]["mean"] == 1
 
     (folders / "dataset.json").write_text('{"labels": {"background": 0, "polyp": 9, "ignore": 2}}')
-    assert judged(folders, "poor", "dataset.json", "--found-pattern", "{stem}_seg.png") == 0
+    assert judged(folders, "poor", "dataset.json", "--prediction-pattern", "{stem}_seg.png") == 0
 
 
 def test_answers_close_items_of_the_checklist(folders, capsys):

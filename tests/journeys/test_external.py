@@ -286,7 +286,10 @@ def test_a_recipe_is_a_file_of_data_and_its_splits_can_be_chosen(run, other, tmp
         (["-o", "somewhere"], "out: belongs to other data"),
         (["--data", "nowhere.yaml"], "nowhere.yaml: no such file of data"),
         (["--images", "nowhere", "--masks", "m"], "nowhere: no such folder"),
-        (["--truth", "t", "--found", "f"], "the true masks of other data for the run are --masks"),
+        (
+            ["--truth", "t", "--predictions", "f"],
+            "the true masks of other data for the run are --masks",
+        ),
     ],
 )
 def test_mixtures_are_refused(run, capsys, words, said):

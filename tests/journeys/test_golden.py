@@ -16,7 +16,7 @@ def test_results_are_those_of_last_time(tiny_recipe, tmp_path):
     overrides = [
         "trainer.precision=fp32",
         "trainer.epochs=4",
-        "refine=[{drop_small: {min_size: 4}}]",
+        "refine=[{remove_small_objects: {min_size: 4}}]",
     ]
     table = verbs.evaluate(
         verbs.train(tiny_recipe, overrides=overrides, run=tmp_path / "tiny" / "golden")

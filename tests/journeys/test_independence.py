@@ -88,13 +88,13 @@ def test_of_masks_of_anybody_nothing_is_claimed(tmp_path):
     import numpy as np
 
     (tmp_path / "labels.yaml").write_text("labels: {polyp: 1}\n")
-    for part in ("truth", "found"):
+    for part in ("truth", "predictions"):
         (tmp_path / part).mkdir()
         for i in range(3):
             mask = np.uint8(np.arange(64).reshape(8, 8) > 20 + i)
             cv2.imwrite(str(tmp_path / part / f"{i}.png"), mask)
     table, out = verbs.evaluate_masks(
-        tmp_path / "truth", tmp_path / "found", tmp_path / "labels.yaml", tmp_path / "out"
+        tmp_path / "predictions", tmp_path / "truth", tmp_path / "labels.yaml", tmp_path / "out"
     )
     assert (table.independent, table.caveats) == (None, ())
     assert json.loads((out / "scores.json").read_text())["independent"] is None

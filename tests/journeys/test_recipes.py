@@ -37,7 +37,7 @@ def test_a_recipe_trains_two_steps(path, tmp_path):
         "trainer.epochs=1",
         "trainer.max_time=null",
         "trainer.batch_size=3",
-        "trainer.average=0.9",
+        "trainer.ema=0.9",
         "trainer.loggers=[]",
     ]
     run = verbs.train(path, overrides=overrides, run=tmp_path / path.stem / "run")

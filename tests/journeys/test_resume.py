@@ -15,8 +15,8 @@ from delineate.cli import main
 
 KILL_AT_EPOCH = """
 import os, signal, sys
-from delineate.train.callbacks.checkpoint import Checkpoint
-from delineate.train.callbacks.clock import Clock
+from delineate.training.callbacks.checkpoint import Checkpoint
+from delineate.training.callbacks.clock import Clock
 from delineate.cli import main
 
 def on_train_batch_start(self, trainer, *rest, _plain=Clock.on_train_batch_start):
@@ -68,7 +68,7 @@ def test_so_does_one_whose_cases_are_loaded_by_other_processes(tiny_recipe, tiny
 
 WAIT_IN_EPOCH_TWO = """
 import sys, time
-from delineate.train.callbacks.clock import Clock
+from delineate.training.callbacks.clock import Clock
 from delineate.cli import main
 
 def on_train_batch_start(self, trainer, *rest, _plain=Clock.on_train_batch_start):
@@ -139,7 +139,7 @@ def test_a_run_killed_before_its_recipe_was_written_is_begun_again(
 
 def test_a_run_that_is_over_does_not_go_on(tiny_recipe, tmp_path):
     overrides = ["trainer.patience=0", "trainer.epochs=50", "optimizer.adamw.lr=1e-12",
-                 "trainer.average=null", "model.unet.norm=instance"]  # fmt: skip
+                 "trainer.ema=null", "model.unet.norm=instance"]  # fmt: skip
     run = verbs.train(tiny_recipe, overrides=overrides, run=tmp_path / "tiny" / "over")
     before = (run / "metrics.csv").read_text()
     verbs.train(resume=run)
@@ -196,7 +196,7 @@ def test_such_a_loss_before_the_first_judgement_keeps_the_epochs_before(
     )
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "tiny" / "spoilt"
-    overrides = ["loss=[spoilt2:late]", "trainer.judge_every=3"]
+    overrides = ["loss=[spoilt2:late]", "trainer.val_every=3"]
     with pytest.raises(RuntimeError, match="became nan"):
         verbs.train(tiny_recipe, overrides=overrides, run=run)
     weights = load_file(run / "bundle" / "weights.safetensors")
@@ -267,17 +267,17 @@ def test_a_first_epoch_that_fails_leaves_no_folder_and_claims_nothing(
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("judge_every", [1, 3])
+@pytest.mark.parametrize("val_every", [1, 3])
 def test_after_whole_epochs_the_message_says_where_their_weights_are(
-    judge_every, how, tiny_recipe, tmp_path, monkeypatch
+    val_every, how, tiny_recipe, tmp_path, monkeypatch
 ):
-    name = f"later_{list(HOW).index(how)}_{judge_every}"
+    name = f"later_{list(HOW).index(how)}_{val_every}"
     # two steps of an epoch, and five validation cases
-    after = 2 + 5 + 1 if judge_every == 1 else 3
+    after = 2 + 5 + 1 if val_every == 1 else 3
     (tmp_path / f"{name}.py").write_text(FAILS.format(after=after, how=HOW[how]))
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "tiny" / "run"
-    overrides = [f"loss=[{name}:fails]", f"trainer.judge_every={judge_every}"]
+    overrides = [f"loss=[{name}:fails]", f"trainer.val_every={val_every}"]
     with pytest.raises(Exception, match="memory|became nan|no such thing") as raised:
         verbs.train(tiny_recipe, overrides=overrides, run=run)
     (kept,) = raised.value.__notes__
@@ -287,7 +287,7 @@ def test_after_whole_epochs_the_message_says_where_their_weights_are(
 
 
 def test_a_killed_worker_is_told_with_what_to_lower(tiny_recipe, tmp_path, monkeypatch):
-    from delineate.train.batches import AugmentedCases
+    from delineate.training.batches import AugmentedCases
 
     monkeypatch.setattr(
         AugmentedCases, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL)

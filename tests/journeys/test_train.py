@@ -81,7 +81,7 @@ def test_the_best_epoch_is_the_one_kept(tiny_run):
     assert card["training"]["epoch"] == 1 + int(np.argmax(scores))
     predictor = load_bundle(tiny_run)
     cases = load_cases(load_recipe(tiny_run / "recipe.yaml"))["val"]
-    from delineate.metrics import load_metrics
+    from delineate.evaluation.metrics import load_metrics
 
     dice = load_metrics(load_recipe(tiny_run / "recipe.yaml").metrics)["dice"]
     again = [dice(predictor(case), case.truth)["polyp"] for case in cases]
@@ -91,7 +91,7 @@ def test_the_best_epoch_is_the_one_kept(tiny_run):
 def test_time_ends_a_run_and_stretches_the_schedule(tiny_recipe, tmp_path):
     run = tmp_path / "tiny" / "timed"
     begun = time.monotonic()
-    overrides = ["trainer.max_time=3s", "trainer.epochs=10000", "trainer.judge_every=1000"]
+    overrides = ["trainer.max_time=3s", "trainer.epochs=10000", "trainer.val_every=1000"]
     verbs.train(tiny_recipe, overrides=overrides, run=run)
     assert time.monotonic() - begun < 60
     last = rows(run)[-1]
@@ -102,7 +102,7 @@ def test_time_ends_a_run_and_stretches_the_schedule(tiny_recipe, tmp_path):
 
 def test_patience_ends_a_run(tiny_recipe, tmp_path):
     run = tmp_path / "tiny" / "patient"
-    overrides = ["trainer.patience=1", "trainer.epochs=50", "optimizer.adamw.lr=1e-12", "trainer.average=null",
+    overrides = ["trainer.patience=1", "trainer.epochs=50", "optimizer.adamw.lr=1e-12", "trainer.ema=null",
                  "model.unet.norm=instance"]  # fmt: skip
     verbs.train(tiny_recipe, overrides=overrides, run=run)
     assert len(rows(run)) == 3
@@ -111,13 +111,13 @@ def test_patience_ends_a_run(tiny_recipe, tmp_path):
 
 def test_the_average_is_what_is_kept(tiny_recipe, tiny_run, tmp_path):
     run = tmp_path / "tiny" / "plain"
-    verbs.train(tiny_recipe, overrides=["trainer.average=null"], run=run)
+    verbs.train(tiny_recipe, overrides=["trainer.ema=null"], run=run)
     ours, theirs = (load_file(r / "bundle" / "weights.safetensors") for r in (run, tiny_run))
     assert any(not np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_accumulating_and_balancing_and_plain_precision(tiny_recipe, tmp_path):
-    overrides = ["trainer.accumulate=2", "trainer.balance=0.5", "trainer.precision=fp32",
+    overrides = ["trainer.accumulate=2", "trainer.oversample_foreground=0.5", "trainer.precision=fp32",
                  "data.phantom.cases=40", "trainer.epochs=1", "trainer.loggers=[tensorboard]",
                  "trainer.workers=1"]  # fmt: skip
     run = verbs.train(tiny_recipe, overrides=overrides, run=tmp_path / "tiny" / "more")

@@ -47,7 +47,7 @@ ATTACKS = {
     "optimizers": {"optimizer": {"canary:ran": {"lr": 1}}},
     "schedules": {"schedule": "canary:ran"},
     "loggers": {"trainer": {"epochs": 3, "loggers": [{"canary:ran": {}}]}},
-    "refine": {"refine": [{"drop_small": {"min_size": 2}}, "canary:ran"]},
+    "refine": {"refine": [{"remove_small_objects": {"min_size": 2}}, "canary:ran"]},
     "metrics": {"metrics": ["dice", {"canary:ran": {"beta": 2}}]},
 }
 """For each catalogue, a section of a recipe that names code which is no part of it."""
@@ -134,7 +134,7 @@ def test_a_file_of_labels_runs_nothing(tiny_run, canary, tmp_path, capsys):
         "evaluate",
         "--truth",
         str(tmp_path / "truth"),
-        "--found",
+        "--predictions",
         masks,
         "--labels",
         str(labels),
@@ -148,7 +148,7 @@ def test_a_file_of_labels_runs_nothing(tiny_run, canary, tmp_path, capsys):
 
 
 def test_trusted_code_runs_and_no_other(doctored, canary, tmp_path, capsys):
-    run = doctored(refine=["canary:polishing", {"drop_small": {"min_size": 2}}])
+    run = doctored(refine=["canary:polishing", {"remove_small_objects": {"min_size": 2}}])
     words = words_of("predict", run, tmp_path / "out")
     assert main([*words, "--trust", "canaries", "--trust", "canary.polishing"]) == 2
     assert not canary.exists()

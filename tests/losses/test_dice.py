@@ -18,10 +18,10 @@ def far(mask: list[list[int]]) -> torch.Tensor:
 
 
 def test_counts_of_a_drawing():
-    found = far([[1, 1, 0], [1, 0, 0]])
+    prediction = far([[1, 1, 0], [1, 0, 0]])
     truth = torch.tensor([[[1, 0, 0], [1, 1, 0]]])
-    assert dice(Output(found), Target(truth), smooth=0).item() == pytest.approx(1 - 4 / 6)
-    assert dice(Output(found), Target(truth), smooth=1).item() == pytest.approx(1 - 5 / 7)
+    assert dice(Output(prediction), Target(truth), smooth=0).item() == pytest.approx(1 - 4 / 6)
+    assert dice(Output(prediction), Target(truth), smooth=1).item() == pytest.approx(1 - 5 / 7)
 
 
 @pytest.mark.parametrize("shape", [(9, 8), (3, 4, 5)])

@@ -10,11 +10,11 @@ from delineate.losses.tversky import tversky
 
 
 def test_counts_of_a_drawing():
-    found = 100.0 * (2 * torch.tensor([[[[1, 1, 0], [1, 0, 0]]]]) - 1)
+    prediction = 100.0 * (2 * torch.tensor([[[[1, 1, 0], [1, 0, 0]]]]) - 1)
     truth = torch.tensor([[[1, 0, 0], [1, 1, 1]]])  # 2 in common, 1 in error, 2 missed
-    loss = tversky(Output(found), Target(truth), alpha=0.3, beta=0.7, smooth=0)
+    loss = tversky(Output(prediction), Target(truth), alpha=0.3, beta=0.7, smooth=0)
     assert loss.item() == pytest.approx(1 - 2 / (2 + 0.3 * 1 + 0.7 * 2))
-    focal = tversky(Output(found), Target(truth), alpha=0.3, beta=0.7, smooth=0, gamma=0.75)
+    focal = tversky(Output(prediction), Target(truth), alpha=0.3, beta=0.7, smooth=0, gamma=0.75)
     assert focal.item() == pytest.approx((1 - 2 / 3.7) ** 0.75)
 
 

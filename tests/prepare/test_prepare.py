@@ -26,7 +26,7 @@ ARGUMENTS = {  # what each step needs, for n axes
     "orient": lambda n: {"axes": "SPL" if n == 3 else "PL"},
     "pad": lambda n: {"multiple": 8},
     "resize": lambda n: {"shape": [16, 11, 13][:n]},
-    "respace": lambda n: {"spacing": 1.3},
+    "resample": lambda n: {"spacing": 1.3},
     "window": lambda n: {"level": 40, "width": 400},
 }
 
@@ -62,12 +62,12 @@ def test_every_step_can_be_undone_and_leaves_its_input(name, ndim):
     kept = pixels.copy()
     prepare = load_prepare([Call(name, ARGUMENTS.get(name, lambda n: {})(ndim))])
     image = Image(pixels, geometry)
-    found, grid = prepare(image)
-    assert found.dtype == np.float32
-    assert found.flags.c_contiguous
-    assert found.shape[1:] == grid.shape == prepare.grid(geometry).shape
+    prediction, grid = prepare(image)
+    assert prediction.dtype == np.float32
+    assert prediction.flags.c_contiguous
+    assert prediction.shape[1:] == grid.shape == prepare.grid(geometry).shape
     np.testing.assert_array_equal(pixels, kept)
-    np.testing.assert_array_equal(prepare.finish(prepare.fixed(image).pixels), found)
+    np.testing.assert_array_equal(prepare.finish(prepare.fixed(image).pixels), prediction)
 
     classes = disc(shape).astype(np.uint8)
     truth = prepare.truth(Segmentation(classes, LABELS, geometry))

@@ -7,9 +7,9 @@ from delineate.prepare.channels import channels
 from delineate.prepare.crop import crop
 from delineate.prepare.orient import orient
 from delineate.prepare.pad import pad
+from delineate.prepare.resample import resample
+from delineate.prepare.rescale_intensity import rescale_intensity
 from delineate.prepare.resize import resize
-from delineate.prepare.respace import respace
-from delineate.prepare.scale import scale
 from delineate.prepare.standardize import standardize
 from delineate.prepare.window import window
 from delineate.resolve import Call, RecipeError
@@ -25,7 +25,7 @@ MOVES = [
     pad(16),
     pad(shape=(12, 50, 30)),
     crop((10, 50, 31)),
-    respace((2.0, 1.1, 0.5)),
+    resample((2.0, 1.1, 0.5)),
     orient("LAI"),
     orient("SPL"),
 ]
@@ -77,7 +77,7 @@ def test_steps_refuse_what_the_image_does_not_have():
     with pytest.raises(ValueError, match="Leave orient out"):
         orient().grid(photo)
     with pytest.raises(ValueError, match="Use resize instead"):
-        respace(1.0).grid(photo)
+        resample(1.0).grid(photo)
     with pytest.raises(ValueError, match="of 3 axes, but the image has 2"):
         resize((1, 2, 3)).grid(photo)
     with pytest.raises(ValueError, match="one of multiple and shape"):
@@ -85,7 +85,7 @@ def test_steps_refuse_what_the_image_does_not_have():
 
 
 def test_respace_reaches_the_spacing():
-    grid = respace(1.25).grid(Geometry((20, 40, 40), (2.5, 0.625, 1.25), "mm"))
+    grid = resample(1.25).grid(Geometry((20, 40, 40), (2.5, 0.625, 1.25), "mm"))
     assert grid.shape == (40, 20, 40)
     assert grid.spacing == (1.25, 1.25, 1.25)
 
@@ -116,14 +116,14 @@ def test_window_is_linear_exact():
         window((40, 50), 400).apply(np.zeros((2, 3, 3)))
 
 
-def test_scale_by_percentiles_and_values():
+def test_rescale_intensity_by_percentiles_and_values():
     ramp = np.arange(101, dtype=np.int16).reshape(1, 1, 101)
-    found = scale(10, 90).apply(ramp)[0, 0]
+    found = rescale_intensity(10, 90).apply(ramp)[0, 0]
     assert found[[0, 10, 50, 90, 100]].tolist() == [0, 0, 0.5, 1, 1]
-    assert scale(0, 200, by="values").apply(ramp)[0, 0, 100] == 0.5
-    assert (scale().apply(np.full((1, 3, 3), 5)) == 0).all()
+    assert rescale_intensity(0, 200, by="values").apply(ramp)[0, 0, 100] == 0.5
+    assert (rescale_intensity().apply(np.full((1, 3, 3), 5)) == 0).all()
     both = np.concatenate([ramp, ramp * 50])
-    np.testing.assert_allclose(*scale(0, 100, per="channel").apply(both), atol=1e-6)
+    np.testing.assert_allclose(*rescale_intensity(0, 100, per="channel").apply(both), atol=1e-6)
 
 
 def test_standardize_imagenet_on_bytes_and_floats():
@@ -139,7 +139,7 @@ def test_standardize_imagenet_on_bytes_and_floats():
     np.testing.assert_allclose(grey, (pixels[:1] / 255 - 0.449) / 0.226, atol=1e-5)
     with pytest.raises(ValueError, match="4 channels"):
         standardize().apply(np.zeros((4, 2, 2), np.uint8))
-    with pytest.raises(ValueError, match="window or scale"):
+    with pytest.raises(ValueError, match="window or rescale_intensity"):
         standardize().apply(np.zeros((1, 2, 2), np.int16))
 
 

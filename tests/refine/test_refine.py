@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
-from delineate.refine.drop_small import drop_small
 from delineate.refine.fill_holes import fill_holes
-from delineate.refine.keep_largest import keep_largest
+from delineate.refine.keep_largest_component import keep_largest_component
+from delineate.refine.remove_small_objects import remove_small_objects
 from delineate.resolve import Call, build, names
 
 LABELS = LabelSet((Label("liver", 1), Label("tumour", 2)))
-ARGUMENTS = {"drop_small": {"min_size": 3}}
+ARGUMENTS = {"remove_small_objects": {"min_size": 3}}
 
 
 def segmentation(rows, spacing=None, probabilities=None):
@@ -21,9 +21,9 @@ def segmentation(rows, spacing=None, probabilities=None):
     return Segmentation(classes, LABELS, geometry, probabilities=probabilities)
 
 
-def refined(step, found):
-    image = Image(np.zeros((1, *found.classes.shape), np.uint8), found.geometry)
-    return step(found, image).classes.tolist()
+def refined(step, prediction):
+    image = Image(np.zeros((1, *prediction.classes.shape), np.uint8), prediction.geometry)
+    return step(prediction, image).classes.tolist()
 
 
 ROWS = [
@@ -34,25 +34,25 @@ ROWS = [
 
 
 def test_drop_small_drops_what_is_smaller_and_joins_corners():
-    assert refined(drop_small(2), segmentation(ROWS)) == [
+    assert refined(remove_small_objects(2), segmentation(ROWS)) == [
         [1, 1, 0, 0, 0],
         [1, 0, 0, 0, 0],
         [0, 0, 2, 2, 0],
     ]
-    assert refined(drop_small(2, ["tumour"]), segmentation(ROWS))[1][4] == 1
+    assert refined(remove_small_objects(2, ["tumour"]), segmentation(ROWS))[1][4] == 1
 
 
 def test_drop_small_counts_in_the_units_of_the_geometry():
-    assert refined(drop_small(2.0), segmentation(ROWS, (2.0, 1.0))) == ROWS
+    assert refined(remove_small_objects(2.0), segmentation(ROWS, (2.0, 1.0))) == ROWS
 
 
 def test_keep_largest():
-    assert refined(keep_largest(), segmentation(ROWS)) == [
+    assert refined(keep_largest_component(), segmentation(ROWS)) == [
         [1, 1, 0, 0, 0],
         [1, 0, 0, 0, 0],
         [0, 0, 2, 2, 0],
     ]
-    assert refined(keep_largest(2), segmentation(ROWS)) == ROWS
+    assert refined(keep_largest_component(2), segmentation(ROWS)) == ROWS
 
 
 def test_fill_holes_fills_what_is_enclosed_by_one_label_only():
@@ -76,8 +76,8 @@ def test_fill_holes_in_three_axes():
 
 def test_a_volume_of_one_row():
     row = [[[1, 0, 1]]]
-    assert refined(keep_largest(2), segmentation(row)) == row
-    assert refined(drop_small(2), segmentation(row)) == [[[0, 0, 0]]]
+    assert refined(keep_largest_component(2), segmentation(row)) == row
+    assert refined(remove_small_objects(2), segmentation(row)) == [[[0, 0, 0]]]
 
 
 @pytest.mark.parametrize("name", names("refine"))
@@ -100,6 +100,6 @@ def test_a_part_that_is_dropped_becomes_what_includes_it():
     classes = np.array([[1, 1, 2, 1, 1, 0, 2, 0]], np.uint8)
     found = Segmentation(classes, labels, Geometry.in_pixels((1, 8)))
     image = Image(np.zeros((1, 1, 8)), found.geometry)
-    assert drop_small(2)(found, image).classes.tolist() == [[1, 1, 1, 1, 1, 0, 0, 0]]
-    only = drop_small(2, labels=["tumour"])(found, image)
+    assert remove_small_objects(2)(found, image).classes.tolist() == [[1, 1, 1, 1, 1, 0, 0, 0]]
+    only = remove_small_objects(2, labels=["tumour"])(found, image)
     assert only.classes.tolist() == [[1, 1, 1, 1, 1, 0, 1, 0]]

@@ -28,9 +28,9 @@ def test_what_is_encoded_is_decoded(labels, data):
     channels = np.arange(len(labels) + 1).reshape(-1, *[1] * len(shape))
     logits = np.where(target.classes == channels, 9.0, -9.0).astype(np.float32)
     logits = logits[1:] if task.heads["dense"] == 1 else logits
-    found = decoded(task, logits[None], truth.geometry)
-    assert (found.classes == classes).all()
-    assert found.probabilities.sum(axis=0) == pytest.approx(1, abs=1e-5)
+    prediction = decoded(task, logits[None], truth.geometry)
+    assert (prediction.classes == classes).all()
+    assert prediction.probabilities.sum(axis=0) == pytest.approx(1, abs=1e-5)
 
 
 def test_ignored_pixels_become_background_and_invalid():

@@ -48,7 +48,7 @@ def grids(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             lambda n: (
                 f"spacing of {many(n, 'image')} more than {FAR:g} times off the middle of all"
             ),
-            "Begin prepare with respace, and check the unit they were written in.",
+            "Begin prepare with resample, and check the unit they were written in.",
         ),
         *finding(
             FINDS,

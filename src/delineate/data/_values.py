@@ -45,7 +45,7 @@ class MaskValues:
     thresholds: ascending, so that the highest one passed wins.
     colours: if there are any, masks are read by colour.
     tolerance: how far a sample may lie from the nearest colour, Euclidean in RGB (0 to 442).
-    key: what the mapping is called where it is written, for messages: "values", or "found" of masks that are judged.
+    key: what the mapping is called where it is written, for messages: "values" or "predictions".
     """
 
     labels: LabelSet

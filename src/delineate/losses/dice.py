@@ -33,8 +33,8 @@ def dice(
             or is 0 whatever is found, as smp has it.
     """
     pair = read(output, target)
-    common, found, truth = overlap(pair, per)
-    loss = 1 - (2 * common + smooth) / (found + truth + smooth).clamp_min(1e-7)
+    common, prediction, truth = overlap(pair, per)
+    loss = 1 - (2 * common + smooth) / (prediction + truth + smooth).clamp_min(1e-7)
     if absent == "zero":
         loss = loss * (truth > 0)
     return (loss if background else loss[:, pair.first_label :]).mean()

@@ -49,9 +49,9 @@ def structure(
         entropy = (weight * bce).sum(axes) / weight.sum(axes).clamp_min(1e-7)
     else:
         entropy = (there * bce).sum() / there.sum().clamp_min(1)
-    found = logits.sigmoid()
-    common = (weight * found * truth).sum(axes)
-    either = (weight * (found + truth)).sum(axes) - common
+    prediction = logits.sigmoid()
+    common = (weight * prediction * truth).sum(axes)
+    either = (weight * (prediction + truth)).sum(axes) - common
     return (entropy + 1 - (common + 1) / (either + 1)).mean()
 
 

@@ -34,8 +34,8 @@ def tversky(
         background: background counts as one of the labels (where it has a channel).
     """
     pair = read(output, target)
-    common, found, truth = overlap(pair, per)
-    wrong = alpha * (found - common) + beta * (truth - common)
+    common, prediction, truth = overlap(pair, per)
+    wrong = alpha * (prediction - common) + beta * (truth - common)
     index = (common + smooth) / (common + wrong + smooth).clamp_min(1e-7)
     loss = 1 - (index if background else index[:, pair.first_label :])
     if gamma != 1:

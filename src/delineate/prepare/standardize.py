@@ -99,7 +99,8 @@ def _imagenet(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         )
     if pixels.dtype.kind not in "uf":
         raise ValueError(
-            f"standardize: imagenet is for pictures, and pixels are {pixels.dtype}. Use window or scale before it."
+            f"standardize: imagenet is for pictures, and pixels are {pixels.dtype}. Use window or rescale_intensity "
+            "before it."
         )
     full = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
     mean, std = (np.array(value) * full for value in _IMAGENET[pixels.shape[0]])

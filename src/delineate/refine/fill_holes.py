@@ -20,21 +20,21 @@ def fill_holes(max_size: NonNegative | None = None, labels: LabelNames | None = 
         labels: names of the labels concerned; all of them if left out.
     """
 
-    def step(found: Segmentation, image: Image) -> Segmentation:
-        classes = found.classes.copy()
-        most = np.inf if max_size is None else max_size / found.geometry.sample_size
-        for label in found.labels:
+    def step(prediction: Segmentation, image: Image) -> Segmentation:
+        classes = prediction.classes.copy()
+        most = np.inf if max_size is None else max_size / prediction.geometry.sample_size
+        for label in prediction.labels:
             if labels is not None and label.name not in labels:
                 continue
-            outside = ~found.mask(label.name)
+            outside = ~prediction.mask(label.name)
             numbers, sizes = components(outside, faces=True)
             hole = sizes <= most
             hole[0] = False
             for axis in range(outside.ndim):
                 for end in (0, -1):
                     hole[np.take(numbers, end, axis=axis)] = False
-            hole[numbers[outside & (found.classes != 0)]] = False
+            hole[numbers[outside & (prediction.classes != 0)]] = False
             classes[hole[numbers]] = label.value
-        return found.changed(classes)
+        return prediction.changed(classes)
 
     return step

@@ -19,7 +19,7 @@ from typing import Any
 from delineate._version import __version__
 from delineate.core import Case, Splits
 from delineate.files import data_files, sha256
-from delineate.predict import Fingerprint, Measures
+from delineate.inference import Fingerprint, Measures
 from delineate.prepare import load_prepare
 from delineate.progress import track
 from delineate.recipe import Recipe

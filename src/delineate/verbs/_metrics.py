@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from delineate.core import LabelSet
-from delineate.metrics import Metric, load_metrics, traits_of
+from delineate.evaluation.metrics import Metric, load_metrics, traits_of
 from delineate.resolve import Call, resolve
 
 FULL: tuple[str | tuple[str, Mapping[str, float]], ...] = (

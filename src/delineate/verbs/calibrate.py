@@ -12,13 +12,13 @@ import numpy as np
 
 from delineate.bundle import load_bundle, open_bundle
 from delineate.core import Case, Segmentation
-from delineate.evaluate import evaluate
-from delineate.metrics import load_metrics
-from delineate.predict.confidence import LOGITS, dice_by_level, mean_over_levels
-from delineate.predict.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
+from delineate.evaluation.evaluate import evaluate
+from delineate.evaluation.metrics import load_metrics
+from delineate.evaluation.stats.risk_coverage import risk_coverage
+from delineate.inference.confidence import LOGITS, dice_by_level, mean_over_levels
+from delineate.inference.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
 from delineate.progress import LOG, log, log_to
 from delineate.resolve import Call, Trust
-from delineate.stats.risk_coverage import risk_coverage
 from delineate.verbs._run_folder import RunFolder
 
 
@@ -68,11 +68,11 @@ def _calibrate(folder: RunFolder, split: str, device: str, review: float) -> dic
     seen = np.zeros((2, len(LOGITS) + 1))
     levels: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
-    def collect(case: Case, found: Segmentation, truth: Segmentation) -> None:
-        assert found.probabilities is not None
-        maps = dict(zip(found.labels.names, found.probabilities[1:], strict=True))
+    def collect(case: Case, prediction: Segmentation, truth: Segmentation) -> None:
+        assert prediction.probabilities is not None
+        maps = dict(zip(prediction.labels.names, prediction.probabilities[1:], strict=True))
         judged = ... if truth.valid is None else truth.valid
-        for name, dice in dice_by_level(found).items():
+        for name, dice in dice_by_level(prediction).items():
             counts = seen_probabilities(maps[name][judged], truth.mask(name)[judged])
             seen[:] += counts / max(counts.sum(), 1)
             levels[name].append(dice)

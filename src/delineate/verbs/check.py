@@ -13,10 +13,10 @@ from delineate.audit import Finding
 from delineate.bundle import predict_options
 from delineate.core import Splits
 from delineate.data import load_cases
+from delineate.evaluation.report import write_audit
 from delineate.prepare import load_prepare
 from delineate.progress import track
 from delineate.recipe import Recipe, load_recipe
-from delineate.report import write_audit
 from delineate.verbs._audit import audit_cases, audit_options, save_audit
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs.train import check_calls
@@ -58,7 +58,7 @@ def check(
     folder = Path("outputs") / plan.name / "audit" if out is None else Path(out)
     own_folder(folder, WRITES)
     splits = load_cases(plan)
-    from delineate.train.rehearse import rehearse  # imports torch, as `check_calls` did
+    from delineate.training.rehearse import rehearse  # imports torch, as `check_calls` did
 
     rehearse(plan, splits)
     prepared, problems = _prepared(plan, splits)
@@ -99,7 +99,7 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
 
     An image that cannot be read is the audit's business.
     """
-    from delineate.train.options import load_options
+    from delineate.training.options import load_options
 
     prepare = load_prepare(plan.prepare)
     problems: list[str] = []

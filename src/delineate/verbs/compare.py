@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from delineate.compare import Comparison
-from delineate.compare import compare as compare_tables
 from delineate.core import Image, Segmentation
-from delineate.data import found_masks
+from delineate.data import prediction_masks
+from delineate.evaluation.compare import Comparison
+from delineate.evaluation.compare import compare as compare_tables
+from delineate.evaluation.report import write_comparison
+from delineate.evaluation.table import Table
 from delineate.files import whole_file
 from delineate.progress import warn
-from delineate.report import write_comparison
 from delineate.resolve import NOBODY, Trust, UntrustedError
-from delineate.table import Table
+from delineate.verbs._evaluation import warnings
 from delineate.verbs._facts import done_by
-from delineate.verbs._judgement import warnings
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder, fresh_folder
 
@@ -156,8 +156,8 @@ class _Pictures:
 
     def __init__(self, runs: Mapping[str, RunFolder], split: str) -> None:
         self.cases = {case.id: case for case in next(iter(runs.values())).cases()[split]}
-        self.found = {
-            name: found_masks(
+        self.prediction = {
+            name: prediction_masks(
                 run.path / "predictions", list(self.cases.values()), run.recipe.labels
             )
             for name, run in runs.items()
@@ -184,4 +184,4 @@ class _Pictures:
         case = self.cases[case_id]
         truth = case.truth
         assert truth is not None
-        return case.image, {name: masks(case) for name, masks in self.found.items()}, truth
+        return case.image, {name: masks(case) for name, masks in self.prediction.items()}, truth

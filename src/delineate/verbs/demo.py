@@ -10,7 +10,7 @@ from delineate.data import load_cases
 from delineate.files import write_image
 from delineate.progress import say
 from delineate.recipe import load_recipe
-from delineate.verbs._judgement import summary
+from delineate.verbs._evaluation import summary
 from delineate.verbs.predict import predict
 from delineate.verbs.train import train
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from delineate.bundle import load_bundle, open_bundle
 from delineate.data import Values
-from delineate.metrics import Metric, load_metrics
+from delineate.evaluation.metrics import Metric, load_metrics
+from delineate.evaluation.table import Table
 from delineate.progress import LOG, log, log_to
 from delineate.recipe import Recipe
 from delineate.resolve import OWN, Call, Trust
-from delineate.table import Table
 from delineate.verbs._audit import saved_audit
+from delineate.verbs._evaluation import WRITES, judge, read_answers, report, summary
 from delineate.verbs._external import (
     External,
     compared_with_training,
@@ -22,7 +23,6 @@ from delineate.verbs._external import (
 )
 from delineate.verbs._facts import built_from, data_hash, done_by
 from delineate.verbs._independence import independence_of_split
-from delineate.verbs._judgement import WRITES, judge, read_answers, report, summary
 from delineate.verbs._metrics import full_metrics
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder

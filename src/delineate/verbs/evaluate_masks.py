@@ -1,4 +1,4 @@
-"""Masks that anybody found, against the truth -> scores, a table, a report."""
+"""Masks of any tool or person, against the truth -> scores, a table, a report."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 
 from delineate.arguments import NonNegative
 from delineate.core import Case, Image, LabelSet
-from delineate.data import Values, found_masks, mask_values
+from delineate.data import Values, mask_values, prediction_masks
 from delineate.data.folder import folder as folder_layout
+from delineate.evaluation.metrics import Metric, load_metrics, traits_of
+from delineate.evaluation.table import Table
 from delineate.files import read_geometry
-from delineate.metrics import Metric, load_metrics, traits_of
 from delineate.recipe import as_calls, load_labels
 from delineate.resolve import NOBODY, OWN, Call, Trust, bind, check, telling
-from delineate.table import Table
+from delineate.verbs._evaluation import WRITES, judge, read_answers, report
 from delineate.verbs._facts import (
     INTENDED_USE,
     data_hash,
     done_by,
     files_hash,
 )
-from delineate.verbs._judgement import WRITES, judge, read_answers, report
 from delineate.verbs._metrics import full_metrics
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import fresh_folder
@@ -37,21 +37,21 @@ class Beside:
     """What a file of labels may say besides the labels.
 
     values: what the truth's files hold, by name of label.
-    found: what the other files hold, if something else.
+    predictions: what the files of the predictions hold, if something else.
     tolerance: how far a colour may lie from the nearest one named.
     metrics: as in a recipe; they come first.
     """
 
     values: Values | None = None
-    found: Values | None = None
+    predictions: Values | None = None
     tolerance: NonNegative = 0.0
     metrics: Any = None
     calls: Sequence[Call] = ()
 
 
 def evaluate_masks(
+    predictions: str | Path,
     truth: str | Path,
-    found: str | Path,
     labels: str | Path,
     out: str | Path | None = None,
     *,
@@ -68,14 +68,14 @@ def evaluate_masks(
     Writes cases.csv, scores.json, report.html and overlays/.
 
     Args:
-        truth: the folder of true masks; a mask found is paired with the true one of its name.
-        found: the folder of masks to judge.
+        predictions: the folder of masks to judge.
+        truth: the folder of true masks; a predicted mask is paired with the true one of its name.
         labels: a file of labels: a recipe, an nnU-Net dataset.json, or `{liver: 1, ...}`. Beside `labels` it may
-            say `values` (what the truth's files hold), `found` (what the other files hold, if something else;
+            say `values` (what the truth's files hold), `predictions` (what the other files hold, if something else;
             `{liver: 5, background: ">0"}` takes all that is not named as background), `tolerance`, `metrics`.
         out: the folder to write to; outputs/evaluate/<time> if left out.
         images: the folder of the images, to draw on; black without.
-        pattern: a glob below `found`, such as "{stem}_seg.nii.gz".
+        pattern: a glob below `predictions`, such as "{stem}_seg.nii.gz".
         table: a CSV of facts about the cases (site, device), for subgroups.
         group: the patient of a case, as in the data layout `folder`.
         metrics: names; all that masks can tell if left out.
@@ -85,14 +85,14 @@ def evaluate_masks(
     Raises:
         ValueError: masks that do not pair up, do not lie on one grid, or hold values without a label.
     """
-    truth, found, labels = Path(truth), Path(found), Path(labels)
+    truth, predictions, labels = Path(truth), Path(predictions), Path(labels)
     label_set, beside = _read_labels(labels, Trust.of(trust))
     cases = _cases(truth, images, label_set, beside, table, group)
-    predictor = found_masks(
-        found,
+    predictor = prediction_masks(
+        predictions,
         cases,
         label_set,
-        values=beside.values if beside.found is None else beside.found,
+        values=beside.values if beside.predictions is None else beside.predictions,
         pattern=pattern,
         tolerance=beside.tolerance,
     )
@@ -102,19 +102,19 @@ def evaluate_masks(
     _refuse_needs(chosen)
     read_answers(answers)  # a slip there is told before the work begins
     written = fresh_folder(Path("outputs") / "evaluate") if out is None else Path(out)
-    own_folder(written, WRITES, [truth, found, *([Path(images)] if images else [])])
+    own_folder(written, WRITES, [truth, predictions, *([Path(images)] if images else [])])
     facts = {
         **done_by("judged"),
         "truth": str(truth),
-        "found": str(found),
+        "predictions": str(predictions),
         "truth SHA-256": data_hash({"test": cases}),
-        "found SHA-256": files_hash(predictor.files.values()),
+        "predictions SHA-256": files_hash(predictor.files.values()),
         "intended use": INTENDED_USE,
         "labels": labels.read_text(encoding="utf-8"),
     }
     with replacing(written, WRITES) as part:
         judged = judge(predictor, cases, chosen, part, split="test", predictions=False)
-        report(predictor, cases, judged, part, title=found.name, facts=facts, answers=answers)
+        report(predictor, cases, judged, part, title=predictions.name, facts=facts, answers=answers)
     return judged, written
 
 
@@ -157,7 +157,7 @@ def _read_labels(path: Path, trust: Trust = NOBODY) -> tuple[LabelSet, Beside]:
         said = replace(said, args={k: v for k, v in kept.items() if v is not None})
     beside = Beside(**bind(Beside, said, given={"calls"}))
     with telling(said):
-        for values in (beside.values, beside.found):
+        for values in (beside.values, beside.predictions):
             if values is not None:
                 mask_values(labels, values, beside.tolerance)
     if beside.metrics is None:

@@ -65,7 +65,7 @@ def types_of(thing: object, given: Set[str] = frozenset()) -> dict[str, str]:
 def _settings(section: str) -> Iterator[Entry]:
     """The settings of a section that holds no calls, with what its docstring says of each."""
     from delineate.bundle import PredictOptions
-    from delineate.train.options import Options
+    from delineate.training.options import Options
 
     options = Options if section == "trainer" else PredictOptions
     said: dict[str, str] = {}

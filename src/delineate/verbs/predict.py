@@ -15,11 +15,11 @@ import numpy as np
 from delineate.bundle import ENGINES, Bundle, load_bundle, open_bundle
 from delineate.components import components
 from delineate.core import Case, Image, Segmentation
+from delineate.core.segmentation import EXPECTED_DICE
 from delineate.data import cases_of
+from delineate.evaluation.report import overlay
 from delineate.files import mask_suffix, sha256, whole_file, write_mask
-from delineate.metrics.expected_dice import SCORE
 from delineate.progress import track, warn
-from delineate.report import overlay
 from delineate.resolve import Trust
 from delineate.verbs._predictions import TABLE, Predictions
 
@@ -163,10 +163,10 @@ def _same(image: Image) -> Image:
 
 
 def write_overlay(
-    image: Image, found: Segmentation, truth: Segmentation | None, path: Path
+    image: Image, prediction: Segmentation, truth: Segmentation | None, path: Path
 ) -> None:
     """Draw what was found, and the truth where it is known, over the image, and write it as JPEG."""
-    drawn = cv2.cvtColor(overlay(image, found, truth), cv2.COLOR_RGB2BGR)
+    drawn = cv2.cvtColor(overlay(image, prediction, truth), cv2.COLOR_RGB2BGR)
     with whole_file(path) as part:
         part.write_bytes(cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
 
@@ -207,24 +207,24 @@ def _reason(error: Exception, case: Case) -> str:
 
 
 def _rows(
-    image: str, mask: str, found: Segmentation, review_below: Mapping[str, float]
+    image: str, mask: str, prediction: Segmentation, review_below: Mapping[str, float]
 ) -> Iterable[Mapping[str, object]]:
-    for channel, label in enumerate(found.labels, start=1):
-        there = found.mask(label.name)
+    for channel, label in enumerate(prediction.labels, start=1):
+        there = prediction.mask(label.name)
         count = int(np.count_nonzero(there))
         objects = len(components(there)[1]) - 1
         sure = ""
-        if count and found.probabilities is not None:
-            sure = f"{float(found.probabilities[channel][there].mean()):.4f}"
+        if count and prediction.probabilities is not None:
+            sure = f"{float(prediction.probabilities[channel][there].mean()):.4f}"
         expected, least = (
-            found.scores.get(SCORE.format(label=label.name)),
+            prediction.scores.get(EXPECTED_DICE.format(label=label.name)),
             review_below.get(label.name),
         )
         hoped = "" if expected is None else f"{expected:.4f}"
         review = "" if expected is None or least is None else "yes" if expected < least else "no"
-        how = "; ".join(found.unlike_training)
-        values = (image, shown(mask), label.name, f"{count * found.geometry.sample_size:.6g}",
-                  found.geometry.size_unit, f"{count / there.size:.6f}", objects, sure, hoped,
+        how = "; ".join(prediction.unlike_training)
+        values = (image, shown(mask), label.name, f"{count * prediction.geometry.sample_size:.6g}",
+                  prediction.geometry.size_unit, f"{count / there.size:.6f}", objects, sure, hoped,
                   "yes" if how else review, how)  # fmt: skip
         yield dict(zip(COLUMNS, values, strict=True))
 
@@ -237,11 +237,11 @@ def _tell(file: str, how: Sequence[str], count: int) -> None:
         warn(f"more images are unlike the training images: see {TABLE}")
 
 
-def _write_probabilities(found: Segmentation, path: Path) -> None:
-    assert found.probabilities is not None
+def _write_probabilities(prediction: Segmentation, path: Path) -> None:
+    assert prediction.probabilities is not None
     with open(path, "wb") as file:
         np.savez_compressed(
             file,
-            probabilities=found.probabilities.astype(np.float16),
-            names=np.array(["background", *found.labels.names]),
+            probabilities=prediction.probabilities.astype(np.float16),
+            names=np.array(["background", *prediction.labels.names]),
         )

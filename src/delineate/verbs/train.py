@@ -60,8 +60,8 @@ def train(
     if resume is None and trust != NOBODY:
         raise ValueError("a recipe that you train is your own: --trust belongs to --resume.")
     try:
-        import delineate.train.fit  # noqa: F401 (known to be there before anything is read)
-        from delineate.train.rehearse import rehearse
+        import delineate.training.fit  # noqa: F401 (known to be there before anything is read)
+        from delineate.training.rehearse import rehearse
     except ModuleNotFoundError as error:
         raise ValueError(
             f"training needs {error.name}, which is not installed: pip install 'delineate[train]'"
@@ -103,7 +103,7 @@ def _train(folder: RunFolder, plan: Recipe, splits: Splits, *, resumed: bool) ->
 
 
 def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
-    from delineate.train.fit import fit
+    from delineate.training.fit import fit
 
     card = make_card(plan, splits)
     known = saved_audit(folder.path)
@@ -154,7 +154,7 @@ def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
 
 def _resume(folder: RunFolder, plan: Recipe) -> str:
     """The command that resumes a run. The folder is data, so the modules that its recipe names are trusted in words."""
-    from delineate.train.options import load_options, logger_calls
+    from delineate.training.options import load_options, logger_calls
 
     loggers = logger_calls(load_options(plan.trainer), plan.trainer)
     names = [call.name for call in (*(call for _, call in all_calls(plan)), *loggers)]
@@ -170,9 +170,9 @@ def check_calls(recipe: Recipe, *, data: bool = True) -> None:
     data: the section `data` is checked too; that of a saved recipe is checked when its cases are loaded.
     """
     from delineate.bundle import predict_options
-    from delineate.metrics import load_metrics
-    from delineate.train.options import check_monitor, load_options
-    from delineate.train.rehearse import build_parts
+    from delineate.evaluation.metrics import load_metrics
+    from delineate.training.options import check_monitor, load_options
+    from delineate.training.rehearse import build_parts
 
     for catalogue, call in all_calls(recipe):
         if data or call is not recipe.data:

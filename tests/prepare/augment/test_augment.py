@@ -211,7 +211,7 @@ def test_what_cannot_be_is_refused_where_it_is_written():
             augment((name, args))
     with pytest.raises(RecipeError, match="has to be the first"):
         augment(("rotate90", {}), ("flip", {"swap": [["left", "right"]]}))
-    with pytest.raises(ValueError, match="Add window or scale"):
+    with pytest.raises(ValueError, match="Add window or rescale_intensity"):
         augment(("gamma", {}))(
             np.zeros((1, 4, 4), np.int16), np.zeros((4, 4), np.uint8), case_rng(0, 0, 0)
         )

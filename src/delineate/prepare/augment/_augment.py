@@ -63,7 +63,7 @@ class Augment:
         if pixels.dtype not in _DTYPES:
             raise ValueError(
                 f"augment: pixels are {pixels.dtype}; expected uint8, uint16, or float32 from 0 to 1. "
-                "Add window or scale to prepare."
+                "Add window or rescale_intensity to prepare."
             )
         drawn = [step.draw(rng, classes.shape) for step in self.steps]
         warps = [part for part in drawn if isinstance(part, Warp)]

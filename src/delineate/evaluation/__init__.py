@@ -1,0 +1,1 @@
+"""Predictions against truth: metrics, tables of scores, statistics, comparisons and reports."""

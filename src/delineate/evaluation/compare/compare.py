@@ -1,0 +1,156 @@
+"""Who is better, by how much, and how sure one can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import combinations
+
+from delineate.evaluation.compare._aligned import aligned
+from delineate.evaluation.compare._pairs import both_scores
+from delineate.evaluation.compare.comparison import Comparison
+from delineate.evaluation.compare.difference import Difference, Draw, difference
+from delineate.evaluation.stats import bootstrap, holm
+from delineate.evaluation.table import Table
+
+FEW = 3
+"""Tables of which each is compared with each, where none is named as the reference."""
+
+
+def compare(
+    tables: Mapping[str, Table],
+    *,
+    metrics: Sequence[str] | None = None,
+    reference: str | None = None,
+    common: bool = False,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Comparison:
+    """Compare what several predictors reached on the same cases, case by case.
+
+    Each is compared with the reference; without one, up to three with each other, more with the first. Whole groups
+    (patients) are drawn, the same ones on both sides, for the mean difference as for the pooled one; Wilcoxon's
+    test takes the mean difference of each group, since cases of one patient are not independent.
+
+    Args:
+        tables: by name.
+        metrics: what to compare; if left out, all that every table has, but what models say of themselves.
+        reference: the name of the one that the others are compared with.
+        common: compare the cases that every table has, where some have more.
+        seed: of the resamples.
+        resamples: how many.
+
+    Raises:
+        ValueError: fewer than two tables, one without cases, a name or metric that is not there, cases or labels that
+            some lack, or cases that were judged against different truths.
+    """
+    if len(tables) < 2:
+        raise ValueError(f"{len(tables)} table given; a comparison needs at least two.")
+    if reference is not None and reference not in tables:
+        raise ValueError(f"no table {reference!r} to refer to; there are {', '.join(tables)}.")
+    if empty := [name for name, table in tables.items() if not table.rows]:
+        raise ValueError(
+            f"{', '.join(empty)} has no case; there is nothing to compare. Is it the right file?"
+        )
+    chosen = _shared_metrics(tables, metrics)
+    same, left_out = aligned(tables, common=common)
+    pairs = _pairs(tuple(tables), reference)
+    draw = partial(bootstrap, seed=seed, resamples=resamples)
+    found = list(_overall(same, pairs, chosen, draw))
+    corrected = holm([difference.p for difference in found])
+    return Comparison(
+        same,
+        chosen,
+        tuple(replace(d, p_holm=float(p)) for d, p in zip(found, corrected, strict=True)),
+        tuple(_by_subgroup(same, pairs, chosen, draw)),
+        left_out,
+        seed,
+        resamples,
+    )
+
+
+def _pairs(names: tuple[str, ...], reference: str | None) -> list[tuple[str, str]]:
+    if reference is None and len(names) <= FEW:
+        return list(combinations(names, 2))
+    against = names[0] if reference is None else reference
+    return [(against, name) for name in names if name != against]
+
+
+def _shared_metrics(tables: Mapping[str, Table], metrics: Sequence[str] | None) -> tuple[str, ...]:
+    if metrics is None:
+        first = next(iter(tables.values())).metrics
+        shared = tuple(m for m in first if all(m in table.metrics for table in tables.values()))
+        # Expected Dice is no judgement: a model that thinks better of itself is not better.
+        judged = tuple(m for m in shared if not any(_of_itself(t, m) for t in tables.values()))
+        if judged:
+            return judged
+        if shared:
+            raise ValueError(
+                f"what every table has is what models say of themselves: {', '.join(shared)}. Name it to compare "
+                "it all the same, or judge all of them by the same metrics."
+            )
+    for metric in metrics or ():
+        lacking = [name for name, table in tables.items() if metric not in table.metrics]
+        if lacking:
+            raise ValueError(
+                f"{', '.join(lacking)} was not judged by {metric}. " + _who_has_what(tables)
+            )
+    if not metrics:
+        raise ValueError("no metric is in every table. " + _who_has_what(tables))
+    return tuple(dict.fromkeys(metrics))
+
+
+def _of_itself(table: Table, metric: str) -> bool:
+    return table.traits[metric].needs == "scores"
+
+
+def _who_has_what(tables: Mapping[str, Table]) -> str:
+    has = "; ".join(f"{name} has {', '.join(t.metrics)}" for name, t in tables.items())
+    return f"{has}. Judge all of them by the same metrics."
+
+
+def _overall(
+    tables: Mapping[str, Table],
+    pairs: Sequence[tuple[str, str]],
+    metrics: Sequence[str],
+    draw: Draw,
+) -> Iterator[Difference]:
+    for against, name in pairs:
+        for label in tables[against].labels:
+            for metric in metrics:
+                both = both_scores(tables[against], tables[name], label, metric)
+                if both:
+                    yield difference(
+                        both, tables[against].traits[metric], draw, whole=True,
+                        label=label, metric=metric, against=against, name=name,
+                    )  # fmt: skip
+
+
+def _by_subgroup(
+    tables: Mapping[str, Table],
+    pairs: Sequence[tuple[str, str]],
+    metrics: Sequence[str],
+    draw: Draw,
+) -> Iterator[Difference]:
+    """Every difference of means again, for parts of the cases; the first table says which part a case is of."""
+    first = next(iter(tables.values()))
+    metrics = [metric for metric in metrics if not first.traits[metric].pooled_only]
+    for label in first.labels:
+        parted = {column: first.subgroups(column) for column in first.columns}
+        parted |= {f"size of {label}": first.by_size(label)}
+        parts = [
+            ((column, value), set(part.cases))
+            for column, by_value in parted.items()
+            for value, part in by_value.items()
+        ]
+        for against, name in pairs:
+            for metric in metrics:
+                both = both_scores(tables[against], tables[name], label, metric)
+                for subgroup, cases in parts:
+                    inside = [of for of in both if of.case in cases]
+                    if inside:
+                        yield difference(
+                            inside, first.traits[metric], draw, whole=False, subgroup=subgroup,
+                            label=label, metric=metric, against=against, name=name,
+                        )  # fmt: skip

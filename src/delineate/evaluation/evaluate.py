@@ -1,0 +1,172 @@
+"""Predictor x cases -> a table, one row per case and label."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from hashlib import blake2b
+
+import numpy as np
+from scipy import ndimage
+
+from delineate.core import Case, Predictor, Segmentation
+from delineate.evaluation.metrics import Metric, Traits, counts, forget, traits_of
+from delineate.evaluation.table import Row, Table
+from delineate.progress import track
+
+__all__ = ["OnCase", "Table", "evaluate"]
+
+OnCase = Callable[[Case, Segmentation, Segmentation], None]
+"""Called with each case, what was found and the truth, while they are at hand."""
+
+VALUES = range(2, 13)
+"""How many different values a column may have whose kinds of case are to be told apart."""
+
+PERSONAL = {
+    "name", "surname", "forename", "firstname", "lastname", "fullname", "patient", "patientname", "patientid",
+    "subject", "person", "mrn", "birth", "birthday", "birthdate", "dob", "address", "street", "postcode", "zip",
+    "phone", "telephone", "mobile", "fax", "mail", "email", "accession", "ssn", "nhs", "insurance", "id", "ids", "uid",
+    "uuid", "identifier",
+}  # fmt: skip
+"""Words in the name of a column that says who somebody is: tables are sent around, and a name is no kind of case."""
+
+OF_MANY = {"sex", "gender", "age"}
+"""Words that make it a fact of many patients: PatientSex is a kind of case."""
+
+
+def evaluate(
+    predictor: Predictor,
+    cases: Sequence[Case],
+    metrics: Mapping[str, Metric],
+    *,
+    split: str = "test",
+    progress: bool = True,
+    on_case: OnCase | None = None,
+) -> Table:
+    """Judge what a predictor finds in each case, on the grid of the case's file.
+
+    One case is held at a time; of each, the table keeps numbers, and the facts that make subgroups: columns of 2 to 12
+    values, of which at least two are shared by several groups, and which do not say who somebody is.
+
+    Raises:
+        ValueError: no case or no metric, two cases of one id, a case without truth, a metric of probabilities on
+            a finding that has none, or a finding that cannot be compared with its truth; with the case's name.
+    """
+    if not cases:
+        raise ValueError(f"the split {split!r} has no case; there is nothing to evaluate.")
+    if not metrics:
+        raise ValueError("no metric was named; name at least one, such as dice.")
+    name, times = Counter(case.id for case in cases).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"{times} cases have the id {name!r}; each needs its own.")
+    for case in cases:
+        if case.load_truth is None:
+            raise ValueError(
+                f"{case.id}: has no truth; only cases with a mask can be judged. "
+                "`delineate predict` needs none."
+            )
+    traits = {metric: traits_of(judge) for metric, judge in metrics.items()}
+    columns = _columns(cases)
+
+    def judge_case(case: Case) -> list[Row]:
+        """Its own function, so that a case is let go of before the next is predicted."""
+        truth = case.truth
+        assert truth is not None  # load_truth was looked at above
+        prediction = predictor(case)
+        try:
+            _check_needs(prediction, traits)
+            rows = list(_judge(case, prediction, truth, metrics, columns))
+        except ValueError as error:
+            raise ValueError(f"{case.id}: {error}") from error
+        finally:
+            forget()
+        if on_case is not None:
+            on_case(case, prediction, truth)
+        return rows
+
+    rows: list[Row] = []
+    for case in track(cases, f"evaluate {split}", leave=True, show=progress):
+        rows += judge_case(case)
+    return Table(split, tuple(metrics), tuple(rows), traits)
+
+
+def _columns(cases: Sequence[Case]) -> list[str]:
+    """The columns that can make subgroups, as `evaluate` says; one that equals the group shares no value."""
+    groups: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for case in cases:
+        for name, value in case.columns.items():
+            if value:  # blank: not known
+                groups[name][value].add(case.group)
+    return [
+        name
+        for name, of in groups.items()
+        if len(of) in VALUES and sum(len(g) > 1 for g in of.values()) > 1 and not _personal(name)
+    ]
+
+
+def _personal(column: str) -> bool:
+    """Whether the name of a column says that it tells who somebody is, by its words: PatientName, referring_mail."""
+    parts = re.split(r"[\W_\d]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", column)
+    words = {part.lower() for part in parts}
+    return not PERSONAL.isdisjoint(words - {"patient"} if words & OF_MANY else words)
+
+
+def _check_needs(prediction: Segmentation, traits: Mapping[str, Traits]) -> None:
+    """Refuse before anything is judged what would fail in the middle."""
+    lacking = [metric for metric, known in traits.items() if known.needs == "probabilities"]
+    if lacking and prediction.probabilities is None:
+        raise ValueError(
+            f"{', '.join(lacking)} judge{'s' if len(lacking) == 1 else ''} probabilities, and the finding has a "
+            "label map only. Judge a bundle, whose predictor gives them, or leave "
+            f"{'this metric' if len(lacking) == 1 else 'these metrics'} out."
+        )
+
+
+def _judge(
+    case: Case,
+    prediction: Segmentation,
+    truth: Segmentation,
+    metrics: Mapping[str, Metric],
+    kept: Collection[str],
+) -> Iterator[Row]:
+    n = counts(prediction, truth)
+    scores: dict[str, dict[str, float]] = {name: {} for name in n.names}
+    for metric, judge in metrics.items():
+        for label, score in judge(prediction, truth).items():
+            scores.setdefault(label, {})[metric] = score
+    unit = truth.geometry.size_unit
+    columns = {name: value for name, value in case.columns.items() if value and name in kept}
+    boxes = _boxes(truth.classes)
+    size = truth.geometry.sample_size
+    for i, label in enumerate(n.names):
+        tp, fp, fn, tn = (int(part[i]) for part in (n.tp, n.fp, n.fn, n.tn))
+        samples = tp + fp, tp + fn
+        sizes = samples[0] * size, samples[1] * size
+        yield Row(
+            case.id, case.group, label, tp, fp, fn, tn, *samples, *sizes, unit, scores.pop(label), columns,
+            _digest(truth, label, boxes)
+        )  # fmt: skip
+    for label, rest in scores.items():
+        yield Row(case.id, case.group, label, unit=unit, scores=rest, columns=columns)
+
+
+def _boxes(classes: np.ndarray) -> list[tuple[slice, ...] | None]:
+    """The box of each value from 1, or None where it is not there."""
+    classes = classes.view(np.uint8) if classes.dtype == bool else classes
+    if (
+        classes.flags.f_contiguous
+    ):  # sample by sample as they lie in memory: NIfTI's order is eight times as slow else
+        return [box and box[::-1] for box in ndimage.find_objects(classes.T)]
+    return list(ndimage.find_objects(classes))
+
+
+def _digest(truth: Segmentation, label: str, boxes: Sequence[tuple[slice, ...] | None]) -> str:
+    """Hex that tells one true mask from another: of its samples in the box that holds them, and where that lies."""
+    value = truth.labels[label].value
+    box = boxes[value - 1] if value <= len(boxes) else None
+    place = [(side.start, side.stop) for side in box or ()]
+    prediction = blake2b(repr((truth.classes.shape, place)).encode(), digest_size=8)
+    if box is not None:
+        prediction.update(np.packbits(truth.classes[box] == value).tobytes())
+    return prediction.hexdigest()

@@ -1,0 +1,54 @@
+"""Expected calibration error of the likeliest class."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from delineate.arguments import NonNegative
+from delineate.core import Segmentation
+from delineate.evaluation.metrics._near_truth import near_truth
+from delineate.evaluation.metrics._pair import same_layout
+from delineate.evaluation.metrics._probabilities import checked, in_range, parts
+from delineate.evaluation.metrics._reliability import Bins, reliability
+from delineate.evaluation.metrics._traits import Empty, traits
+
+
+@traits(
+    needs="probabilities",
+    lower_is_better=True,
+    empty=Empty(
+        truth=None, prediction="scored", both=None, note="scored where the truth has another label"
+    ),
+)
+def ece_top(
+    prediction: Segmentation,
+    truth: Segmentation,
+    *,
+    bins: Bins = 15,
+    margin: NonNegative | None = 10.0,
+) -> dict[str, float]:
+    """Gap between the probability of the likeliest class and how often it is right: one number, under "all".
+
+    Background is a class (Guo et al., ICML 2017: "confidence"). Another number than `ece`, which asks of each
+    label's own probability; `margin` is as there.
+    """
+    return {"all": reliability(_likeliest(*same_layout(prediction, truth), margin), bins)}
+
+
+def _likeliest(
+    prediction: Segmentation, truth: Segmentation, margin: float | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The probability of the likeliest class, and whether it is right, some samples at a time."""
+    near, values = near_truth(truth, margin), checked(prediction)
+    labels = [truth.labels[name].value for name in prediction.labels.names]
+    for part in parts(truth.classes.shape):
+        where = near[part]
+        if not where.any():
+            continue
+        likely = in_range(values[(slice(None), *part)][:, where])
+        top = likely.argmax(axis=0)
+        classes = truth.classes[part][where]
+        right = (top == 0) & ~np.isin(classes, labels)
+        for place, value in enumerate(labels, start=1):
+            right |= (top == place) & (classes == value)
+        yield likely.max(axis=0), right

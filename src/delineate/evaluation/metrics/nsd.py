@@ -1,0 +1,24 @@
+"""Normalised surface Dice."""
+
+from delineate.arguments import NonNegative
+from delineate.core import Segmentation
+from delineate.evaluation.metrics._surface_distances import surfel_distances
+from delineate.evaluation.metrics._surface_within import surface_within
+from delineate.evaluation.metrics._traits import Empty, traits
+
+
+@traits(empty=Empty(truth=0, prediction=0, both=None))
+def nsd(
+    prediction: Segmentation, truth: Segmentation, *, tolerance: NonNegative = 2.0
+) -> dict[str, float]:
+    """Normalised surface Dice: the share of both surfaces that lies within `tolerance` of the other, per label.
+
+    tolerance: in mm or px, inclusive; set it to what readers differ by. Surface is counted by its area, as Nikolov et
+    al. do (JMIR 2021), so that thick slices weigh what they should; `nsd_voxel` counts samples. A volume of one slice
+    is judged as a picture. From two slices on the outer faces of the first and the last are surface: in thin stacks
+    most of it, which raises the score of two outlines that lie apart.
+
+    Raises:
+        ValueError: tolerance is negative or infinite, or the pair cannot be compared.
+    """
+    return surface_within(surfel_distances(prediction, truth), tolerance)

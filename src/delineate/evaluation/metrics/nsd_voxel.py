@@ -1,0 +1,22 @@
+"""Normalised surface Dice, by samples."""
+
+from delineate.arguments import NonNegative
+from delineate.core import Segmentation
+from delineate.evaluation.metrics._surface_distances import sample_distances
+from delineate.evaluation.metrics._surface_within import surface_within
+from delineate.evaluation.metrics._traits import Empty, traits
+
+
+@traits(empty=Empty(truth=0, prediction=0, both=None))
+def nsd_voxel(
+    prediction: Segmentation, truth: Segmentation, *, tolerance: NonNegative = 2.0
+) -> dict[str, float]:
+    """The share of the border samples of both masks that lies within `tolerance` (mm or px) of the other, per label.
+
+    What MONAI and Metrics Reloaded call NSD by default. A border sample counts once however large its face is, so
+    that thick slices weigh too much or too little: `nsd` is the one to prefer.
+
+    Raises:
+        ValueError: tolerance is negative or infinite, or the pair cannot be compared.
+    """
+    return surface_within(sample_distances(prediction, truth), tolerance)

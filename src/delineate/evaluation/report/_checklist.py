@@ -1,0 +1,477 @@
+"""What a reviewer asks, answered from what the program knows, or left open in so many words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from delineate.evaluation.report._scores import named
+from delineate.evaluation.report._words import counted
+from delineate.evaluation.table import Table
+
+Split = Mapping[str, tuple[int, int]]
+"""name -> (cases, groups)"""
+
+OVERLAPS = ("dice", "iou", "f_beta", "cldice", "dice_soft")
+DISTANCES = ("hausdorff", "hd95", "hd95_pooled", "hd95_surfel", "nsd", "nsd_voxel", "assd")
+OBJECTS = ("pq", "sq", "rq", "mask_ap", "lesion_recall", "lesion_precision", "lesion_f1")
+STATED = ("ece", "ece_top", "brier")
+RATES = ("recall", "specificity", "precision", "auroc", "average_precision", *OBJECTS[-3:])
+
+PATIENT = ("patient", "patient_id", "patientid", "subject", "subject_id")
+"""Columns that tell who a case is of, not what that person is like."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the program knows of this evaluation.
+
+    scores: `table.scores()`.
+    leaks: the names of what the audit of the data found on two sides of the split; None where there was no audit.
+    shown: the sections on the page.
+    parted: the kinds of case ("size", or a column) whose scores are on the page.
+    """
+
+    table: Table
+    scores: Mapping[str, Any]
+    facts: Mapping[str, str]
+    card: Mapping[str, Any]
+    split: Split
+    leaks: Collection[str] | None
+    shown: Collection[str]
+    parted: Collection[str]
+
+    @property
+    def recipe(self) -> str:
+        """The text of the recipe; "" where nothing was trained."""
+        return self.facts.get("recipe", "")
+
+    def of(self, stems: Collection[str]) -> str:
+        """Those of these metrics that were judged, as they are read."""
+        judged = [m for m in self.table.metrics if m.partition("(")[0] in stems]
+        return ", ".join(named(self.table, metric) for metric in judged)
+
+    def judged(self, stems: Collection[str]) -> str:
+        """The same as a sentence."""
+        names = self.of(stems)
+        return f"Judged: {names}." if names else ""
+
+
+Answer = Callable[[Known], str]
+"""A sentence that is true of this evaluation; "" where there is nothing to say."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, in our own words.
+
+    left_open: what the authors must say, unless it is answered.
+    closes: whether the answer, where there is one, says all.
+    """
+
+    topic: str
+    left_open: str
+    answer: Answer | None = None
+    closes: bool = False
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing a reviewer asks: what is known, and what is left open."""
+
+    number: str
+    topic: str
+    answer: str
+    left_open: str
+
+    @property
+    def state(self) -> Literal["answered", "in part", "open"]:
+        """How far it is answered."""
+        if not self.left_open:
+            return "answered"
+        return "in part" if self.answer else "open"
+
+
+def checklist(known: Known, answers: Mapping[str, str]) -> dict[str, list[Item]]:
+    """The items of CLAIM 2024 by number and those of Metrics Reloaded, by the name of the list.
+
+    answers: the authors' own, by "CLAIM 14" or by the topic of an item; they close it.
+
+    Raises:
+        ValueError: an answer to an item that does not exist.
+    """
+    lists = {"CLAIM 2024": ("CLAIM", CLAIM), "Metrics Reloaded": ("", METRICS)}
+    names = {name for source, asked in lists.values() for name in _names(source, asked)}
+    if strange := sorted(set(answers) - names):
+        raise ValueError(
+            f"answers: no item {strange[0]!r}; there are CLAIM 1 to CLAIM {len(CLAIM)}, and the topics of the "
+            f"checklists, such as {METRICS[1].topic!r}."
+        )
+    return {
+        name: [
+            _item(str(place) if source else "", one, known, answers)
+            for place, one in enumerate(asked, start=1)
+        ]
+        for name, (source, asked) in lists.items()
+    }
+
+
+def _names(source: str, asked: Sequence[Asked]) -> list[str]:
+    """What the answers to these questions may be called."""
+    numbers = [f"{source} {place}" for place in range(1, len(asked) + 1)] if source else []
+    return [*numbers, *(one.topic for one in asked)]
+
+
+def _item(number: str, asked: Asked, known: Known, answers: Mapping[str, str]) -> Item:
+    given = answers.get(f"CLAIM {number}") or answers.get(asked.topic)
+    if given:
+        return Item(number, asked.topic, given, "")
+    answer = asked.answer(known) if asked.answer else ""
+    closed = asked.closes and answer
+    return Item(number, asked.topic, answer, "" if closed else asked.left_open)
+
+
+def _intended_use(known: Known) -> str:
+    return str(known.card.get("intended_use", "")) or known.facts.get("intended use", "")
+
+
+def _source(known: Known) -> str:
+    sha = str(known.card.get("data", {}).get("sha256", "")) or known.facts.get("data SHA-256", "")
+    return f"The files are fixed by their SHA-256, {sha[:12]}…" if sha else ""
+
+
+def _says(known: Known, *keys: str) -> str:
+    """Which of these sections the recipe has."""
+    lines = known.recipe.splitlines()
+    there = [f"“{key}”" for key in keys if any(line.startswith(f"{key}:") for line in lines)]
+    if not there:
+        return ""
+    listed = " and ".join([", ".join(there[:-1]), there[-1]] if len(there) > 1 else there)
+    return f"See {listed} in the recipe, printed under “What was run”."
+
+
+def _partitions(known: Known) -> str:
+    parts = "; ".join(
+        f"{name} {counted(cases, 'case')} of {counted(groups, 'group')}"
+        for name, (cases, groups) in known.split.items()
+    )
+    kept = " The card of the bundle names the cases of each." if known.card.get("split") else ""
+    return f"{parts[:1].upper()}{parts[1:]}.{kept}" if parts else ""
+
+
+def _disjoint(known: Known) -> str:
+    if not known.split or known.leaks is None or known.leaks:
+        return ""
+    return "By group (patient): the audit looked for groups and images on two sides of the split and found none."
+
+
+def _size(known: Known) -> str:
+    return f"{counted(len(known.table.cases), 'case')} of {counted(len(known.table.groups), 'group')} were judged."
+
+
+def _libraries(known: Known) -> str:
+    versions = known.card.get("versions")
+    listed = ", ".join(f"{n} {v}" for n, v in versions.items()) if versions else ""
+    return listed or known.facts.get("versions", "")
+
+
+def _start(known: Known) -> str:
+    seed = known.card.get("seed")
+    return f"Seed {seed}. {_says(known, 'model')}" if seed is not None and known.recipe else ""
+
+
+def _picked(known: Known) -> str:
+    epoch = known.card.get("training", {}).get("epoch")
+    if not epoch or not known.recipe:
+        return ""
+    return (
+        f"The weights of epoch {epoch}, the best by what “trainer: monitor” in the recipe names (the Dice on "
+        "validation cases where it names nothing)."
+    )
+
+
+def _performance(known: Known) -> str:
+    listed = ", ".join(named(known.table, metric) for metric in known.table.metrics)
+    return f"{listed}; each explained under “Terms”."
+
+
+def _uncertainty(known: Known) -> str:
+    return f"Intervals: {known.scores['interval']}. No hypothesis was tested here."
+
+
+def _robustness(known: Known) -> str:
+    kinds = ["size of the object" if kind == "size" else kind for kind in known.parted]
+    return f"Scores by {', by '.join(kinds)}, under “Where it fails”." if kinds else ""
+
+
+def _internal(known: Known) -> str:
+    if known.table.split not in known.split or not known.table.independent:
+        return ""  # learnt from, chosen on, or known to leak
+    cases = counted(len(known.table.cases), "case")
+    return f"{cases} of the split “{known.table.split}”, which the model did not learn from."
+
+
+def _external(known: Known) -> str:
+    if not known.split or known.table.split in known.split:
+        return ""  # masks of anybody, or the data of the training
+    cases = counted(len(known.table.cases), "case")
+    unseen = {True: ", of which the model has seen nothing", None: "", False: ""}
+    return f"{cases} of other data, “{known.table.split}”{unseen[known.table.independent]}."
+
+
+def _limitations(known: Known) -> str:
+    return " ".join(known.table.caveats)
+
+
+def _characteristics(known: Known) -> str:
+    columns = [name for name in known.table.columns if not _tells_groups(known.table, name)]
+    if columns:
+        listed = ", ".join(f"“{name}”" for name in columns)
+        return f"The data tell of the judged cases, by column: {listed}."
+    if known.table.columns:
+        return "The data tell which cases are of one patient, and nothing more of the patients."
+    return ""
+
+
+def _tells_groups(table: Table, column: str) -> bool:
+    """Whether a column only says which cases belong together."""
+    is_group = all(row.columns.get(column, row.group) == row.group for row in table.rows)
+    return is_group or column.lower() in PATIENT
+
+
+def _diagnostic(known: Known) -> str:
+    rates = known.of(RATES)
+    return (
+        f"{rates}, with intervals, under “Scores”; of pixels, voxels or objects." if rates else ""
+    )
+
+
+def _failures(known: Known) -> str:
+    places = [
+        words
+        for section, words in (
+            ("pictures", "the lowest scores under “Pictures”"),
+            ("size", "scores by size under “Where it fails”"),
+            ("confusion", "what was taken for what under “Confusion”"),
+        )
+        if section in (*known.shown, *known.parted)
+    ]
+    return f"Shown: {', '.join(places)}." if places else ""
+
+
+def _available(known: Known) -> str:
+    commit = known.card.get("commit")
+    return f"Delineate at commit {str(commit)[:12]}." if commit else ""
+
+
+def _task(known: Known) -> str:
+    line = next((x for x in known.recipe.splitlines() if x.startswith("task:")), "")
+    kind = line.removeprefix("task:").strip(" {}:")
+    return f"{kind[:1].upper()}{kind[1:]} segmentation, as the recipe says." if kind else ""
+
+
+def _tolerance(known: Known) -> str:
+    return known.judged(("nsd", "nsd_voxel"))
+
+
+def _sizes(known: Known) -> str:
+    told = []
+    for label in known.table.labels[:6]:
+        rows = known.table.rows_of(label)
+        sizes = [row.truth_size for row in rows if row.truth_size]
+        if sizes:
+            low, middle, high = (
+                f"{v:,.3g}" if v < 1000 else f"{v:,.0f}" for v in np.quantile(sizes, [0, 0.5, 1])
+            )
+            told.append(f"{label} {low} to {high} {rows[0].unit} (median {middle})")
+    return f"In the truth: {'; '.join(told)}." if told else ""
+
+
+def _balance(known: Known) -> str:
+    told = []
+    for label in known.table.labels[:6]:
+        rows = [row for row in known.table.rows_of(label) if row.tp is not None]
+        there = sum((row.tp or 0) + (row.fn or 0) for row in rows)
+        total = there + sum((row.fp or 0) + (row.tn or 0) for row in rows)
+        if total:
+            told.append(f"{label} {100 * there / total:.2g} %")
+    return f"Share of all pixels or voxels: {', '.join(told)}." if told else ""
+
+
+def _empty(known: Known) -> str:
+    return "What each metric gives is printed under “Scores”, and the cases left out of a mean are counted there."
+
+
+def _independent(known: Known) -> str:
+    if len(known.table.groups) == len(known.table.cases):
+        return ""
+    return "Cases of one group (patient) are not independent: intervals resample whole groups."
+
+
+def _aggregated(known: Known) -> str:
+    return "Per label and case, then over cases; beside it, pooled over all cases. No mean over labels is formed."
+
+
+CLAIM = (
+    Asked("AI methodology named in the title", "the title of the paper"),
+    Asked("Structured summary", "the abstract"),
+    Asked(
+        "Background, intended use and role",
+        "the clinical background and the role of the method",
+        _intended_use,
+    ),
+    Asked("Aims, objectives, hypotheses", "what was to be shown"),
+    Asked(
+        "Prospective or retrospective",
+        "whether the data were collected for this study or before it",
+    ),
+    Asked("Study goal", "what the study is to decide"),
+    Asked("Data sources", "where, when and by whom the data were collected", _source),
+    Asked("Inclusion and exclusion criteria", "who was included, who was left out, and why"),
+    Asked(
+        "Data preprocessing",
+        "what was done to the images",
+        lambda k: _says(k, "prepare"),
+        closes=True,
+    ),
+    Asked("Selection of data subsets", "whether a part of the images or of each image was chosen"),
+    Asked("De-identification", "how the images were de-identified"),
+    Asked("Missing data", "how missing images, masks and facts were handled"),
+    Asked("Image acquisition protocol", "devices, protocols and settings"),
+    Asked("How the reference standard was made", "how the reference standard was made"),
+    Asked("Rationale of the reference standard", "why this reference standard and no other"),
+    Asked("Source of the annotations", "who annotated, with what training and which tools"),
+    Asked(
+        "Annotation of the test set", "whether the test set was annotated as the rest, and by whom"
+    ),
+    Asked(
+        "Variability of the annotators",
+        "how far annotators agree with each other and with themselves",
+    ),
+    Asked(
+        "How data were assigned to partitions", "how the split was made", _partitions, closes=True
+    ),
+    Asked(
+        "Level at which partitions are disjoint",
+        "whether by image, study, patient or site",
+        _disjoint,
+        closes=True,
+    ),
+    Asked("Intended sample size", "how the number of cases was decided on", _size),
+    Asked(
+        "Model",
+        "the model that was judged",
+        lambda k: _says(k, "model", "task", "predict", "refine"),
+        closes=True,
+    ),
+    Asked("Software libraries", "the libraries of what was judged", _libraries, closes=True),
+    Asked("Initialisation of parameters", "where pretrained weights came from, if any", _start),
+    Asked(
+        "Training approach",
+        "how the model was trained",
+        lambda k: _says(k, "augment", "loss", "optimizer", "schedule", "trainer"),
+        closes=True,
+    ),
+    Asked("Selection of the final model", "how many other models were tried", _picked),
+    Asked("Ensembling", "whether several models were combined"),
+    Asked("Metrics of performance", "the metrics", _performance, closes=True),
+    Asked("Significance and uncertainty", "how sure the scores are", _uncertainty, closes=True),
+    Asked("Robustness or sensitivity", "other devices, sites, noise and settings", _robustness),
+    Asked(
+        "Explainability or interpretability",
+        "whether any method was used, and how it was validated",
+    ),
+    Asked(
+        "Evaluation on internal data",
+        "whether the cases come from the same source as the training data",
+        _internal,
+        closes=True,
+    ),
+    Asked("Testing on external data", "cases of another site, device or time", _external),
+    Asked("Clinical trial registration", "the number, or that there is none"),
+    Asked("Numbers included and excluded", "how many were excluded, and why", _size),
+    Asked(
+        "Demographic and clinical characteristics",
+        "age, sex, findings and devices in each partition",
+        _characteristics,
+    ),
+    Asked(
+        "Performance and its uncertainty",
+        "the scores",
+        lambda _: "Under “Scores”, each with its interval.",
+        closes=True,
+    ),
+    Asked(
+        "Diagnostic performance and its precision",
+        "performance per patient, where the task is a diagnosis",
+        _diagnostic,
+    ),
+    Asked("Failure analysis", "what the failures have in common, seen by a clinician", _failures),
+    Asked("Limitations", "the limits of the study", _limitations),
+    Asked("Implications for practice", "what follows for practice", _intended_use),
+    Asked("Study protocol or further details", "where they can be read"),
+    Asked(
+        "Availability of software, model, data",
+        "where code, weights and data can be had",
+        _available,
+    ),
+    Asked("Funding", "who paid, and what part they had"),
+)
+"""The items of Tejani et al., Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 Update, Radiology:
+Artificial Intelligence 6(4), 2024, in their order."""
+
+METRICS = (
+    Asked("Problem category", "semantic, instance or panoptic", _task, closes=True),
+    Asked("Why these metrics", "which property matters for the clinical question"),
+    Asked(
+        "Overlap",
+        "no overlap was judged; “dice” under metrics judges it",
+        lambda k: k.judged(OVERLAPS),
+        closes=True,
+    ),
+    Asked(
+        "Boundary",
+        "no boundary was judged; “nsd” or “hd95” under metrics judges it",
+        lambda k: k.judged(DISTANCES),
+        closes=True,
+    ),
+    Asked(
+        "Tolerance of the boundary",
+        "whether the tolerance of NSD suits the disagreement of annotators",
+        _tolerance,
+    ),
+    Asked(
+        "Tubular structures",
+        "whether the structure is one; “cldice” under metrics judges it",
+        lambda k: k.judged(("cldice",)),
+        closes=True,
+    ),
+    Asked(
+        "Objects one by one",
+        "whether single objects matter; “lesion_f1” or “pq” under metrics judges them",
+        lambda k: k.judged(OBJECTS),
+        closes=True,
+    ),
+    Asked("Size of structures", "whether small ones matter as much as large ones", _sizes),
+    Asked("Class imbalance", "how much of the image each label takes", _balance, closes=True),
+    Asked("Empty truth or finding", "what counts where there is nothing", _empty, closes=True),
+    Asked("Aggregation", "over what scores are averaged", _aggregated, closes=True),
+    Asked(
+        "Dependent cases",
+        "whether several cases come from one patient: each was taken as a group of its own",
+        _independent,
+        closes=True,
+    ),
+    Asked(
+        "Calibration",
+        "whether stated probabilities can be believed; “ece” and “brier” under metrics judge it",
+        lambda k: k.judged(STATED),
+        closes=True,
+    ),
+    Asked("Uncertainty of the reference", "how far annotators disagree, against the scores above"),
+)
+"""After Maier-Hein, Reinke et al., Metrics reloaded: recommendations for image analysis validation, Nature Methods 21,
+2024."""

@@ -1,0 +1,109 @@
+"""Pictures of chosen cases, truth and finding side by side."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from delineate.core import Image, LabelSet, Segmentation
+from delineate.evaluation.report._scores import unit_of
+from delineate.evaluation.report._view import scaled, view
+from delineate.evaluation.report._words import decimals, number, title
+from delineate.evaluation.report.overlay import fill, outline
+from delineate.evaluation.table import Row, Table
+
+Show = Callable[[str], tuple[Image, Segmentation, Segmentation]]
+"""id of a case -> its image, what is found in it, its truth."""
+
+SIDE = 560
+"""Longer side of a picture, in pixels: large enough to judge, and some forty pictures stay a small file."""
+
+LABELS = 6
+"""Labels of a case whose scores are told, the worst ones where there are more."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One panel as a data address, and what it is."""
+
+    name: str
+    says: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """One case: image, truth and finding; an image that is one flat colour is left out.
+
+    scores: per label, its name and its scores in words.
+    """
+
+    case: str
+    group: str
+    scores: tuple[tuple[str, tuple[str, ...]], ...]
+    pictures: tuple[Picture, ...]
+    width: int
+    height: int
+    labels: LabelSet
+    volume: bool
+
+
+def look(case: str, show: Show, table: Table, metrics: Sequence[str]) -> Look:
+    """Look at one case, and tell these of its scores; the first of them tells which labels are worst."""
+    image, prediction, truth = show(case)
+    picture, maps = view(image, [prediction, truth])
+    scale = SIDE / max(picture.shape[:2])
+    shape = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
+    picture, *maps = [scaled(array, shape) for array in (picture, *maps)]
+    true = outline(fill(picture, maps[1], truth.labels), maps[1:], [truth.labels])
+    drawn = outline(
+        fill(picture, maps[0], prediction.labels), maps, [prediction.labels, truth.labels]
+    )
+    pictures = [
+        Picture("image", "the image alone", _address(picture)),
+        Picture("truth", "what is there", _address(true)),
+        Picture("prediction", "the prediction, and the truth as a dashed outline", _address(drawn)),
+    ]
+    rows = [row for row in table.rows if row.case == case and metrics[0] in row.scores]
+    return Look(
+        case=case,
+        group=rows[0].group,
+        scores=_scores(rows, table, metrics),
+        pictures=tuple(pictures[1:] if picture.min() == picture.max() else pictures),
+        width=shape[1],
+        height=shape[0],
+        labels=prediction.labels,
+        volume=image.geometry.ndim == 3,
+    )
+
+
+def _scores(
+    rows: Sequence[Row], table: Table, metrics: Sequence[str]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    sign = -1 if table.traits[metrics[0]].lower_is_better else 1
+    if len(rows) > LABELS:
+        scored = [row for row in rows if row.scores[metrics[0]] == row.scores[metrics[0]]]
+        rows = sorted(scored, key=lambda row: sign * row.scores[metrics[0]])[:LABELS]
+    return tuple(
+        (
+            row.label,
+            tuple(_told(row.scores[m], m, table) for m in metrics if m in row.scores),
+        )
+        for row in rows
+    )
+
+
+def _told(score: float, metric: str, table: Table) -> str:
+    unit = unit_of(table, metric)
+    words = f"{title(metric)} {number(score, decimals([score]))}"
+    return f"{words} {unit}" if unit and score == score else words
+
+
+def _address(picture: np.ndarray) -> str:
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    data = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, 80])[1]
+    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()

@@ -1,0 +1,143 @@
+"""Whether a model knows when it is wrong, and which cases to send to a person."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from delineate.evaluation.report._figures import FIRST, HOVER, RULE, SECOND, Plot, _panel, _svg
+from delineate.evaluation.report._words import counted, number
+from delineate.evaluation.stats.risk_coverage import Review as Sending
+from delineate.evaluation.stats.risk_coverage import RiskCoverage, risk_coverage
+from delineate.evaluation.table import Table
+
+SHARE = 0.08
+"""Of the cases, sent to a person: a workload that a reader can picture, one in twelve."""
+
+SHARES = (0.05, 0.1, 0.2, 0.3)
+"""Further shares, so that a reader may choose."""
+
+SIZE = 4.0, 3.2
+"""Width and height of a plot."""
+
+FEWEST = 10
+"""Cases: of fewer, one more or less sent changes everything."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """What one label's expected Dice is worth.
+
+    sent: case, expected and true Dice of those sent to a person, least confident first.
+    shares: share sent, cases sent, mean Dice of the rest, and of the rest had the worst been sent.
+    """
+
+    label: str
+    words: str
+    plots: tuple[Plot, ...]
+    sent: tuple[tuple[str, str, str], ...]
+    shares: tuple[tuple[str, str, str, str], ...]
+
+
+def review(table: Table, label: str) -> Review | None:
+    """None where fewer than ten cases have both an expected and a true Dice."""
+    pairs = sorted(_pairs(table, label))
+    if len(pairs) < FEWEST:
+        return None
+    expected, dice = (np.array([pair[i] for pair in pairs], dtype=np.float64) for i in (0, 1))
+    by_model, at_best = risk_coverage(expected, 1 - dice), risk_coverage(dice, 1 - dice)
+    sending = by_model.review(SHARE)
+    cases = [case for _, _, case in pairs]
+    return Review(
+        label,
+        _words(sending, dice),
+        (
+            _agreement(label, expected, dice, cases, sending.sent),
+            _coverage(label, by_model, at_best),
+        ),
+        tuple((case, number(e), number(d)) for e, d, case in pairs[: sending.sent]),
+        tuple(_shares(by_model, at_best)),
+    )
+
+
+def _pairs(table: Table, label: str) -> Iterator[tuple[float, float, str]]:
+    """Expected and true Dice of each case that has both, and its name."""
+    for row, expected in table.of(label, "expected_dice"):
+        dice = row.scores.get("dice", math.nan)
+        if expected == expected and dice == dice:
+            yield expected, dice, row.case
+
+
+def _words(sending: Sending, dice: np.ndarray) -> str:
+    before, after = 1 - sending.risk_before, 1 - sending.risk_after
+    change = "raises" if after > before else "does not raise"
+    return (
+        f"Sending the least confident {100 * sending.share:.0f} % ({counted(sending.sent, 'case')}, expected Dice "
+        f"below {sending.threshold:.3f}) to a person {change} the mean Dice of the rest from {before:.3f} to "
+        f"{after:.3f}. Those sent have a mean Dice of {number(_mean(dice[: sending.sent]))}; of as many worst cases, "
+        f"{sending.caught or 'none'} would be sent."
+    )
+
+
+def _shares(by_model: RiskCoverage, at_best: RiskCoverage) -> Iterator[tuple[str, str, str, str]]:
+    for share in SHARES:
+        sending = by_model.review(share)
+        best = 1 - at_best.review(sending.share).risk_after
+        yield (
+            f"{100 * share:.0f} %",
+            f"{sending.sent:,}",
+            number(1 - sending.risk_after),
+            number(best),
+        )
+
+
+def _agreement(
+    label: str, expected: np.ndarray, dice: np.ndarray, cases: Sequence[str], count: int
+) -> Plot:
+    figure, axes = _panel(*SIZE)
+    axes.plot([0, 1], [0, 1], color=RULE, linewidth=1)
+    colours = [SECOND] * count + [FIRST] * (len(cases) - count)
+    dots = axes.scatter(expected, dice, s=14, c=colours, alpha=0.7, linewidth=0)
+    dots.set_gid(HOVER)
+    axes.set(xlabel="Dice the model expects", ylabel="Dice", ylim=(-0.03, 1.03))
+    axes.set_xlim(min(0.45, expected.min() - 0.03), 1.03)
+    names = [
+        f"{case}: expects {e:.3f}, is {d:.3f}"
+        for case, e, d in zip(cases, expected, dice, strict=True)
+    ]
+    words = (
+        f"Each dot is a case; on the line, the model expects what is true. It expects {expected.mean():.3f} on "
+        f"average, and {dice.mean():.3f} is true."
+    )
+    if np.ptp(expected) and np.ptp(dice):
+        order = np.corrcoef(rankdata(expected), rankdata(dice))[0, 1]
+        words += f" Rank correlation (Spearman) {number(order, 2)}."
+    drawn = _svg(figure, "expected", label, names=names)
+    key = (("second", "sent to a person"), ("first", "kept"))
+    return Plot(f"Expected and true Dice: {label}", drawn, words, key)
+
+
+def _coverage(label: str, by_model: RiskCoverage, at_best: RiskCoverage) -> Plot:
+    none = by_model.risks.mean()
+    figure, axes = _panel(*SIZE)
+    axes.axhline(none, color=RULE, linewidth=1)
+    axes.plot(100 * at_best.coverage, at_best.risk, color=SECOND, linewidth=1.2)
+    axes.plot(100 * by_model.coverage, by_model.risk, color=FIRST)
+    axes.set(xlabel="cases kept, most confident first, %", ylabel="1 − mean Dice of those kept")
+    axes.set_xlim(0, 102)
+    axes.set_ylim(bottom=0)
+    words = (
+        "If the model knows, the fewer cases are kept, the better they are. Area under the curve "
+        f"{by_model.aurc:.3f}; {by_model.best_aurc:.3f} with the best order there is, {none:.3f} with none (the "
+        "level line)."
+    )
+    key = (("first", "by expected Dice"), ("second", "by true Dice, the best order there is"))
+    return Plot(f"Risk and coverage: {label}", _svg(figure, "coverage", label), words, key)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan

@@ -1,0 +1,169 @@
+"""The table of scores, ready to be set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from delineate.evaluation.report._glossary import explained
+from delineate.evaluation.report._words import counted, decimals, number, title, whole
+from delineate.evaluation.table import Table, cases_scored
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one label, in words.
+
+    best: an arrow to the better side, where that is not the larger number.
+    hidden: errors that the mean leaves out.
+    """
+
+    name: str
+    says: str
+    unit: str
+    best: str
+    mean: str
+    interval: str
+    median: str
+    pooled: str
+    pooled_interval: str
+    cases: str
+    hidden: str = ""
+    pooled_leads: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """All that is told of one label."""
+
+    label: str
+    empties: str
+    lines: tuple[Line, ...]
+
+
+def blocks(table: Table, scores: Mapping[str, Any]) -> list[Block]:
+    """One block per label, in order; `scores` is `table.scores()`."""
+    return [_block(table, label, about) for label, about in scores["labels"].items()]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure on top of the page.
+
+    at, low, high: where it and its interval lie between 0 and 1, in percent from the left, and from the right for
+    the high end; drawn only where that is known.
+    """
+
+    name: str
+    figure: str
+    unit: str
+    interval: str
+    at: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    drawn: bool = False
+
+
+def tiles(
+    table: Table, scores: Mapping[str, Any], leading: Sequence[str], most: int = 4
+) -> list[Tile]:
+    """The leading metrics of one or two labels, the first of them of more, `most` at most; one label has three."""
+    labels = [label for label in table.labels if any(table.of(label, leading[0]))]
+    if len(labels) == 1:
+        metrics = dict.fromkeys((*leading, "recall", *table.metrics))
+        told = [(labels[0], m) for m in metrics if any(table.of(labels[0], m))][:3]
+    else:
+        metrics = dict.fromkeys(leading if len(labels) == 2 else leading[:1])
+        told = [(label, m) for label in labels for m in metrics if any(table.of(label, m))][:most]
+    return [_tile(table, label, m, scores["labels"][label]["metrics"][m]) for label, m in told]
+
+
+def length_unit(table: Table) -> str:
+    """What distances are measured in: mm or px."""
+    return next((row.unit.rstrip("²³") for row in table.rows if row.unit), "")
+
+
+def named(table: Table, metric: str) -> str:
+    """A metric's name as it is read, with its arguments in the unit of the table."""
+    return title(metric, length_unit(table))
+
+
+def unit_of(table: Table, metric: str) -> str:
+    """What a metric is measured in; "" for a pure number."""
+    return length_unit(table) if table.traits[metric].unit == "length" else ""
+
+
+def between(ends: Sequence[float | None], places: int = 3) -> str:
+    """An interval in words, a dash where there is none."""
+    low, high = (number(end, places) for end in ends)
+    return "–" if low == "–" else f"{low} to {high}"
+
+
+def _tile(table: Table, label: str, metric: str, score: Mapping[str, Any]) -> Tile:
+    name = f"{named(table, metric)}, {whole(label)}"
+    pooled = table.traits[metric].pooled_only
+    value, ends = (
+        (score["pooled"], score["pooled_interval"])
+        if pooled
+        else (score["mean"], score["interval"])
+    )
+    if value is None:
+        return Tile(name, "–", "", "no case to score")
+    places = decimals([value, *ends])
+    figure, unit = number(value, places), unit_of(table, metric)
+    if ends[0] is None:
+        return Tile(
+            name, figure, unit, "one group: no interval" if score["groups"] == 1 else "no interval"
+        )
+    words = f"95 % interval {between(ends, places)}"
+    if table.traits[metric].range != (0.0, 1.0) or ends[0] < 0 or ends[1] > 1:
+        return Tile(name, figure, unit, words)
+    at, low, high = (round(100 * v, 2) for v in (value, *ends))
+    return Tile(name, figure, unit, words, at, low, round(100 - high, 2), drawn=True)
+
+
+def _block(table: Table, label: str, about: Mapping[str, Any]) -> Block:
+    lines = []
+    for metric, score in about["metrics"].items():
+        known = table.traits[metric]
+        pooled = score["pooled"]
+        places = decimals([score["mean"], *score["interval"], score["median"], pooled])
+        lines.append(
+            Line(
+                named(table, metric), explained(metric, length_unit(table)), unit_of(table, metric),
+                "↓" if known.lower_is_better else "→ 0" if known.signed else "",
+                number(score["mean"], places), between(score["interval"], places),
+                number(score["median"], places), number(pooled, places), between(score["pooled_interval"], places),
+                *cases_scored(score), known.pooled_only,
+            )
+        )  # fmt: skip
+        if metric == "dice" and about["empty_truth"]:
+            lines += _dice_otherwise(about)
+    return Block(label, _empties(about), tuple(lines))
+
+
+def _dice_otherwise(about: Mapping[str, Any]) -> list[Line]:
+    """Dice under the two other rules for empty cases that one meets in print; told where they make a difference."""
+    others = [
+        ("dice_mean_nonempty", "Dice where the truth has it",
+         "The mean over the cases whose truth has the label: what is found where there is nothing does not count.",
+         about["cases"] - about["empty_truth"]),
+        ("dice_mean_empty1", "Dice, both empty counted as 1",
+         "The mean over all cases, where nothing found of nothing there counts as 1: the rule of many challenges.",
+         about["cases"]),
+    ]  # fmt: skip
+    return [
+        Line(name, says, "", "", number(about.get(key)), "", "", "", "", f"{cases:,}")
+        for key, name, says, cases in others
+        if about.get(key) is not None
+    ]
+
+
+def _empties(about: Mapping[str, Any]) -> str:
+    cases, truth, prediction = about["cases"], about["empty_truth"], about["empty_found"]
+    if not truth and not prediction:
+        return ""
+    words = f"in the truth of {cases - truth:,} of {counted(cases, 'case')}, found in {cases - prediction:,}"
+    one = about["only_one_empty"]
+    return f"{words}; in {one:,} only one of the two has it" if one else words

@@ -1,0 +1,89 @@
+"""What was found, drawn over the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from delineate.core import Image, LabelSet, Segmentation
+from delineate.evaluation.report._view import view
+
+FILL = 0.35
+"""How much of the label's colour lies over what was found."""
+
+
+def overlay(
+    image: Image, prediction: Segmentation, truth: Segmentation | None = None
+) -> np.ndarray:
+    """A picture (H, W, 3) uint8: what was found tinted and outlined in its label's colour, the truth dashed white.
+
+    A volume is shown by its slice with most foreground (found or true), across the axis of coarsest spacing or,
+    where spacings are alike, from head to foot; upright where the patient's axes are known.
+
+    Raises:
+        ValueError: image, prediction and truth differ in shape.
+    """
+    shown = [prediction] if truth is None else [prediction, truth]
+    for segmentation in shown:
+        if segmentation.geometry.shape != image.geometry.shape:
+            raise ValueError(
+                f"the image is {image.geometry.shape}, the segmentation "
+                f"{segmentation.geometry.shape}; they must lie on one grid."
+            )
+    picture, maps = view(image, shown)
+    picture = fill(picture, maps[0], prediction.labels)
+    return outline(picture, maps, [s.labels for s in shown])
+
+
+def fill(picture: np.ndarray, classes: np.ndarray, labels: LabelSet) -> np.ndarray:
+    """The picture with each label tinted in its colour."""
+    tints = np.zeros((*classes.shape, 3), np.uint8)
+    inside = np.zeros(classes.shape, bool)
+    for label in labels:
+        where = classes == label.value
+        tints[where] = label.rgb
+        inside |= where
+    mixed = cv2.addWeighted(np.ascontiguousarray(picture), 1 - FILL, tints, FILL, 0)
+    return np.where(inside[..., None], mixed, picture)
+
+
+def outline(picture: np.ndarray, maps: list[np.ndarray], labels: list[LabelSet]) -> np.ndarray:
+    """The picture with outlines: `maps` and `labels` are those of what was found, then of the truth if it is known."""
+    drawn = np.ascontiguousarray(picture).copy()
+    width = max(1, round(min(drawn.shape[:2]) / 240))
+    for label in labels[0]:
+        curves = _outlines(maps[0] == label.value)
+        _draw(drawn, curves, label.rgb, width, closed=True)
+    for label in labels[1] if len(labels) > 1 else ():
+        curves = _outlines(maps[1] == label.value)
+        dashes = [dash for curve in curves for dash in _dashes(curve, 6 * width)]
+        _draw(drawn, dashes, (255, 255, 255), width, closed=False)
+    return drawn
+
+
+def _draw(
+    drawn: np.ndarray,
+    curves: list[np.ndarray],
+    colour: tuple[int, int, int],
+    width: int,
+    *,
+    closed: bool,
+) -> None:
+    """Draw on a dark rim, so that a line shows on a highlight as on shadow; a thin line has no room for one."""
+    if width > 1:
+        cv2.polylines(drawn, curves, closed, (24, 24, 24), width + 2, cv2.LINE_AA)
+    cv2.polylines(drawn, curves, closed, colour, width, cv2.LINE_AA)
+
+
+def _outlines(mask: np.ndarray) -> list[np.ndarray]:
+    curves, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    return list(curves)
+
+
+def _dashes(curve: np.ndarray, length: int) -> Iterator[np.ndarray]:
+    """Every other run of `length` points of a closed curve, whose points are neighbours."""
+    closed = np.concatenate([curve, curve[:1]])
+    for start in range(0, len(closed), 2 * length):
+        yield closed[start : start + length]

@@ -1,0 +1,65 @@
+"""The report of one evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from delineate.evaluation.report._gallery import Show
+from delineate.evaluation.report._words import unbroken
+from delineate.evaluation.table import Table
+from delineate.files import whole_file
+
+if TYPE_CHECKING:
+    from delineate.audit import Finding
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    table: Table,
+    curves: Path | None = None,
+    gallery: Show | None = None,
+    audit: Sequence[Finding] | None = None,
+    split: Mapping[str, tuple[int, int]] | None = None,
+    card: Mapping[str, Any] | None = None,
+    answers: Mapping[str, str] | None = None,
+) -> None:
+    """Write one HTML file that needs nothing else: scores, plots, pictures, the data, and what was run.
+
+    Args:
+        path: where to; it appears whole or not at all.
+        title: what was evaluated.
+        facts: what was run, by name, in order; a text of several lines (the recipe) is set as written.
+        table: the scores; its first metric leads.
+        curves: the training log, metrics.csv; left out where there is no such file.
+        gallery: asked for image, finding and truth of the few cases that are shown, by id.
+        audit: what an audit of the data found; None where there was none.
+        split: cases and groups of each split; empty or None where nothing was trained.
+        card: that of the bundle which was judged, if it was one.
+        answers: the authors' own answers to the checklist, by "CLAIM 14" or by the topic of an item.
+
+    Raises:
+        ValueError: an answer to an item that the checklist does not have.
+    """
+    # Drawing and typesetting are imported by whom they serve: `overlay` alone needs neither.
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    from delineate.evaluation.report._page import Page
+
+    page = Page(table, facts, curves, gallery, audit, split or {}, card or {}, answers or {})
+    here = files("delineate.evaluation.report")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"safe_svg": Markup, "unbroken": unbroken}
+    text = environment.from_string(here.joinpath("page.html.jinja").read_text("utf-8")).render(
+        style=Markup(here.joinpath("style.css").read_text("utf-8")), title=title, page=page
+    )
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")

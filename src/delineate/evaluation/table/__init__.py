@@ -1,0 +1,7 @@
+"""The scores of cases: kept as CSV, averaged, pooled, split by what is known of them, with intervals."""
+
+from delineate.evaluation.table._scores import cases_scored
+from delineate.evaluation.table.row import Row
+from delineate.evaluation.table.table import Table
+
+__all__ = ["Row", "Table", "cases_scored"]

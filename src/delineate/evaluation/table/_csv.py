@@ -1,0 +1,119 @@
+"""A table <-> CSV that people can read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from delineate.evaluation.metrics import Traits
+from delineate.evaluation.table._tallies import read_tallies, write_tallies
+from delineate.evaluation.table.row import Row
+from delineate.files import whole_file
+
+if TYPE_CHECKING:
+    from delineate.evaluation.table.table import Table
+
+FIXED = tuple(f.name for f in fields(Row) if f.name not in ("scores", "columns"))
+"""The columns every table has; any further one is a fact of the case, or a metric."""
+
+FACT = "column:"
+"""Begins the name of a column that holds a fact of the case."""
+
+LATER = ("truth_digest",)
+"""Fixed columns that older tables lack; blank is not known."""
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write the table, and beside it what its scores were read from.
+
+    Raises:
+        ValueError: a metric is called like a column that means something else.
+    """
+    for metric in table.metrics:
+        if metric in ("split", *FIXED) or metric.startswith(FACT):
+            raise ValueError(
+                f"the metric {metric!r} is called like a column of every table; give it another name."
+            )
+    write_tallies(table, path)
+    facts = list(dict.fromkeys(name for row in table.rows for name in row.columns))
+    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["split", *FIXED, *(FACT + name for name in facts), *table.metrics])
+        for row in table.rows:
+            fixed = [getattr(row, name) for name in FIXED]
+            known = [row.columns.get(name) for name in facts]
+            scored = [row.scores.get(metric) for metric in table.metrics]
+            writer.writerow([table.split, *fixed, *known, *scored])
+
+
+def read_table(
+    path: Path,
+) -> tuple[str, tuple[str, ...], tuple[Row, ...], dict[str, Traits], bool | None, tuple[str, ...]]:
+    """The fields of a `Table`, in order.
+
+    Raises:
+        ValueError: as `Table.load`.
+    """
+    columns, lines = _lines(path)
+    missing = [name for name in ("split", *FIXED) if name not in (*columns, *LATER)]
+    if missing:
+        raise ValueError(
+            f"{path}: no column {missing[0]!r}; expected a table that `delineate evaluate` wrote."
+        )
+    further = [name for name in columns if name not in ("split", *FIXED)]
+    for number, line in lines:
+        if None in line or None in line.values():
+            raise ValueError(
+                f"{path}, line {number}: not as many fields as the {len(columns)} columns; was it edited by hand?"
+            )
+    splits = sorted({line["split"] for _, line in lines})
+    if len(splits) > 1:
+        raise ValueError(f"{path}: holds the splits {', '.join(splits)}; expected one.")
+    seen: dict[tuple[str, str], int] = {}
+    for number, line in lines:
+        first = seen.setdefault((line["case"], line["label"]), number)
+        if first != number:
+            raise ValueError(
+                f"{path}, line {number}: {line['case']}, {line['label']} is in line {first} already; each label of a "
+                "case has one row. Were two tables put together?"
+            )
+    facts = [name for name in further if name.startswith(FACT)]
+    metrics = tuple(name for name in further if not name.startswith(FACT))
+    try:
+        rows = tuple(_row(line, facts, metrics) for _, line in lines)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}.") from error
+    return splits[0] if splits else "", metrics, *read_tallies(path, rows, metrics)
+
+
+def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The columns, and each line with its number."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or ())
+            return columns, [(reader.line_num, line) for line in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path}: no CSV in UTF-8 ({error}); expected a table that `delineate evaluate` wrote."
+        ) from error
+
+
+def _row(line: Mapping[str, str], facts: Sequence[str], metrics: Sequence[str]) -> Row:
+    def whole(name: str) -> int | None:
+        return int(line[name]) if line[name] else None
+
+    def size(name: str) -> float | None:
+        return float(line[name]) if line[name] else None
+
+    return Row(
+        line["case"], line["group"], line["label"],
+        whole("tp"), whole("fp"), whole("fn"), whole("tn"),
+        whole("prediction_samples"), whole("truth_samples"), size("prediction_size"), size("truth_size"),
+        line["unit"], {m: float(line[m]) for m in metrics if line[m]},
+        {name.removeprefix(FACT): line[name] for name in facts if line[name]},
+        line.get("truth_digest", ""),
+    )  # fmt: skip

@@ -1,0 +1,191 @@
+"""A table in short, ready for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from delineate.evaluation.metrics import empty_rule
+from delineate.evaluation.stats import Interval, Method, caution
+
+if TYPE_CHECKING:
+    from delineate.evaluation.table.row import Row
+    from delineate.evaluation.table.table import Table
+
+OVERLAPS = ("dice", "iou")
+"""Scores of which two further means are published, since tools differ in what they do with empty masks."""
+
+METHODS = {
+    "t": "t interval for few groups, cluster",
+    "percentile": "percentile",
+    "bca": "BCa",
+}
+
+
+def scores(table: Table, *, method: Method, seed: int, resamples: int) -> dict[str, Any]:
+    """By label and metric, and by label, metric and kind of case; NaN is None."""
+    short = _Short(table, {"method": method, "seed": seed, "resamples": resamples})
+    labels = {label: short.of_label(label) for label in table.labels}
+    return {
+        "split": table.split,
+        "cases": len(table.cases),
+        "groups": len(table.groups),
+        "independent": table.independent,
+        "caveats": list(table.caveats),
+        "empty_rule": empty_rule(table.traits),
+        "interval": f"95 %, {METHODS[method]} bootstrap: {resamples} resamples of whole groups, seed {seed}",
+        "caution": _caution(labels, len(table.groups)),
+        "metrics": {metric: short.about(metric) for metric in table.metrics},
+        "labels": labels,
+        "subgroups": short.subgroups(),
+    }
+
+
+def cases_scored(score: Mapping[str, Any]) -> tuple[str, str]:
+    """How many cases a mean is of, and which errors it leaves out; `score` is that of one metric in `scores`.
+
+    >>> cases_scored({"cases": 9, "left_out": {"cases": 0, "only_prediction": 0, "only_truth": 0}})
+    ('9', '')
+    >>> cases_scored({"cases": 9, "left_out": {"cases": 3, "only_prediction": 2, "only_truth": 0}})
+    ('9 of 12', 'left out: 2 empty truths with predictions')
+    """
+    left_out = score["left_out"]
+    if not left_out["cases"]:
+        return f"{score['cases']:,}", ""
+    kinds = {
+        "only_prediction": ("empty truth with a prediction", "empty truths with predictions"),
+        "only_truth": ("truth with an empty prediction", "truths with empty predictions"),
+    }
+    hidden = [f"{left_out[k]:,} {w[left_out[k] != 1]}" for k, w in kinds.items() if left_out[k]]
+    words = f"{score['cases']:,} of {score['cases'] + left_out['cases']:,}"
+    return words, f"left out: {', '.join(hidden)}" if hidden else ""
+
+
+@dataclass(frozen=True)
+class _Short:
+    table: Table
+    how: Mapping[str, Any]
+
+    def about(self, metric: str) -> dict[str, Any]:
+        traits = self.table.traits[metric]
+        # "mm³" is the unit of sizes, "mm" that of lengths.
+        units = sorted({row.unit[:-1] for row in self.table.rows if row.unit})
+        return {
+            "lower_is_better": traits.lower_is_better,
+            "unit": " or ".join(units) if traits.unit == "length" else traits.unit,
+            "range": None if traits.range is None else list(traits.range),
+            "empty": None if traits.empty is None else asdict(traits.empty),
+        }
+
+    def of_label(self, label: str) -> dict[str, Any]:
+        rows = self.table.rows_of(label)
+        found: dict[str, Any] = {
+            "cases": len(rows),
+            "empty_truth": sum(row.truth_samples == 0 for row in rows),
+            "empty_found": sum(row.prediction_samples == 0 for row in rows),
+            "only_one_empty": sum(
+                (r.truth_samples == 0) != (r.prediction_samples == 0) for r in rows
+            ),
+            "metrics": {
+                metric: self.of_metric(self.table, label, metric) | self.pooled(label, metric)
+                for metric in self.table.metrics
+                if any(True for _ in self.table.of(label, metric))
+            },
+        }
+        for metric in OVERLAPS:
+            if metric in found["metrics"]:
+                found |= self.empties(label, metric)
+        return found
+
+    def of_metric(self, table: Table, label: str, metric: str) -> dict[str, Any]:
+        return {
+            "cases": sum(score == score for _, score in table.of(label, metric)),
+            "groups": len({row.group for row, s in table.of(label, metric) if s == s}),
+            "left_out": _left_out(row for row, score in table.of(label, metric) if score != score),
+            "mean": _plain(table.mean(label, metric)),
+            "interval": _ends(table.interval(label, metric, **self.how)),
+            "median": _plain(table.median(label, metric)),
+        }
+
+    def pooled(self, label: str, metric: str) -> dict[str, Any]:
+        interval = self.table.interval(label, metric, over="pooled", **self.how)
+        value = self.table.pooled(label, metric)
+        return {"pooled": _plain(value), "pooled_interval": _ends(interval)}
+
+    def empties(self, label: str, metric: str) -> dict[str, Any]:
+        """Two means: over the cases that have the label, and with 1 for finding nothing where nothing is."""
+        found = list(self.table.of(label, metric))
+        nonempty = [s for row, s in found if row.truth_samples and s == s]
+        empty1 = [
+            1.0 if row.truth_samples == 0 == row.prediction_samples else s
+            for row, s in found
+            if row.truth_samples is not None
+        ]
+        empty1 = [s for s in empty1 if s == s]
+        return {
+            f"{metric}_mean_nonempty": _plain(_mean(nonempty)),
+            f"{metric}_mean_empty1": _plain(_mean(empty1)),
+        }
+
+    def subgroups(self) -> dict[str, Any]:
+        parted = {column: self.table.subgroups(column) for column in self.table.columns}
+        parted |= {f"size of {label}": self.table.by_size(label) for label in self.table.labels}
+        return {
+            column: {value: self.of_part(part) for value, part in parts.items()}
+            for column, parts in parted.items()
+            if parts
+        }
+
+    def of_part(self, part: Table) -> dict[str, Any]:
+        return {
+            "cases": len(part.cases),
+            "groups": len(part.groups),
+            "labels": {
+                label: {
+                    metric: self.of_metric(part, label, metric)
+                    for metric in part.metrics
+                    if any(True for _ in part.of(label, metric))
+                    and not part.traits[metric].pooled_only
+                }
+                for label in part.labels
+            },
+        }
+
+
+def _caution(labels: Mapping[str, Any], groups: int) -> str | None:
+    """That of the label with the fewest groups of which there is a score."""
+    known = {
+        name: min((m["groups"] for m in about["metrics"].values() if m["groups"]), default=groups)
+        for name, about in labels.items()
+    }
+    fewest = min(known, key=lambda name: known[name], default="")
+    if not fewest or known[fewest] == groups:
+        return caution(groups)
+    said = caution(known[fewest])
+    return said and f"Of {fewest}: {said[0].lower()}{said[1:]}"
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _ends(interval: Interval) -> list[float | None]:
+    return [_plain(interval.low), _plain(interval.high)]
+
+
+def _left_out(rows: Iterable[Row]) -> dict[str, int]:
+    """How many cases have no score, and in how many of them only one side is empty: errors that the mean hides."""
+    rows = list(rows)
+    return {
+        "cases": len(rows),
+        "only_prediction": sum(
+            row.truth_samples == 0 and bool(row.prediction_samples) for row in rows
+        ),
+        "only_truth": sum(row.prediction_samples == 0 and bool(row.truth_samples) for row in rows),
+    }
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None or value != value else float(value)

@@ -1,0 +1,125 @@
+"""What the scores of a table were read from, beside its CSV."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from delineate.evaluation.metrics import Empty, Tally, Traits, traits_of
+from delineate.evaluation.table.row import Row
+from delineate.files import whole_file
+from delineate.resolve import names, resolve
+
+if TYPE_CHECKING:
+    from delineate.evaluation.table.table import Table
+
+SET = ("rows", "scores", "shapes", "numbers")
+"""What is written of each set of tallies."""
+
+
+def write_tallies(table: Table, path: Path) -> None:
+    """Write <stem>.tallies.npz beside the table's `path`; a table of plain scores leaves none there.
+
+    "about" is JSON: the traits of each metric, whether the cases are independent and the caveats, the case and label of
+    each row, and of each set of tallies (one metric, kind and type of number) its metric and kind. Set i has the rows
+    and scores of its tallies, their shapes, and their numbers end to end, in "i.rows", "i.scores", "i.shapes" and
+    "i.numbers".
+    """
+    beside = _beside(path)
+    sets: dict[tuple[str, str, str, int], list[tuple[int, Tally]]] = {}
+    for i, row in enumerate(table.rows):
+        for metric, score in row.scores.items():
+            if isinstance(score, Tally):
+                key = metric, score.kind, score.parts.dtype.str, score.parts.ndim
+                sets.setdefault(key, []).append((i, score))
+    plain = all(traits == _of_the_house(metric) for metric, traits in table.traits.items())
+    if not sets and plain and table.independent is None and not table.caveats:
+        beside.unlink(missing_ok=True)
+        return
+    about = {
+        "traits": {metric: asdict(traits) for metric, traits in table.traits.items()},
+        "independent": table.independent,
+        "caveats": list(table.caveats),
+        "rows": [(row.case, row.label) for row in table.rows],
+        "sets": [(metric, kind) for metric, kind, _, _ in sets],
+    }
+    arrays = {"about": np.array(json.dumps(about))}
+    for i, members in enumerate(sets.values()):
+        arrays[f"{i}.rows"] = np.array([row for row, _ in members])
+        arrays[f"{i}.scores"] = np.array([float(score) for _, score in members])
+        arrays[f"{i}.shapes"] = np.array([score.parts.shape for _, score in members], np.int64)
+        arrays[f"{i}.numbers"] = np.concatenate([score.parts.ravel() for _, score in members])
+    with whole_file(beside) as part, open(part, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def read_tallies(
+    path: Path, rows: tuple[Row, ...], metrics: Sequence[str]
+) -> tuple[tuple[Row, ...], dict[str, Traits], bool | None, tuple[str, ...]]:
+    """The rows with their tallies, the traits of the metrics, whether the cases are independent, and the caveats.
+
+    Where no file is beside `path`, the traits are those of the house, and of independence nothing is known.
+
+    Raises:
+        ValueError: the file is damaged, or belongs to another table.
+    """
+    beside = _beside(path)
+    if not beside.is_file():
+        return rows, {metric: _of_the_house(metric) for metric in metrics}, None, ()
+    try:
+        with np.load(beside, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            sets = [
+                (metric, kind, *(file[f"{i}.{what}"] for what in SET))
+                for i, (metric, kind) in enumerate(about["sets"])
+            ]
+        traits = {metric: _traits(known) for metric, known in about["traits"].items()}
+        independent, caveats = about.get("independent"), tuple(about.get("caveats", ()))
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{beside}: cannot be read ({error}). Evaluate again, or remove it to read {path.name} without "
+            "pooled scores."
+        ) from error
+    places = {(row.case, row.label): i for i, row in enumerate(rows)}
+    scores = [dict(row.scores) for row in rows]
+    for metric, kind, members, known, shapes, numbers in sets:
+        parts = np.split(numbers, np.cumsum(shapes.prod(axis=1))[:-1])
+        for row, score, shape, part in zip(members, known.tolist(), shapes, parts, strict=True):
+            place = places.get(tuple(about["rows"][row]), -1)
+            written = scores[place].get(metric) if place >= 0 else None
+            same = written == score or (written != written and score != score)
+            if written is None or not same:
+                raise ValueError(
+                    f"{beside}: its {metric} of {', '.join(about['rows'][row])} is not that of {path.name}. "
+                    "Evaluate again, or remove it to read the table without pooled scores."
+                )
+            scores[place][metric] = Tally.of(score, kind, part.reshape(shape))
+    whole = tuple(replace(row, scores=s) for row, s in zip(rows, scores, strict=True))
+    return whole, traits, independent, caveats
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.tallies.npz")
+
+
+def _traits(known: dict[str, Any]) -> Traits:
+    within, empty = known["range"], known.get("empty")
+    return Traits(
+        **{
+            **known,
+            "range": None if within is None else tuple(within),
+            "empty": None if empty is None else Empty(**empty),
+        }
+    )
+
+
+def _of_the_house(metric: str) -> Traits:
+    """By name; of somebody's own metric nothing more is known, and nothing of theirs is imported to read a table."""
+    name = metric.partition("(")[0]
+    return traits_of(resolve("metrics", name)) if name in names("metrics") else Traits()

@@ -1,0 +1,81 @@
+"""The one path from a case to a segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from delineate.core import Case, Network, Refinement, Segmentation, Task
+from delineate.core.segmentation import EXPECTED_DICE
+from delineate.inference.confidence import expected_dice
+from delineate.inference.fingerprint import Fingerprint, Measures
+from delineate.prepare import Prepare
+
+
+class NotFiniteError(ValueError):
+    """Values on the way from a case to its segmentation are NaN or infinite, so nothing can be said of it."""
+
+
+@dataclass(frozen=True)
+class CasePredictor:
+    """Case -> Segmentation on the grid of the case's image.
+
+    Validation, evaluation, the command line and every export go through here, and nowhere else.
+
+    keep_probabilities: leave the probabilities on the segmentation; they take four bytes a sample and label.
+    fingerprint: of the training images; a segmentation says how its image differs from them.
+    temperature: what logits are divided by where the model says how good it expects its mask to be; see
+        `delineate calibrate`.
+    """
+
+    prepare: Prepare
+    network: Network
+    task: Task
+    refine: Sequence[Refinement] = ()
+    keep_probabilities: bool = False
+    temperature: float = 1.0
+    fingerprint: Fingerprint | None = None
+
+    def __call__(self, case: Case) -> Segmentation:
+        """The segmentation of one case, its scores saying the Dice that the model expects of each label.
+
+        Raises:
+            ValueError: the image cannot be prepared; with the id of the case.
+            NotFiniteError: its prepared pixels, or what the network says of them, are not all finite.
+        """
+        image = case.image
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # told below, by name
+                pixels, grid = self.prepare(image)
+        except ValueError as error:
+            raise ValueError(f"{case.id}: {error}") from error
+        if not np.isfinite(pixels).all():
+            low, high = image.pixels.min(), image.pixels.max()
+            raise NotFiniteError(
+                f"{case.id}: holds values that are NaN or infinite when prepared, or too large for float32; "
+                f"in the file they go from {low:.4g} to {high:.4g}. Export it again."
+            )
+        unlike: tuple[str, ...] = ()
+        if self.fingerprint is not None:
+            unlike = self.fingerprint.differences(Measures.of(image, pixels, grid))
+        output = self.network(pixels[None])
+        if not all(np.isfinite(array).all() for array in output.arrays()):
+            raise NotFiniteError(
+                f"{case.id}: the network answers NaN or infinity. Its weights are damaged, or the values of the image "
+                f"(prepared {pixels.min():.4g} to {pixels.max():.4g}) are far from those it was trained on."
+            )
+        probabilities = self.task.read(output, grid)
+        probabilities = self.prepare.restore(probabilities, image.geometry)
+        found = self.task.decide(probabilities, image.geometry)
+        said_by_network = found.probabilities
+        for step in self.refine:
+            found = step(found, image)
+        if said_by_network is not None:  # a refinement is no opinion of the network's
+            judged = replace(found, probabilities=said_by_network)
+            expected = expected_dice(judged, temperature=self.temperature)
+            said = {EXPECTED_DICE.format(label=label): dice for label, dice in expected.items()}
+            found = replace(found, scores={**found.scores, **said})
+        found = replace(found, unlike_training=unlike)
+        return found if self.keep_probabilities else replace(found, probabilities=None)

@@ -1,0 +1,52 @@
+"""Resample to a spacing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Len
+
+from delineate.arguments import Positive
+from delineate.core import Geometry
+from delineate.prepare._place import same_length
+from delineate.prepare._step import Carry, GridStep
+
+
+def resample(spacing: Positive | Annotated[tuple[Positive, ...], Len(1, 3)]) -> GridStep:
+    """Resample a scan to so many millimetres between samples, with antialias.
+
+    The extent stays, so the spacing reached is the nearest that a whole number of samples allows.
+
+    Args:
+        spacing: mm, the same for every axis or one for each axis of the array.
+    """
+    each = (spacing,) if isinstance(spacing, int | float) else tuple(spacing)
+    return _Resample(each)
+
+
+@dataclass(frozen=True)
+class _Resample:
+    spacing: tuple[float, ...]
+
+    def grid(self, before: Geometry) -> Geometry:
+        return before.resized(self._shape(before))
+
+    def forward(self, array: np.ndarray, before: Geometry, carry: Carry) -> np.ndarray:
+        return carry.resample(array, self._shape(before))
+
+    def backward(self, array: np.ndarray, before: Geometry, carry: Carry) -> np.ndarray:
+        return carry.resample(array, before.shape)
+
+    def _shape(self, before: Geometry) -> tuple[int, ...]:
+        if before.unit != "mm":
+            raise ValueError(
+                "resample: the image has no physical spacing (its unit is px). Use resize instead."
+            )
+        wanted = self.spacing * before.ndim if len(self.spacing) == 1 else self.spacing
+        same_length("resample: spacing", wanted, before.ndim)
+        return tuple(
+            max(1, round(n * old / new))
+            for n, old, new in zip(before.shape, before.spacing, wanted, strict=True)
+        )

@@ -1,0 +1,264 @@
+"""Recipe -> bundle."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from safetensors.torch import save
+from torch import nn
+
+from delineate.bundle import assemble, open_bundle, predict_options, save_bundle
+from delineate.core import Case, Splits
+from delineate.evaluation.metrics import load_metrics
+from delineate.files import cache_folder
+from delineate.inference.backends.run_torch import run_torch
+from delineate.losses import load_loss
+from delineate.models import load_model
+from delineate.prepare import load_prepare
+from delineate.prepare.augment import load_augment
+from delineate.recipe import Recipe
+from delineate.resolve import Call, RecipeError, build, telling
+from delineate.tasks import load_task
+from delineate.training.batches import AugmentedCases, CaseSampler, load_batches
+from delineate.training.cache import PreparedCases
+from delineate.training.callbacks.bar import Bar
+from delineate.training.callbacks.checkpoint import Checkpoint, WholeCheckpoints
+from delineate.training.callbacks.clock import Clock
+from delineate.training.callbacks.ema import EMA
+from delineate.training.callbacks.table import Table
+from delineate.training.callbacks.validate import Validation
+from delineate.training.module import DivergedError, Learner
+from delineate.training.options import Options, load_options, logger_calls, lower_is_better
+
+LOST_WORKER = re.compile(
+    r"DataLoader worker .*(exited unexpectedly|killed by signal)|Pin memory thread exited"
+)
+NO_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|Cannot allocate memory|ALLOC_FAILED|MemoryError", re.I
+)
+"""What torch says where memory is short, which is a plain RuntimeError on a CPU, on MPS and of another process."""
+
+PRECISION: Mapping[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> bool:
+    """Train, and leave `bundle/`, `checkpoints/`, `metrics.csv` and logs in `run`.
+
+    A run whose folder holds a checkpoint goes on from there, to the weights it would have reached uninterrupted.
+
+    Args:
+        recipe: what to do.
+        splits: "train" to learn from, "val" to judge; without "val" the last weights are kept.
+        run: the run's folder.
+        card: what is known of the bundle before training; figures of the training are added.
+
+    Returns:
+        False if the user broke off; the bundle then holds the best weights up to there.
+
+    Raises:
+        RecipeError: the recipe does not fit the data or this machine.
+        DivergedError: the loss is no number any more.
+        MemoryError: the machine or its GPU has too little memory; the message says what to lower.
+        RuntimeError: a process that loads cases was ended, most often for want of memory.
+    """
+    options = load_options(recipe.trainer)
+    if not splits.get("train"):
+        raise RecipeError("there is no case to train on: the data has no split 'train'.")
+    device = _device(options)
+    _quiet()
+    seed_everything(recipe.seed, verbose=False)
+    pixels, _ = load_prepare(recipe.prepare)(splits["train"][0].image)
+    channels, ndim = int(pixels.shape[0]), pixels.ndim - 1
+    heads = load_task(recipe.task, recipe.labels).heads
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    begun = checkpoint.exists()
+    model = load_model(
+        recipe.model, channels=channels, heads=heads, ndim=ndim, pretrained=not begun
+    )
+    loss = load_loss(recipe.loss, recipe.deep_supervision)
+    draws, cases = _cases(recipe, splits["train"], options)
+    metrics = load_metrics(recipe.metrics)
+    ema = EMA(options.ema)
+    clock = Clock(recipe.schedule, options.epochs, options.seconds, recipe.seed)
+
+    def keep_best(scores: Mapping[str, float], epoch: int) -> None:
+        known_scores = {name: score if score == score else None for name, score in scores.items()}
+        training = {"epoch": epoch, "scores": known_scores, "device": device}
+        known = {**card, "channels": channels, "ndim": ndim, "training": training}
+        save_bundle(run / "bundle", recipe, known, _weights(model))
+
+    validation = Validation(
+        splits.get("val", ()),
+        assemble(recipe, run_torch(model), predict_options(recipe.predict, ndim)),
+        metrics,
+        loss,
+        ema,
+        clock,
+        keep_best,
+        monitor=options.monitor,
+        lower_is_better=lower_is_better(options, metrics),
+        every=options.val_every,
+        patience=options.patience,
+    )
+    table = Table(run / "metrics.csv", validation, clock)
+    bar = Bar(validation, clock, table)
+    callbacks = [ema, clock, validation, table, bar, Checkpoint(checkpoint)]
+    with telling(recipe.trainer):  # Lightning's own words on devices and strategies
+        trainer = _trainer(options, recipe.trainer, device, run, callbacks)
+    draws.rank, draws.world = trainer.global_rank, trainer.world_size
+    batches = load_batches(
+        cases, draws, options.batch_size, _workers(options, device), device == "cuda"
+    )
+    learner = Learner(model, loss, recipe.optimizer, fused=options.precision != "fp16")
+    finished = True
+    try:
+        if begun:
+            saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            # workers fetch their first batches before Lightning says which epoch it is
+            draws.set_epoch(saved["epoch"] + 1)
+        if not begun or not saved["callbacks"]["Checkpoint"]["over"]:
+            path = checkpoint if begun else None
+            trainer.fit(learner, batches, ckpt_path=path, weights_only=True)
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        finished = False
+    except Exception as error:
+        card_file = run / "bundle" / "card.json"
+        if trainer.is_global_zero and not card_file.exists() and checkpoint.exists():
+            saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            learner.cpu()  # the device may have no memory left
+            learner.load_state_dict(saved["state_dict"])
+            ema.load_state_dict(saved["callbacks"]["EMA"])
+            with ema.in_place(learner):
+                keep_best({}, saved["epoch"] + 1)
+        failure = _short_of_memory(error, options, device) or error
+        failure.add_note(
+            f"The weights of epoch {open_bundle(run).card['training']['epoch']} are kept in {card_file.parent}."
+            if card_file.exists()
+            else "No epoch was finished, so nothing is kept."
+        )
+        if failure is error:
+            raise
+        raise failure from error
+    if trainer.is_global_zero and not (run / "bundle" / "card.json").exists():
+        with ema.in_place(learner):  # broken off early, or no score was ever a number
+            keep_best({}, trainer.current_epoch)
+    return finished
+
+
+def _weights(model: nn.Module) -> bytes:
+    """A model's weights as safetensors."""
+    return save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
+
+
+def _trainer(
+    options: Options, section: Call, device: str, run: Path, callbacks: list[Callback]
+) -> Trainer:
+    return Trainer(
+        default_root_dir=run,
+        accelerator={"cuda": "gpu"}.get(device, device),
+        devices=options.devices,
+        num_nodes=options.nodes,
+        strategy=options.strategy,
+        precision=PRECISION[options.precision],
+        max_epochs=options.epochs,
+        accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=options.gradient_clip,
+        deterministic=options.deterministic,
+        logger=[build("loggers", call, run=run) for call in logger_calls(options, section)],
+        callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _short_of_memory(error: Exception, options: Options, device: str) -> Exception | None:
+    """An error that says what to lower, where one says that memory was short; None where it says something else."""
+    said = str(error)
+    helps = [
+        f"--set trainer.batch_size={options.batch_size // 2}" if options.batch_size > 1 else "",
+        "--set trainer.precision=bf16" if options.precision == "fp32" else "",
+        "a smaller size in prepare, or a smaller model",
+    ]
+    if LOST_WORKER.search(said):
+        fewer = _workers(options, device) // 2
+        helps.insert(0, f"--set trainer.workers={fewer}")
+        return RuntimeError(
+            "a process that loads cases was ended by the system, most often because the machine ran out of memory. "
+            f"What helps: {'; '.join(filter(None, helps[:2]))}. "
+            f"({said.splitlines()[0]})"
+        )
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or NO_MEMORY.search(said):
+        return MemoryError(
+            f"out of memory on {device} with {options.batch_size} cases in a batch. "
+            f"What helps: {'; '.join(filter(None, helps))}."
+        )
+    return None
+
+
+def _cases(
+    recipe: Recipe, train: Sequence[Case], options: Options
+) -> tuple[CaseSampler, AugmentedCases]:
+    prepared = PreparedCases(
+        train,
+        recipe.labels,
+        load_prepare(recipe.prepare),
+        recipe.prepare,
+        cache_folder() if options.cache else None,
+    )
+    shows = prepared.fill()
+    try:
+        draws = CaseSampler(shows, recipe.seed, options.oversample_foreground)
+    except ValueError as error:
+        raise recipe.trainer.fail(str(error)) from error
+    augment = load_augment(recipe.augment, recipe.labels)
+    return draws, AugmentedCases(
+        prepared, augment, load_task(recipe.task, recipe.labels), recipe.seed
+    )
+
+
+def _device(options: Options) -> str:
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    device: str = options.device
+    if device == "auto":
+        device = next(name for name, is_there in there.items() if is_there)
+    if not there[device]:
+        raise RecipeError(
+            f"trainer.device is {device!r}, but this machine has: "
+            f"{', '.join(name for name, is_there in there.items() if is_there)}. "
+            "Use trainer.device: auto."
+        )
+    if device == "cpu" and options.precision == "fp16":
+        raise RecipeError("trainer.precision fp16 needs a GPU; on a CPU use bf16 or fp32.")
+    return device
+
+
+def _workers(options: Options, device: str) -> int:
+    if options.workers != "auto":
+        return options.workers
+    return 0 if device == "cpu" else min(16, os.cpu_count() or 1)
+
+
+def _quiet() -> None:
+    """Lightning's advice is for people who write loops; ours are written."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for about in (".*does not have many workers.*", ".*You defined a `validation_step`.*",
+                  ".*The number of training batches.*", ".*LeafSpec.*", ".*Checkpoint directory.*"):  # fmt: skip
+        warnings.filterwarnings("ignore", about)
+
+
+__all__ = ["DivergedError", "fit"]

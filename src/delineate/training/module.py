@@ -1,0 +1,90 @@
+"""One step of learning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
+
+from delineate.losses import Loss
+from delineate.models import fast_memory_format, fast_on_cpu
+from delineate.resolve import Call, check, resolve
+from delineate.training.batches import Batch
+
+
+class DivergedError(RuntimeError):
+    """The loss is no number any more."""
+
+
+class Learner(LightningModule):
+    """A model, its loss and its optimiser, as Lightning drives them."""
+
+    def __init__(self, model: nn.Module, loss: Loss, optimizer: Call, *, fused: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.layout = fast_memory_format(model)
+        self.loss = loss
+        self.optimizer_call = optimizer
+        self.fused = fused
+
+    def on_fit_start(self) -> None:
+        """What makes a CPU fast; here, in the process that trains."""
+        if self.device.type == "cpu":
+            fast_on_cpu(self.model)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Mapping[str, torch.Tensor]:
+        """The loss of one batch.
+
+        Raises:
+            DivergedError: the loss is NaN or infinite.
+        """
+        pixels = batch.pixels.contiguous(memory_format=self.layout)
+        loss = self.loss(self.model(pixels), batch.target)
+        if not torch.isfinite(loss):
+            raise DivergedError(
+                f"the loss became {loss.item()} at step {self.global_step + 1} (epoch {self.current_epoch + 1}, "
+                f"cases {', '.join(batch.cases)}). A lower learning rate, "
+                "--set trainer.gradient_clip=1 or --set trainer.precision=fp32 usually helps; if it happens at once, "
+                "look at these cases."
+            )
+        return {"loss": loss}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The recipe's optimiser; the fused kernel where torch has one and the recipe says nothing else."""
+        args: dict[str, Any] = check("optimizers", self.optimizer_call)
+        make = resolve("optimizers", self.optimizer_call)
+        if self.fused and "fused" not in args and "foreach" not in args:
+            try:
+                return _with_initial_lr(make(self.model.parameters(), fused=True, **args))
+            except (TypeError, RuntimeError):  # this optimiser or device has none
+                pass
+        return _with_initial_lr(make(self.model.parameters(), **args))
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm; Lightning's own refuses fused optimisers, which only fp16's scaling would trouble."""
+        if gradient_clip_val is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move a batch."""
+
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        return Batch(move(batch.pixels), batch.target.map(move), batch.cases)
+
+
+def _with_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer

@@ -1,0 +1,205 @@
+"""All that training builds, built once and tried on empty pixels: what `check` promises, `train` accepts."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch.strategies import StrategyRegistry
+from torch import Tensor, nn
+
+from delineate.core import Case, Geometry, Image, LabelSet, Output, Segmentation, Splits, Target
+from delineate.evaluation.metrics import forget, load_metrics
+from delineate.losses import load_loss
+from delineate.models import load_model
+from delineate.prepare import load_prepare
+from delineate.prepare.augment import Augment, load_augment
+from delineate.recipe import Recipe
+from delineate.refine import load_refine
+from delineate.resolve import build, nearest, telling
+from delineate.tasks import load_task
+from delineate.training.callbacks.clock import Clock
+from delineate.training.options import Options, load_options, logger_calls
+from delineate.training.schedules import Progress
+
+SMALL = {2: 64, 3: 24}
+"""Samples along an axis of what losses, metrics and refinements are tried on, by the number of axes."""
+
+TRIES = 5
+"""Cases that are tried before the pictures are left to the audit."""
+
+
+def build_parts(recipe: Recipe) -> None:
+    """Build all parts of a training that need no data.
+
+    Raises:
+        RecipeError: one that cannot be built, with its place.
+    """
+    options = load_options(recipe.trainer)
+    load_prepare(recipe.prepare)
+    load_augment(recipe.augment, recipe.labels)
+    load_task(recipe.task, recipe.labels)
+    load_loss(recipe.loss, recipe.deep_supervision)
+    load_refine(recipe.refine)
+    load_metrics(recipe.metrics)
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = build("optimizers", recipe.optimizer, params=[weight])
+    weight.grad = torch.zeros(1)
+    with telling(recipe.optimizer):
+        optimizer.step()
+    clock = Clock(recipe.schedule, options.epochs, options.seconds, recipe.seed)
+    with telling(recipe.schedule):
+        for fraction in (0.0, 0.5, 1.0):
+            clock.factor(Progress(fraction, fraction * options.epochs, (0.5, 0.4)), **clock.args)
+    with tempfile.TemporaryDirectory() as run:
+        for call in logger_calls(options, recipe.trainer):
+            build("loggers", call, run=Path(run))
+    known = ["auto", *StrategyRegistry.available_strategies()]
+    if options.strategy not in known:
+        raise recipe.trainer.fail(
+            f"trainer.strategy is {options.strategy!r}{nearest(options.strategy, known)} "
+            f"There are: {', '.join(known)}.",
+            "strategy",
+        )
+
+
+def rehearse(recipe: Recipe, splits: Splits) -> None:
+    """Try the model, the losses, the metrics and every step on empty pixels of the size of the first case.
+
+    The model runs on torch's meta device, which knows shapes and computes nothing.
+
+    Raises:
+        RecipeError: a part that cannot be built, or does not take what the parts before it give; with its place.
+    """
+    options = load_options(recipe.trainer)
+    train = splits.get("train", ())
+    if not train:
+        raise recipe.data.fail("there is no case to train on: the data has no split 'train'.")
+    _try_oversampling(recipe, options, train)
+    prepare = load_prepare(recipe.prepare)
+    for case in train[:TRIES]:
+        try:
+            image = case.image
+            fixed = prepare.fixed(image)
+            pixels = prepare.finish(fixed.pixels)
+        except (ValueError, OSError, MemoryError):
+            continue  # one image is the audit's business
+        _try_augment(recipe, fixed)
+        sides = _try_model(recipe, pixels.shape, min(options.batch_size, len(train)))
+        _try_losses(recipe, pixels.shape[1:], sides)
+        _try_judging(recipe, image)
+        return
+
+
+def _try_oversampling(recipe: Recipe, options: Options, train: Sequence[Case]) -> None:
+    if options.oversample_foreground is None:
+        return
+    seen: set[bool] = set()
+    for case in train:
+        try:
+            truth = case.truth
+        except (ValueError, OSError, MemoryError):
+            continue
+        seen.add(truth is not None and bool(np.isin(truth.classes, recipe.labels.values).any()))
+        if len(seen) == 2:
+            return
+    raise recipe.trainer.fail(
+        f"trainer.oversample_foreground needs training cases with and without a label; "
+        f"{'all' if True in seen else 'none'} of {len(train)} show one.",
+        "oversample_foreground",
+    )
+
+
+def _try_augment(recipe: Recipe, fixed: Image) -> None:
+    """Each augmentation by itself, drawn to act."""
+    steps = load_augment(recipe.augment, recipe.labels).steps
+    classes = np.zeros(fixed.geometry.shape, np.uint8)
+    for step, call in zip(steps, recipe.augment, strict=True):
+        with telling(call):
+            Augment((step,))(fixed.pixels, classes, _Always(np.random.PCG64(0)))
+
+
+class _Always(np.random.Generator):
+    """Draws every chance as taken."""
+
+    def random(self, *args: object, **kwargs: object) -> float:  # type: ignore[override]
+        return 0.0
+
+
+def _try_model(recipe: Recipe, shape: tuple[int, ...], batch: int) -> int:
+    """Run the model once; the number of its side outputs is returned."""
+    heads = load_task(recipe.task, recipe.labels).heads
+    model = load_model(recipe.model, channels=shape[0], heads=heads, ndim=len(shape) - 1)
+    with telling(recipe.model), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            output = model.to("meta").train()(torch.zeros((batch, *shape), device="meta"))
+        except (RuntimeError, TypeError) as error:
+            if "meta" in str(error):  # an operation that has no shapes of its own
+                return 0
+            raise
+        if not isinstance(output, Output):
+            raise ValueError(
+                f"{recipe.model.name} gives {type(output).__name__}; expected an Output."
+            )
+        spatial = {"dense": shape[1:], "image": ()}
+        for head, channels in heads.items():
+            found, expected = getattr(output, head), (batch, channels, *spatial.get(head, ()))
+            if head in spatial and (not isinstance(found, Tensor) or found.shape != expected):
+                said = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+                raise ValueError(
+                    f"{recipe.model.name} gives {said} as its {head} head; expected logits {expected}."
+                )
+    return len(output.sides)
+
+
+def _try_losses(recipe: Recipe, shape: tuple[int, ...], sides: int) -> None:
+    """Each loss by itself, on a small truth that shows every label."""
+    task = load_task(recipe.task, recipe.labels)
+    small = [min(n, SMALL[len(shape)]) for n in shape]
+    target = task.encode(_scene(recipe.labels, Geometry.in_pixels(small)))
+    batch = Target.stack([target, target]).map(torch.from_numpy)
+    channels = task.heads.get("dense", 0)
+    maps = [
+        torch.zeros(2, channels, *(max(1, n >> level) for n in small), requires_grad=True)
+        for level in range(sides + 1 if channels else 0)
+    ]
+    image = torch.zeros(2, task.heads["image"], requires_grad=True) if "image" in task.heads else None  # fmt: skip
+    output = Output(maps[0] if maps else None, tuple(maps[1:]), image)
+    for call in recipe.loss:
+        loss = load_loss([call], recipe.deep_supervision)
+        with telling(call):
+            found = loss(output, batch)
+            if not isinstance(found, Tensor) or found.numel() != 1:
+                raise ValueError(f"{call.name} gives no single number.")
+
+
+def _try_judging(recipe: Recipe, image: Image) -> None:
+    """The refinements, and the metrics, on a corner of the image's grid."""
+    shape = [min(n, SMALL[image.geometry.ndim]) for n in image.geometry.shape]
+    geometry = image.geometry.cropped([0] * len(shape), shape)
+    there = _scene(recipe.labels, geometry)
+    corner = Image(np.zeros((image.pixels.shape[0], *shape), image.pixels.dtype), geometry)
+    for step, call in zip(load_refine(recipe.refine), recipe.refine, strict=True):
+        with telling(call):
+            step(there, corner)
+    for metric, call in zip(load_metrics(recipe.metrics).values(), recipe.metrics, strict=True):
+        with telling(call):
+            metric(there, there)
+    forget()
+
+
+def _scene(labels: LabelSet, geometry: Geometry) -> Segmentation:
+    """A segmentation that shows a stripe of each label, with probabilities."""
+    rows = np.arange(geometry.shape[0]) * (1 + len(labels)) // geometry.shape[0]
+    channel = np.broadcast_to(rows.reshape(-1, *[1] * (geometry.ndim - 1)), geometry.shape)
+    values = np.array([0, *labels.values], np.uint16)
+    probabilities = (channel == np.arange(1 + len(labels)).reshape(-1, *[1] * geometry.ndim)) * 0.8
+    probabilities += 0.2 / (1 + len(labels))
+    return Segmentation(
+        values[channel], labels, geometry, probabilities=probabilities.astype(np.float32)
+    )

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from delineate.core import Case, Geometry, Image, Label, LabelSet, Output
+from delineate.inference import CasePredictor, NotFiniteError
+from delineate.prepare import load_prepare
+from delineate.resolve import Call
+from delineate.tasks import load_task
+
+LABELS = LabelSet((Label("polyp", 1),))
+
+
+def predictor(network, *steps):
+    return CasePredictor(load_prepare(steps), network, load_task(Call("semantic"), LABELS))
+
+
+def case(pixels):
+    image = Image(pixels, Geometry.in_pixels(pixels.shape[1:]))
+    return Case("photo-7", "p", lambda: image)
+
+
+def as_they_are(pixels):
+    return Output(pixels)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_are_an_error_that_names_the_case(value):
+    def network(pixels):
+        logits = pixels.copy()
+        logits[..., 3, 3] = value
+        return Output(logits)
+
+    with pytest.raises(NotFiniteError, match=r"^photo-7: the network answers NaN or infinity"):
+        predictor(network)(case(np.zeros((1, 8, 8), np.float32)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e39, -1e300])
+def test_pixels_that_are_not_finite_in_float32_are_an_error_that_names_the_case(value):
+    pixels = np.zeros((1, 8, 8))
+    pixels[0, 3, 3] = value
+    with pytest.raises(NotFiniteError, match=r"^photo-7: holds values that are NaN or infinite"):
+        predictor(as_they_are)(case(pixels))
+
+
+@pytest.mark.parametrize("value", [1e20, 1e38])
+def test_an_image_that_cannot_be_standardized_in_float32_is_an_error_that_names_the_case(value):
+    pixels = np.random.default_rng(0).normal(size=(1, 8, 8)).astype(np.float32)
+    pixels[0, 3, 3] = value
+    with pytest.raises(ValueError, match=r"^photo-7: standardize: .* too far for float32"):
+        predictor(as_they_are, Call("standardize", {"by": "image"}))(case(pixels))

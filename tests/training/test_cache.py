@@ -1,0 +1,148 @@
+import errno
+import os
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+import SimpleITK as itk
+
+from delineate.core import Case, Geometry, Label, LabelSet, Segmentation
+from delineate.data.folder import folder
+from delineate.files import read_image
+from delineate.prepare import load_prepare
+from delineate.resolve import Call
+from delineate.training import cache
+from delineate.training.cache import PreparedCases
+
+LABELS = LabelSet((Label("polyp", 1),))
+CALLS = (Call("resize", {"shape": [8, 10]}), Call("standardize", {"by": "imagenet"}))
+
+
+def truth():
+    return Segmentation(np.ones((20, 30), np.uint8), LABELS, Geometry.in_pixels((20, 30)))
+
+
+@pytest.fixture
+def case(tmp_path):
+    path = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    cv2.imwrite(str(path), pixels)
+    return Case("a", "a", partial(read_image, path), truth, (path,))
+
+
+def prepared(case, folder, calls=CALLS):
+    return PreparedCases([case], LABELS, load_prepare(calls), calls, folder)
+
+
+def test_what_is_kept_is_what_was_prepared(case, tmp_path):
+    kept = prepared(case, tmp_path / "cache")
+    for _ in range(2):  # written, then mapped
+        pixels, classes = kept[0]
+        assert pixels.dtype == np.uint8
+        assert np.array_equal(pixels, load_prepare(CALLS).fixed(case.image).pixels)
+        assert classes.shape == (8, 10)
+    assert isinstance(classes, np.memmap)
+    assert kept.fill().tolist() == [True]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_another_file_or_another_step_is_another_entry(case, tmp_path):
+    folder = tmp_path / "cache"
+    prepared(case, folder).fill()
+    other = (Call("resize", {"shape": [8, 12]}), *CALLS[1:])
+    assert prepared(case, folder, other)[0][1].shape == (8, 12)
+    cv2.imwrite(str(case.files[0]), np.zeros((20, 30, 3), np.uint8))
+    os.utime(case.files[0], ns=(1, 1))
+    assert prepared(case, folder)[0][0].max() == 0
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_another_way_of_reading_is_another_entry(case, tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    prepared(case, folder).fill()
+    monkeypatch.setattr("delineate.training.cache.READING", -1)
+    prepared(case, folder).fill()
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("which", ["image", "mask"])
+def test_another_data_file_below_the_same_header_is_another_entry(tmp_path, which):
+    values = np.zeros((10, 20, 30), np.uint8)
+    for name in ("image", "mask"):
+        (tmp_path / name).mkdir()
+        itk.WriteImage(itk.GetImageFromArray(values + 1), tmp_path / name / "a.mhd", False)
+    given = {"root": str(tmp_path), "images": "image/*.mhd", "masks": "mask/*.mhd"}
+    recipe = {"labels": LABELS, "folder": tmp_path, "seed": 0, "split": {"train": 1.0}}
+    calls = (Call("standardize", {"by": "image"}),)
+
+    def kept():
+        (case,) = folder(**recipe, **given)["train"]
+        pixels, classes = prepared(case, tmp_path / "cache", calls)[0]
+        return pixels.max(), classes.max()
+
+    assert kept() == (1, 1)
+    data = tmp_path / which / "a.raw"
+    data.write_bytes(bytes(data.stat().st_size))  # corrected: nothing there
+    os.utime(data, ns=(1, 1))
+    assert kept() == ((0, 1) if which == "image" else (1, 0))
+
+
+def test_without_a_folder_cases_stay_in_memory(case, tmp_path):
+    kept = prepared(case, None)
+    assert kept[0] is kept[0]
+    assert not list(tmp_path.glob("cache"))
+
+
+def test_a_full_disk_says_what_to_do_and_leaves_nothing(case, tmp_path, monkeypatch):
+    def full(file, array):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.np, "save", full)
+    with pytest.raises(OSError, match=r"No space left.*DELINEATE_CACHE.*trainer.cache=false"):
+        prepared(case, tmp_path / "cache").fill()
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_cases_that_differ_in_channels_are_named(case, tmp_path):
+    path = tmp_path / "grey.png"
+    cv2.imwrite(str(path), np.zeros((20, 30), np.uint8))
+    grey = Case("grey", "grey", partial(read_image, path), truth, (path,))
+    both = PreparedCases([case, grey], LABELS, load_prepare(CALLS), CALLS, None)
+    with pytest.raises(ValueError, match="grey has 1 channels when prepared, a has 3"):
+        both.fill()
+
+
+def test_a_case_without_truth_is_named(tmp_path):
+    with pytest.raises(ValueError, match="b: no truth"):
+        prepared(Case("b", "b", lambda: None), None).fill()
+
+
+@pytest.mark.parametrize("name", [cache.PIXELS, cache.CLASSES])
+@pytest.mark.parametrize("kept", [0, 5, 60, -1])
+def test_a_truncated_entry_is_made_again(case, tmp_path, name, kept):
+    folder = tmp_path / "cache"
+    prepared(case, folder).fill()
+    (file,) = folder.rglob(name)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:kept])
+    again = prepared(case, folder)
+    assert again.fill().tolist() == [True]
+    assert np.array_equal(again[0][0], load_prepare(CALLS).fixed(case.image).pixels)
+    assert file.read_bytes() == whole
+
+
+def test_an_entry_whose_arrays_do_not_belong_together_is_made_again(case, tmp_path):
+    folder = tmp_path / "cache"
+    prepared(case, folder).fill()
+    (file,) = folder.rglob(cache.CLASSES)
+    np.save(file, np.ones((3, 4), np.uint8))
+    assert prepared(case, folder)[0][1].shape == (8, 10)
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(case, tmp_path):
+    (tmp_path / "cache").write_text("a file, so that no folder can be made")
+    said = r"^the cache at .*cache cannot be written \(Not a directory\).*DELINEATE_CACHE.*cache=false\.$"
+    with pytest.raises(OSError, match=said):
+        prepared(case, tmp_path / "cache").fill()

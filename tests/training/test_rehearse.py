@@ -1,0 +1,140 @@
+"""What does not fit together is told before anything is trained."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from delineate.core import Case, Geometry, Image, Segmentation
+from delineate.recipe import load_recipe
+from delineate.resolve import RecipeError
+from delineate.training.rehearse import build_parts, rehearse
+
+RECIPE = """\
+data: phantom
+labels: {polyp: {value: 1, kind: thing}}
+prepare: [{channels: 3}, {resize: {shape: [48, 48]}}, {standardize: imagenet}]
+model: {unet: {features: [4, 8]}}
+loss: [dice]
+trainer: {loggers: []}
+"""
+LAB = """\
+import torch
+from delineate.core import Output
+
+class Halved(torch.nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, classes, 1, stride=2)
+    def forward(self, pixels):
+        return Output(self.conv(pixels))
+
+class Numbers(Halved):
+    def forward(self, pixels):
+        return self.conv(pixels)
+
+class Counting(Halved):
+    def forward(self, pixels):
+        full = torch.nn.functional.interpolate(self.conv(pixels), scale_factor=2)
+        return Output(full * (1 + full.mean().item()))
+
+def halved(classes):
+    return Halved(classes)
+def numbers(classes):
+    return Numbers(classes)
+def counting(classes):
+    return Counting(classes)
+def table(classes):
+    return {}
+def broken_loss(output, target):
+    return output.logits["polyp"]
+def no_number(output, target):
+    return output.logits
+def broken_metric(prediction, truth):
+    return 1 / 0
+def broken_step():
+    return lambda found, image: found.nothing
+def broken_schedule(progress):
+    return 1 / (1 - progress.fraction)
+"""
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    (tmp_path / "lab_of_slips.py").write_text(LAB)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def recipe(*overrides):
+        (tmp_path / "r.yaml").write_text(RECIPE)
+        return load_recipe("r.yaml", overrides)
+
+    return recipe
+
+
+def cases(dtype=np.uint8, channels=3, count=3):
+    grid = Geometry.in_pixels((40, 56))
+    image = Image(np.zeros((channels, *grid.shape), dtype), grid)
+
+    def truth(labels):
+        return lambda: Segmentation(np.zeros(grid.shape, np.uint8), labels, grid)
+
+    def of(recipe):
+        made = [Case(f"c{i}", f"c{i}", lambda: image, truth(recipe.labels)) for i in range(count)]
+        return {"train": tuple(made)}
+
+    return of
+
+
+def test_what_fits_together_passes(lab):
+    build_parts(lab())
+    rehearse(lab(), cases()(lab()))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model=lab_of_slips:halved", r"gives \(3, 1, 24, 24\) as its dense head; expected logits \(3, 1, 48, 48\)"),
+        ("model=lab_of_slips:numbers", "gives Tensor; expected an Output"),
+        ("model=lab_of_slips:table", "returned a dict; expected a torch.nn.Module"),
+        ("loss=lab_of_slips:broken_loss", "broken_loss failed with (IndexError|TypeError)"),
+        ("loss=lab_of_slips:no_number", "gives no single number"),
+        ("metrics=[lab_of_slips:broken_metric]", "broken_metric failed with ZeroDivisionError"),
+        ("refine=[lab_of_slips:broken_step]", "broken_step failed with AttributeError"),
+        ("schedule=lab_of_slips:broken_schedule", "broken_schedule failed with ZeroDivisionError"),
+        ("model={smp: {arch: linknet, encoder: resnet18}}", "multiples of 32, not .48, 48."),
+        ("model={unet: {features: [4, 8, 8, 8, 8, 8, 8, 8], norm: instance}}", "unet: "),
+    ],
+)  # fmt: skip
+def test_what_does_not_is_told_with_its_place(override, said, lab):
+    plan = lab(override)
+    with pytest.raises(RecipeError, match=f"^--set .*{said}"):  # noqa: PT012
+        build_parts(plan)
+        rehearse(plan, cases()(plan))
+
+
+def test_a_model_that_looks_at_its_numbers_is_left_to_training(lab):
+    plan = lab("model=lab_of_slips:counting")
+    rehearse(plan, cases()(plan))
+
+
+def test_pixels_that_no_augmentation_takes_are_told(lab):
+    plan = lab("prepare=[{standardize: image}]", "augment=[gamma]")
+    with pytest.raises(RecipeError, match=r"pixels are int16.*Add window or rescale_intensity"):
+        rehearse(plan, cases(np.int16)(plan))
+
+
+def test_data_without_a_case_to_train_on_are_told_at_the_data(lab):
+    plan = lab()
+    with pytest.raises(RecipeError, match="^r.yaml:1: there is no case to train on"):
+        rehearse(plan, {"test": cases()(plan)["train"]})
+
+
+def test_an_image_that_cannot_be_read_is_left_to_the_audit(lab):
+    def broken():
+        raise ValueError("cut short")
+
+    plan = lab()
+    first, *others = cases()(plan)["train"]
+    rehearse(plan, {"train": (replace(first, load_image=broken), *others)})
+    rehearse(plan, {"train": (replace(first, load_image=broken),)})
