@@ -14,11 +14,11 @@ from scipy import ndimage
 
 from delineate.arguments import Count, NonNegative, Size
 from delineate.core import Case, Image, Instance, LabelSet, Segmentation, Splits
-from delineate.data._scenes import Drawing, Scene
-from delineate.data._scenes.abdomen import slice_scene, volume_scene
-from delineate.data._scenes.chest import chest_scene
-from delineate.data._scenes.endoscopy import endoscopy_scene
 from delineate.data._splits import split_cases
+from delineate.phantoms import Drawing, Scene
+from delineate.phantoms.abdomen import slice_scene, volume_scene
+from delineate.phantoms.chest import chest_scene
+from delineate.phantoms.endoscopy import endoscopy_scene
 
 SCENES: dict[str, Scene] = {
     "endoscopy": endoscopy_scene,

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from delineate.core import Geometry
-from delineate.data._scenes import Drawing, Scene
-from delineate.data._scenes.colon import draw_colon
-from delineate.data._scenes.polyps import Polyp, draw_polyps
-from delineate.data._scenes.texture import (
+from delineate.phantoms import Drawing, Scene
+from delineate.phantoms.colon import draw_colon
+from delineate.phantoms.polyps import Polyp, draw_polyps
+from delineate.phantoms.texture import (
     blur,
     branches,
     draw_lines,

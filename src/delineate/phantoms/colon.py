@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from delineate.data._scenes.texture import fractal_noise, smooth_noise
+from delineate.phantoms.texture import fractal_noise, smooth_noise
 
 
 @dataclass(frozen=True, eq=False)

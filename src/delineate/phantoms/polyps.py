@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from delineate.data._scenes.colon import Colon
-from delineate.data._scenes.texture import blur, smooth_noise
+from delineate.phantoms.colon import Colon
+from delineate.phantoms.texture import blur, smooth_noise
 
 Kind = Literal["neoplastic", "non_neoplastic"]
 

@@ -1,4 +1,7 @@
-"""The phantom's scenes: each draws pixels and, object by object, the truth that goes with them."""
+"""Drawn images with their truth, one scene per file.
+
+A scene draws pixels and, object by object, the truth. The data layout `phantom` makes cases of what a scene draws.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from delineate.core import Geometry
-from delineate.data._scenes.texture import smooth_noise
+from delineate.phantoms.texture import smooth_noise
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from delineate.core import Geometry
-from delineate.data._scenes import Drawing, Scene
-from delineate.data._scenes.anatomy import Space
-from delineate.data._scenes.texture import branches, smoothstep
+from delineate.phantoms import Drawing, Scene
+from delineate.phantoms.anatomy import Space
+from delineate.phantoms.texture import branches, smoothstep
 
 Line = tuple[np.ndarray, float]
 Layer = tuple[str, np.ndarray, "np.ndarray | float"]

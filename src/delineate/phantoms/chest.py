@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from delineate.core import Geometry
-from delineate.data._scenes import Drawing, Scene
-from delineate.data._scenes.texture import (
+from delineate.phantoms import Drawing, Scene
+from delineate.phantoms.texture import (
     blur,
     branches,
     draw_lines,
