@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from delineate.core import Geometry, Image
-from delineate.data._align import align
+from delineate.data._masks import align
 
 AFFINE = np.array([[0.9, 0.1, 0, -7], [-0.1, 0.9, 0, 4], [0, 0, 2.5, 30], [0, 0, 0, 1]])
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from delineate.core import Label, LabelSet
-from delineate.data._decode_mask import decode_mask
+from delineate.data._masks import decode_mask
 from delineate.data._values import mask_values
 
 POLYP = LabelSet((Label("polyp", 1),))

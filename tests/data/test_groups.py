@@ -7,7 +7,7 @@ import pytest
 from delineate.core import Label, LabelSet
 from delineate.data import _groups
 from delineate.data._groups import group_names
-from delineate.data._stems import by_stem
+from delineate.data._paths import by_stem
 from delineate.resolve import Call, RecipeError, build
 
 POLYP = LabelSet((Label("polyp", 1),))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from delineate.audit._case_facts import CaseFacts
 from delineate.core import LabelSet
+from delineate.words import some
 
 Level = Literal["refuse", "warn", "note"]
 
@@ -33,12 +34,10 @@ class Finding:
 
     def line(self, limit: int = 3) -> str:
         """The finding and its first cases, for a terminal."""
-        named = [" = ".join(ids) for ids in self.cases[:limit]]
+        named = [" = ".join(ids) for ids in self.cases]
         if self.why and self.level == "refuse":
-            named = [f"{name}: {why}" for name, why in zip(named, self.why, strict=False)]
-        rest = len(self.cases) - len(named)
-        listed = ", ".join(named) + (f" and {rest} more" if rest else "")
-        return f"{self.check}: {self.says}" + (f" ({listed})" if listed else "")
+            named = [f"{name}: {why}" for name, why in zip(named, self.why, strict=True)]
+        return f"{self.check}: {self.says}" + (f" ({some(named, limit)})" if named else "")
 
 
 Check = Callable[[Sequence[CaseFacts], LabelSet], list[Finding]]
@@ -62,12 +61,3 @@ def finding(
         return []
     cases, why = tuple(ids for ids, _ in entries), tuple(reason for _, reason in entries)
     return [Finding(check, levels[check], says(len(cases)), advice, cases, why if any(why) else ())]
-
-
-def many(count: int, what: str) -> str:
-    """A number of things.
-
-    >>> many(1, "image"), many(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{count:,} {what}" + ("" if count == 1 else "s")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.audit._pairs import by_side
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {
     "duplicates_across_splits": "refuse",
@@ -30,21 +31,21 @@ def duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "duplicates_across_splits",
             sides["across"],
-            lambda n: f"{many(n, 'image')} on two sides of the split",
+            lambda n: f"{counted(n, 'image')} on two sides of the split",
             "What is judged has been learnt by heart. Keep one of each, or give them one group.",
         ),
         *finding(
             FINDS,
             "duplicates_of_two_groups",
             sides["between"],
-            lambda n: f"{many(n, 'image')} under several groups of one split",
+            lambda n: f"{counted(n, 'image')} under several groups of one split",
             "Another split may part them. Keep one of each, or give them one group.",
         ),
         *finding(
             FINDS,
             "duplicates",
             sides["within"],
-            lambda n: f"{many(n, 'image')} more than once in a group",
+            lambda n: f"{counted(n, 'image')} more than once in a group",
             "They weigh double. Keep one of each.",
         ),
         *finding(
@@ -55,7 +56,7 @@ def duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
                 for together in copies
                 if len({case.truth.digest for case in together if case.truth}) > 1
             ],
-            lambda n: f"{many(n, 'image')} with two different truths",
+            lambda n: f"{counted(n, 'image')} with two different truths",
             "One of them is wrong, or two people drew them: then no score can be better than they agree.",
         ),
     ]

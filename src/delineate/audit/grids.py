@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.core import LabelSet
 from delineate.files.nifti import SAME_PLACE, TWO_PLACES
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {
     "spacing_outliers": "warn",
@@ -46,7 +47,7 @@ def grids(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "spacing_outliers",
             far,
             lambda n: (
-                f"spacing of {many(n, 'image')} more than {FAR:g} times off the middle of all"
+                f"spacing of {counted(n, 'image')} more than {FAR:g} times off the middle of all"
             ),
             "Begin prepare with resample, and check the unit they were written in.",
         ),
@@ -54,7 +55,7 @@ def grids(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "sheared_grid",
             [((id,), f"cosine {image.skew:.3g}") for id, image in grids if image.skew > SQUARE],
-            lambda n: f"axes of {many(n, 'image')} are not at right angles",
+            lambda n: f"axes of {counted(n, 'image')} are not at right angles",
             "Distances are measured as if they were. Resample to a rectangular grid; was the gantry tilted?",
         ),
         *finding(
@@ -65,7 +66,7 @@ def grids(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
                 for c in cases
                 if c.two_places > SAME_PLACE
             ],
-            lambda n: f"sform and qform disagree in the files of {many(n, 'case')}",
+            lambda n: f"sform and qform disagree in the files of {counted(n, 'case')}",
             TWO_PLACES,
         ),
     ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.audit._pairs import by_side
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {
     "group_across_splits": "refuse",
@@ -31,14 +32,14 @@ def groups(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "group_across_splits",
             torn["across"],
-            lambda n: f"{many(n, 'group')} on two sides of the split",
+            lambda n: f"{counted(n, 'group')} on two sides of the split",
             "Scores of a patient who was learnt from are too good to be true. Split by group.",
         ),
         *finding(
             FINDS,
             "patient_across_splits",
             people["across"],
-            lambda n: f"{many(n, 'patient')}, by DICOM's PatientID, on two sides of the split",
+            lambda n: f"{counted(n, 'patient')}, by DICOM's PatientID, on two sides of the split",
             "Scores of a patient who was learnt from are too good to be true. Give their cases one group.",
         ),
         *finding(
@@ -46,7 +47,7 @@ def groups(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "patient_of_two_groups",
             people["between"],
             lambda n: (
-                f"{many(n, 'patient')}, by DICOM's PatientID, under several groups of one split"
+                f"{counted(n, 'patient')}, by DICOM's PatientID, under several groups of one split"
             ),
             "Another split may part them. Give their cases one group.",
         ),

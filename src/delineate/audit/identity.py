@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from delineate.audit._case_facts import Box, CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {
     "burned_in_text": "warn",
@@ -31,15 +32,15 @@ def identity(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "burned_in_text",
             [((c.id,), "") for c in cases if c.identity.burned_in == "YES"],
-            lambda n: f"text written into the picture of {many(n, 'case')}, as the files say",
+            lambda n: f"text written into the picture of {counted(n, 'case')}, as the files say",
             "It may name the patient, and a model may read it. Cover it before anything leaves this place.",
         ),
         *finding(
             FINDS,
             "burned_in_pixels",
-            [((id,), f"{many(len(text), 'line')} {_where(text)}") for id, text in shown],
+            [((id,), f"{counted(len(text), 'line')} {_where(text)}") for id, text in shown],
             lambda n: (
-                f"what looks like text in the pixels of {many(n, 'picture')}, "
+                f"what looks like text in the pixels of {counted(n, 'picture')}, "
                 f"{_where(box for _, text in shown for box in text)}"
             ),
             "It may name the patient, and a model may read it. Look at some, and cover it before anything leaves "
@@ -54,7 +55,7 @@ def identity(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
                 if not c.identity.burned_in and c.identity.modality in WRITTEN_ON
             ],
             lambda n: (
-                f"{many(n, 'case')} of devices that write into pictures, without a word about it"
+                f"{counted(n, 'case')} of devices that write into pictures, without a word about it"
             ),
             "Look at the margins of some.",
         ),
@@ -63,7 +64,7 @@ def identity(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "identity_fields",
             [((c.id,), ", ".join(c.identity.fields)) for c in cases if c.identity.fields],
             lambda n: (
-                f"fields that may say who somebody is in the files of {many(n, 'case')}: "
+                f"fields that may say who somebody is in the files of {counted(n, 'case')}: "
                 + ", ".join(dict.fromkeys(name for c in cases for name in c.identity.fields))
             ),
             "They are neither read into a model nor copied into anything here. Take them out before the files "

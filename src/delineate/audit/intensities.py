@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from delineate.audit._case_facts import QUANTILES, CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {"intensity_scales": "warn"}
 
@@ -36,7 +37,7 @@ def intensities(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
         [((id,), f"{_plain(width)}, {_times(width / middle)}") for id, width in entries],
         lambda n: (
             f"ranges of intensity from {_plain(min(ranges.values()))} to {_plain(max(ranges.values()))}; "
-            f"{many(n, 'image')} more than {FAR:g} times off the middle of {_plain(middle)}"
+            f"{counted(n, 'image')} more than {FAR:g} times off the middle of {_plain(middle)}"
         ),
         "Standardize each image by itself, {standardize: image}, and not by the data set; or find out what was "
         "exported differently.",

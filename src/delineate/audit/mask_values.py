@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {
     "values_without_label": "refuse",
@@ -25,7 +26,7 @@ def mask_values(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "values_without_label",
             [((c.id,), p.says) for c in cases for p in c.problems if p.kind == "values"],
-            lambda n: f"{many(n, 'mask')} with values or colours that no label has",
+            lambda n: f"{counted(n, 'mask')} with values or colours that no label has",
             "Say what each stands for: values: {name: [value, ...]}, with background for what is none.",
         ),
         *finding(
@@ -36,7 +37,7 @@ def mask_values(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
                 for id, m in masks
                 if m.lossy
             ],
-            lambda n: f"{many(n, 'mask')} compressed with loss, or soft",
+            lambda n: f"{counted(n, 'mask')} compressed with loss, or soft",
             "Edges are a guess within a pixel or two, and so is every score there. Use the masks from before "
             "the compression, if there are any.",
         ),
@@ -44,21 +45,21 @@ def mask_values(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "masks_below_threshold",
             [((id,), "") for id, m in masks if m.below],
-            lambda n: f"{many(n, 'mask')} with something in it that reaches no threshold",
+            lambda n: f"{counted(n, 'mask')} with something in it that reaches no threshold",
             "Read as empty. Are these masks stored as 0 and 1, and the others as 0 and 255?",
         ),
         *finding(
             FINDS,
             "masks_of_one_value",
             [((id,), f"{m.only} everywhere") for id, m in masks if m.only],
-            lambda n: f"{many(n, 'mask')} of one value everywhere, which is not 0",
+            lambda n: f"{counted(n, 'mask')} of one value everywhere, which is not 0",
             "Is the whole image really one object?",
         ),
         *finding(
             FINDS,
             "float_masks",
             [((id,), m.dtype) for id, m in masks if m.dtype.startswith("float")],
-            lambda n: f"labels stored as floats in {many(n, 'mask')}",
+            lambda n: f"labels stored as floats in {counted(n, 'mask')}",
             "All of them are whole numbers and read as such. Were they resampled once?",
         ),
     ]

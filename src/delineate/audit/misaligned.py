@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {"misaligned": "refuse", "misplaced": "refuse"}
 
@@ -18,14 +19,14 @@ def misaligned(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "misaligned",
             [((c.id,), p.says) for c in cases for p in c.problems if p.kind == "misaligned"],
-            lambda n: f"image and mask of {many(n, 'case')} differ in shape",
+            lambda n: f"image and mask of {counted(n, 'case')} differ in shape",
             "Export the mask on the grid of its image; masks are never resized here.",
         ),
         *finding(
             FINDS,
             "misplaced",
             [((c.id,), p.says) for c in cases for p in c.problems if p.kind == "misplaced"],
-            lambda n: f"image and mask of {many(n, 'case')} do not lie in one place",
+            lambda n: f"image and mask of {counted(n, 'case')} do not lie in one place",
             "Export the mask on the grid of its image; masks are never moved here. Allowed by name, arrays of one "
             "shape are taken to lie on each other.",
         ),

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from delineate.audit._alike import alike
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.audit._look import pictures_of
 from delineate.audit._pairs import by_side
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {
     "near_duplicates_across_splits": "refuse",
@@ -48,7 +49,9 @@ def near_duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Findin
             FINDS,
             "near_duplicates_across_splits",
             sides["across"],
-            lambda n: f"{many(n, 'pair')} of images that show the same on two sides of the split",
+            lambda n: (
+                f"{counted(n, 'pair')} of images that show the same on two sides of the split"
+            ),
             "What is judged has been learnt almost by heart. Give each pair one group, or split by a column that "
             "keeps them together.",
         ),
@@ -57,7 +60,7 @@ def near_duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Findin
             "near_duplicates_of_two_groups",
             sides["between"],
             lambda n: (
-                f"{many(n, 'pair')} of images that show the same under two groups of one split"
+                f"{counted(n, 'pair')} of images that show the same under two groups of one split"
             ),
             "Another split may part them. Give each pair one group: are they of one patient?",
         ),
@@ -65,7 +68,7 @@ def near_duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Findin
             FINDS,
             "near_duplicates",
             sides["within"],
-            lambda n: f"{many(n, 'pair')} of images of one group that show the same",
+            lambda n: f"{counted(n, 'pair')} of images of one group that show the same",
             "They are on one side, where they do no harm, and count for little more than one.",
         ),
     ]

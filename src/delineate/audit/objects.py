@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {"tiny_objects": "warn"}
 
@@ -32,7 +33,7 @@ def objects(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
         "tiny_objects",
         entries,
         lambda n: (
-            f"{many(total, 'object')} of fewer than {TINY} samples in the masks of {many(n, 'case')}"
+            f"{counted(total, 'object')} of fewer than {TINY} samples in the masks of {counted(n, 'case')}"
         ),
         "Specks count as objects in lesion-wise scores, and move distances far. Look at them, and clean the "
         "masks if they are slips.",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {
     "label_never_trained": "refuse",
@@ -43,14 +44,14 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "no_truth",
             [((c.id,), f"in {c.split}") for c in bare],
-            lambda n: f"{many(n, 'case')} without truth ({_by_split(bare, splits)})",
+            lambda n: f"{counted(n, 'case')} without truth ({_by_split(bare, splits)})",
             "",
         ),
         *finding(
             FINDS,
             "empty_truth",
             [((c.id,), f"in {c.split}") for c in empty],
-            lambda n: f"{many(n, 'case')} without any label ({_by_split(empty, splits)})",
+            lambda n: f"{counted(n, 'case')} without any label ({_by_split(empty, splits)})",
             "They keep a model from seeing things. Where nothing is found either, there is no score.",
         ),
     ]

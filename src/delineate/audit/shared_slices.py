@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.audit._pairs import by_side
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {
     "shared_slices_across_splits": "refuse",
@@ -44,7 +45,9 @@ def shared_slices(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]
             FINDS,
             "shared_slices_across_splits",
             sides["across"],
-            lambda n: f"{many(n, 'pair')} of volumes with equal slices on two sides of the split",
+            lambda n: (
+                f"{counted(n, 'pair')} of volumes with equal slices on two sides of the split"
+            ),
             "They show one body. Give them one group, or keep one.",
         ),
         *finding(
@@ -52,7 +55,7 @@ def shared_slices(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]
             "shared_slices_of_two_groups",
             sides["between"],
             lambda n: (
-                f"{many(n, 'pair')} of volumes with equal slices under two groups of one split"
+                f"{counted(n, 'pair')} of volumes with equal slices under two groups of one split"
             ),
             "They show one body, and another split may part them. Give them one group.",
         ),
@@ -60,7 +63,7 @@ def shared_slices(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]
             FINDS,
             "shared_slices",
             sides["within"],
-            lambda n: f"{many(n, 'pair')} of volumes of one group with equal slices",
+            lambda n: f"{counted(n, 'pair')} of volumes of one group with equal slices",
             "They are on one side, where they do no harm, and count for little more than one.",
         ),
     ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding, many
+from delineate.audit._finding import Finding, Level, finding
 from delineate.core import LabelSet
+from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {
     "unreadable": "refuse",
@@ -24,14 +25,14 @@ def unreadable(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "unreadable",
             [((c.id,), p.says) for c in cases for p in c.problems if p.kind == "unreadable"],
-            lambda n: f"{many(n, 'file')} cannot be read",
+            lambda n: f"{counted(n, 'file')} cannot be read",
             "Copy, download or export them again, or take the cases out.",
         ),
         *finding(
             FINDS,
             "not_finite",
-            [((id,), many(i.not_finite, "sample")) for id, i in images if i.not_finite],
-            lambda n: f"NaN or infinity in {many(n, 'image')}",
+            [((id,), counted(i.not_finite, "sample")) for id, i in images if i.not_finite],
+            lambda n: f"NaN or infinity in {counted(n, 'image')}",
             "Find out where they come from. They are read as the smallest value of the image, which may mean "
             "something else there.",
         ),
@@ -39,14 +40,14 @@ def unreadable(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "constant_image",
             [((id,), "") for id, i in images if all(q[0] == q[-1] for q in i.quantiles)],
-            lambda n: f"{many(n, 'image')} of one value everywhere",
+            lambda n: f"{counted(n, 'image')} of one value everywhere",
             "There is nothing to learn from. Was it exported with the wrong window?",
         ),
         *finding(
             FINDS,
             "misnamed",
             [((c.id,), name) for c in cases for name in c.misnamed],
-            lambda n: f"{many(n, 'file')} in another format than the name says",
+            lambda n: f"{counted(n, 'file')} in another format than the name says",
             "It is read by what it holds; other programs may go by its name.",
         ),
     ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from delineate.core import Splits
-from delineate.data._align import align
 from delineate.data._files_as_cases import cases_of
-from delineate.data._places import NotThereError
-from delineate.data._prediction_masks import PredictionMasks, prediction_masks
-from delineate.data._split_csv import write_split
+from delineate.data._masks import PredictionMasks, align, prediction_masks
+from delineate.data._paths import NotThereError
+from delineate.data._tables import write_split
 from delineate.data._values import MaskValues, Values, mask_values
 from delineate.recipe import Recipe
 from delineate.resolve import build

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from delineate.core import Case
 from delineate.core.case import DRIVE, LONGEST_PART, UNSAFE
-from delineate.data._made_of import made_of
-from delineate.data._stems import is_readable, split_ending
-from delineate.data._words import some
+from delineate.data._paths import is_readable, made_of, split_ending
 from delineate.files import image_suffixes, read_image
+from delineate.words import some
 
 
 def cases_of(paths: Sequence[str | Path]) -> list[Case]:

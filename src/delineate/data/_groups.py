@@ -8,9 +8,9 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from delineate.data._table import Row
-from delineate.data._words import some
+from delineate.data._tables import Row
 from delineate.resolve import nearest
+from delineate.words import some
 
 COLUMN = "column:"
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from delineate.core import Case, Splits
-from delineate.data._draw import draw
 from delineate.data._groups import COLUMN, column_values
-from delineate.data._places import find_file
-from delineate.data._split_csv import read_split
-from delineate.data._strata import strata
-from delineate.data._words import some
+from delineate.data._paths import find_file
+from delineate.data._tables import read_split
+from delineate.words import some
 
 
 def split_cases(
@@ -48,7 +51,7 @@ def split_cases(
         return _gathered(cases, _complete(read_split(path), cases, path))
     check = _check_folds if "folds" in split else _check_fractions
     check(split)
-    kinds = strata(cases, stratify)  # may read every mask
+    kinds = _strata(cases, stratify)  # may read every mask
     if "folds" in split:
         return _gathered(cases, _by_fold(cases, split, seed, kinds))
     return _gathered(cases, _by_group(cases, split, seed, kinds), split)
@@ -87,7 +90,7 @@ def _by_group(
             f"({some(shares)}). Ask for fewer splits, add cases, or check `group`: cases of one group "
             "stay together."
         )
-    drawn = draw(sizes, shares, seed, kinds)
+    drawn = _draw(sizes, shares, seed, kinds)
     return {case.id: drawn[case.group] for case in cases}
 
 
@@ -138,3 +141,121 @@ def _gathered(
 
 def _written(split: Mapping[str, float]) -> str:
     return "{" + ", ".join(f"{name}: {share:g}" for name, share in split.items()) + "}"
+
+
+def _strata(cases: Sequence[Case], stratify: str | None) -> dict[str, str]:
+    """The kind of each group: that of most of its cases, the first by name if several tie.
+
+    Args:
+        cases: all cases.
+        stratify: None: all of one kind. "labels": which labels are there, and the third its area is in
+            among the cases that have any; reads every mask once. "column:NAME": a column of the cases.
+
+    Raises:
+        ValueError: another word, or no such column.
+    """
+    if stratify is None:
+        return {}
+    if stratify == "labels":
+        kinds = _label_kinds(cases)
+    elif stratify.startswith(COLUMN):
+        kinds = column_values({case.id: case.columns for case in cases}, stratify, "stratify")
+    else:
+        raise ValueError(f"stratify is {stratify!r}; expected 'labels' or 'column:NAME'.")
+    votes: dict[str, Counter[str]] = {}
+    for case in cases:
+        votes.setdefault(case.group, Counter())[kinds[case.id]] += 1
+    return {
+        group: min(count, key=lambda kind: (-count[kind], kind)) for group, count in votes.items()
+    }
+
+
+def _label_kinds(cases: Sequence[Case]) -> dict[str, str]:
+    with (
+        ThreadPoolExecutor() as pool
+    ):  # reading files and unpacking them leaves the interpreter free
+        contents = dict(zip((case.id for case in cases), pool.map(_contents, cases), strict=True))
+    filled = [area for names, area in contents.values() if names]
+    thirds = np.quantile(filled, (1 / 3, 2 / 3)) if filled else np.zeros(2)
+    return {id: _kind(names, area, thirds) for id, (names, area) in contents.items()}
+
+
+def _contents(case: Case) -> tuple[tuple[str, ...] | None, float]:
+    """The labels that are there, and the fraction of the image they take; None without truth."""
+    truth = case.truth
+    if truth is None:
+        return None, 0.0
+    areas = {label.name: int(truth.mask(label.name).sum()) for label in truth.labels}
+    return tuple(name for name, n in areas.items() if n), sum(areas.values()) / truth.classes.size
+
+
+def _kind(names: tuple[str, ...] | None, area: float, thirds: np.ndarray) -> str:
+    if not names:
+        return "unlabelled" if names is None else "empty"
+    return f"{'+'.join(names)} {np.searchsorted(thirds, area)}"
+
+
+def _draw(
+    sizes: Mapping[str, int], shares: Mapping[str, float], seed: int, kinds: Mapping[str, str]
+) -> dict[str, str]:
+    """The split of each group, close to the shares within every kind and overall.
+
+    Kind by kind, largest group first, a group draws among the splits that have room for all of it, in
+    proportion to that room; where it fits nowhere it goes where there is most. What a kind leaves over or
+    takes too much is carried to the next. A split that got nothing is at last given the smallest group of
+    the split with most groups, so that none is empty while there are as many groups.
+
+    Chance is made from the seed and the group's name: the order of files, the platform and the version of
+    NumPy have no part in it.
+
+    Args:
+        sizes: the number of cases of each group.
+        shares: the fraction of cases each split is to have; they add up to 1.
+        seed: decides the draw.
+        kinds: the stratum of each group; groups of none form one.
+    """
+    chance = {group: _chances(seed, group) for group in sizes}
+    order = sorted(sizes, key=lambda g: (kinds.get(g, ""), -sizes[g], chance[g]))
+    found: dict[str, str] = {}
+    room = dict.fromkeys(shares, 0.0)
+    kind = None
+    for group in order:
+        if kinds.get(group, "") != kind:
+            kind = kinds.get(group, "")
+            cases = sum(n for g, n in sizes.items() if kinds.get(g, "") == kind)
+            room = {name: left + shares[name] * cases for name, left in room.items()}
+        found[group] = _one(room, sizes[group], chance[group][1])
+        room[found[group]] -= sizes[group]
+    _fill(found, shares, sizes, chance)
+    return found
+
+
+def _one(room: Mapping[str, float], size: int, chance: float) -> str:
+    """A split with room for `size`, drawn in proportion to its room; else the one with most."""
+    fitting = {name: left for name, left in room.items() if left >= size - 1e-9}
+    mark = chance * sum(fitting.values())
+    for name, left in fitting.items():
+        mark -= left
+        if mark < 0:
+            return name
+    return max(room, key=room.__getitem__)
+
+
+def _fill(
+    found: dict[str, str],
+    shares: Mapping[str, float],
+    sizes: Mapping[str, int],
+    chance: Mapping[str, tuple[float, float]],
+) -> None:
+    for name in shares:
+        if name not in found.values():
+            groups = {s: [g for g in found if found[g] == s] for s in shares}
+            fullest = max(shares, key=lambda s: len(groups[s]))
+            found[min(groups[fullest], key=lambda g: (sizes[g], chance[g]))] = name
+
+
+def _chances(seed: int, group: str) -> tuple[float, float]:
+    """Two numbers in [0, 1), as good as random: one for the order, one for the draw."""
+    digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
+    first, second = (int.from_bytes(digest[i : i + 7]) / 2**56 for i in (0, 7))
+    return first, second

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from delineate.arguments import NonNegativeWhole
 from delineate.core import LabelSet
-from delineate.data._words import some
 from delineate.resolve import nearest
+from delineate.words import some
 
 BACKGROUND = "background"
 

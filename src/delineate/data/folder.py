@@ -10,15 +10,13 @@ from typing import Literal
 from delineate.arguments import NonNegative, Text
 from delineate.core import Case, LabelSet, Splits
 from delineate.data._groups import group_names
-from delineate.data._made_of import made_of
 from delineate.data._masks import read_truth
-from delineate.data._places import find_file, find_folder
+from delineate.data._paths import by_stem, find_file, find_folder, made_of
 from delineate.data._splits import split_cases
-from delineate.data._stems import by_stem
-from delineate.data._table import Row, rows_by_id
+from delineate.data._tables import Row, rows_by_id
 from delineate.data._values import Values, mask_values
-from delineate.data._words import some
 from delineate.files import read_image
+from delineate.words import some
 
 Unlabelled = Literal["refuse", "keep", "drop"]
 THREE_WAYS = {"train": 0.8, "val": 0.1, "test": 0.1}

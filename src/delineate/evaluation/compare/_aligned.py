@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from delineate.evaluation.table import Table
+from delineate.words import some
 
 
 def aligned(
@@ -25,7 +26,7 @@ def aligned(
     if not every or (any(lacks.values()) and not common):
         raise ValueError(
             "the tables are of different cases: "
-            + "; ".join(f"{name} lacks {_some(cases)}" for name, cases in lacks.items() if cases)
+            + "; ".join(f"{name} lacks {some(cases)}" for name, cases in lacks.items() if cases)
             + ". Judge all of them on the same cases"
             + (", or compare the common ones: --common, common=True." if every else ".")
         )
@@ -110,8 +111,3 @@ def _check_truths(tables: Mapping[str, Table]) -> None:
                     f"{row.case}: the truth of {row.label} is not the same in {first} and in {name}, though as large. "
                     "They were judged against different truths, and cannot be compared."
                 )
-
-
-def _some(cases: Sequence[str], most: int = 5) -> str:
-    rest = len(cases) - most
-    return ", ".join(cases[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""Names in an error message: a few, and how many more."""
+"""Names and numbers in a message: a few names and how many more; so many of something."""
 
 from __future__ import annotations
 
@@ -14,3 +14,12 @@ def some(names: Iterable[object], limit: int = 5) -> str:
     known = [str(name) for name in names]
     rest = len(known) - limit
     return ", ".join(known[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def counted(count: int, what: str) -> str:
+    """How many of something, in the singular or the plural.
+
+    >>> counted(1, "image"), counted(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

@@ -1,4 +1,4 @@
-"""A CSV -> its rows."""
+"""CSVs: facts about the cases, and which split each case is in."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import csv
 import io
 from pathlib import Path, PurePosixPath
 
-from delineate.data._stems import split_ending
-from delineate.data._words import some
+from delineate.core import Splits
+from delineate.data._paths import split_ending
+from delineate.words import some
 
 Row = dict[str, str]
 
@@ -72,3 +73,27 @@ def rows_by_id(path: Path) -> dict[str, Row]:
             advice = "; give each its own in a column id" if key == "image" else ""
             raise ValueError(f"{path}: two rows are about {id!r}, by their {key}{advice}.")
     return found
+
+
+def read_split(path: Path) -> dict[str, str]:
+    """The split of each id; a column stem is as good as id.
+
+    Raises:
+        ValueError: no such columns, an id twice, or a field that is empty.
+    """
+    rows = rows_by_id(path)
+    for id, row in rows.items():
+        if not row.get("split"):
+            raise ValueError(
+                f"{path}: no split for {id!r}; expected a column split, filled everywhere."
+            )
+    return {id: row["split"] for id, row in rows.items()}
+
+
+def write_split(splits: Splits, path: str | Path) -> None:
+    """Write which case is in which split, as `split:` of a recipe reads it."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("id", "split"))
+    rows.writerows((case.id, name) for name, cases in splits.items() for case in cases)
+    Path(path).write_text(text.getvalue(), encoding="utf-8")

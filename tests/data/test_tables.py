@@ -1,7 +1,6 @@
 import pytest
 
-from delineate.data._split_csv import read_split
-from delineate.data._table import read_table, rows_by_id
+from delineate.data._tables import read_split, read_table, rows_by_id
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

@@ -1,17 +1,49 @@
-"""Files by the stem of their names."""
+"""What a recipe writes -> files: folders, globs and stems, and all files of an image."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from delineate.data._words import some
-from delineate.files import image_suffixes
+from delineate.files import by_ending, image_suffixes
+from delineate.words import some
 
 STEM = "{stem}"
 
 MOST_STARS, MOST_DEEP = 3, 2
 """Of * in a name beside {stem}, and of ** in a pattern: the time to match grows with the power of their number."""
+
+
+class NotThereError(ValueError):
+    """A path of a recipe leads nowhere; the message says where it was looked for."""
+
+
+def find_folder(name: str, places: Sequence[Path]) -> Path:
+    """The first folder `name` below one of the places.
+
+    Raises:
+        NotThereError: there is none.
+    """
+    return _first(name, places, Path.is_dir, f"root: no folder {name!r}")
+
+
+def find_file(name: str, places: Sequence[Path], what: str) -> Path:
+    """The first file `name` below one of the places.
+
+    Raises:
+        NotThereError: there is none.
+    """
+    return _first(name, places, Path.is_file, f"{what}: no file {name!r}")
+
+
+def _first(name: str, places: Sequence[Path], fits: Callable[[Path], bool], problem: str) -> Path:
+    """Each place is tried once; an absolute path stands for itself everywhere."""
+    tried = list(dict.fromkeys(place.absolute() / Path(name).expanduser() for place in places))
+    for path in tried:
+        if fits(path):
+            return path
+    raise NotThereError(f"{problem}. Looked for: {some(tried)}.")
 
 
 def by_stem(root: Path, pattern: str, what: str) -> dict[str, Path]:
@@ -100,3 +132,18 @@ def _stem(name: str, pattern: str) -> str:
             f"{name} does not show its stem in {pattern!r}; write {{stem}} once more plainly."
         )
     return match["stem"]
+
+
+def made_of(path: Path) -> tuple[Path, ...]:
+    """The file itself, and the data files that its header names; for `Case.image_files` and `Case.truth_files`.
+
+    Only files whose ending is that of a format with data files are opened. Where the header cannot be read, or what
+    it names is not there, it is the file alone: reading the image says what is wrong.
+    """
+    form, _ = by_ending(path)
+    if form is None:
+        return (path,)
+    try:
+        return form.data_files(path)
+    except (ValueError, OSError):
+        return (path,)
