@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import numpy as np
 
 from delineate.core import Geometry, Image
 from delineate.files import _itk, _samples
-from delineate.files._beside import NUMBER, files_beside, header_lines, numbered
 from delineate.files._format import Format, UnreadableFile, as_image
+from delineate.files._header import Header, named_files, read_header
 from delineate.files._samples import MOST_AXES, Samples
 
 TYPES = {
@@ -23,71 +24,38 @@ TYPES = {
 BIG_ENDIAN = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 
 
-@dataclass(frozen=True)
-class _Header:
-    """The text before the samples.
-
-    fields: value by key.
-    names: the data files; none if the samples follow the header.
-    end: the number of bytes of the header.
-    """
-
-    fields: dict[str, str]
-    names: tuple[str, ...]
-    end: int
-
-
-def _header(path: Path) -> _Header:
-    fields: dict[str, str] = {}
-    with path.open("rb") as file:
-        lines = header_lines(file)
-        for line in lines:
-            key, _, value = (part.strip() for part in re.split("([=:])", line, maxsplit=1))
-            if key in fields:
-                raise UnreadableFile(f"states {key!r} twice. Export it again.")
-            fields[key] = value
-            if key == "ElementDataFile":  # always the last
-                names = _names(fields)
-                if names is None:
-                    names = [line.strip() for line in lines if line.strip()]
-                return _Header(fields, tuple(names), file.tell())
-    raise UnreadableFile(
-        "is MetaImage without the key ElementDataFile; it was cut short. Copy it again."
-    )
-
-
-def _names(fields: dict[str, str]) -> list[str] | None:
-    """The data files; none if the samples follow the header, None if a list of names does."""
-    value = fields["ElementDataFile"]
-    if value.upper() == "LOCAL":
-        return []
-    pattern, *numbers = value.split() or [""]
-    if pattern == "LIST":
-        return None
-    if not NUMBER.search(pattern):
-        return [value]
-    if len(numbers) > 3 or not all(n.lstrip("-").isdecimal() for n in numbers):
+def _header(path: Path) -> Header:
+    header = read_header(path, _field, "ElementDataFile", ends_with_it=True)
+    value = header.fields.get("ElementDataFile")
+    if value is None:
         raise UnreadableFile(
-            f"names its data files by {value!r}; expected '<pattern> <min> <max> <step>'."
+            "is MetaImage without the key ElementDataFile; it was cut short. Copy it again."
         )
-    slices = int(fields.get("DimSize", "1").split()[-1])
-    first = int(numbers[0]) if numbers else 1
-    last = int(numbers[1]) if len(numbers) > 1 else first + slices - 1
-    step = int(numbers[2]) if len(numbers) > 2 else max((last - first + 1) // slices, 1)
-    return numbered(pattern, first, last, step)
+    if value.upper() == "LOCAL" or header.names is not None:
+        return header
+
+    def numbers_of(written: list[int]) -> tuple[int, int, int]:
+        slices = int(header.fields.get("DimSize", "1").split()[-1])
+        first = written[0] if written else 1
+        last = written[1] if len(written) > 1 else first + slices - 1
+        return first, last, written[2] if len(written) > 2 else max((last - first + 1) // slices, 1)
+
+    return replace(header, names=named_files(value, range(4), numbers_of))
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = (part.strip() for part in re.split("([=:])", line, maxsplit=1))
+    return name, value
 
 
 def _data_files(path: Path) -> tuple[Path, ...]:
-    header = _header(path)
-    local = header.fields["ElementDataFile"].upper() == "LOCAL"
-    return (path,) if local else (path, *files_beside(path, header.names))
+    return _header(path).data_files(path)
 
 
 def _opened(path: Path) -> tuple[Samples, Geometry]:
     """Where the samples are, and where they lie."""
     header = _header(path)
     fields = header.fields
-    local = fields["ElementDataFile"].upper() == "LOCAL"
     sizes = tuple(int(n) for n in fields.get("DimSize", "").split())
     n = int(fields.get("NDims", "0"))
     if len(sizes) != n or not 2 <= n < MOST_AXES:
@@ -109,13 +77,13 @@ def _opened(path: Path) -> tuple[Samples, Geometry]:
     swapped = _true(fields, *BIG_ENDIAN, default=False)
     text = not _true(fields, "BinaryData", default=True)
     samples = Samples(
-        files=(path,) if local else files_beside(path, header.names),
+        files=header.sample_files(path),
         dtype=np.dtype((">" if swapped else "<") + TYPES[kind]),
         sizes=sizes if channels == 1 else (channels, *sizes),
         channels=None if channels == 1 else 0,
         encoding="zlib or gzip" if packed else "text" if text else "raw",
         skip=skip,
-        start=header.end if local else 0,
+        start=header.start,
     )
     spacing = _numbers(fields, ("ElementSpacing", "ElementSize"), np.ones(n))
     origin = _numbers(fields, ("Offset", "Position", "Origin"), np.zeros(n))
@@ -123,7 +91,7 @@ def _opened(path: Path) -> tuple[Samples, Geometry]:
     return samples, _samples.geometry(samples, spacing, rows.reshape(n, n).T, origin)
 
 
-def _true(fields: dict[str, str], *keys: str, default: bool) -> bool:
+def _true(fields: Mapping[str, str], *keys: str, default: bool) -> bool:
     """Whether a key says yes; MetaIO looks at the first letter alone."""
     found = next((fields[key] for key in keys if fields.get(key)), "TF"[not default])
     if found[0] not in "TtYy1FfNn0":
@@ -131,7 +99,7 @@ def _true(fields: dict[str, str], *keys: str, default: bool) -> bool:
     return found[0] in "TtYy1"
 
 
-def _numbers(fields: dict[str, str], keys: tuple[str, ...], default: np.ndarray) -> np.ndarray:
+def _numbers(fields: Mapping[str, str], keys: tuple[str, ...], default: np.ndarray) -> np.ndarray:
     """The value of the first key that is there."""
     key = next((key for key in keys if key in fields), None)
     if key is None:

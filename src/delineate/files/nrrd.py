@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import numpy as np
 
 from delineate.core import Geometry, Image
 from delineate.files import _itk, _samples
-from delineate.files._beside import NUMBER, files_beside, header_lines, numbered
 from delineate.files._format import Format, UnreadableFile, as_image
+from delineate.files._header import Header, named_files, read_header
 from delineate.files._samples import MOST_AXES, Samples
 
 FIELDS = {
@@ -57,65 +58,34 @@ TO_LPS = {
 IN_SPACE = ("scanner-xyz", "3d-right-handed", "3d-left-handed")
 
 
-@dataclass(frozen=True)
-class _Header:
-    """The text before the samples.
-
-    fields: value by name, in lower case; keys of the user are left out.
-    names: the data files; none if the samples follow the header.
-    end: the number of bytes of the header.
-    """
-
-    fields: dict[str, str]
-    names: tuple[str, ...]
-    end: int
+def _header(path: Path) -> Header:
+    header = read_header(path, _field, "data file", ends_with_it=False)
+    value = header.fields.get("data file")
+    if value is None or header.names is not None:
+        return header
+    return replace(
+        header,
+        names=named_files(value, (3, 4), lambda numbers: (numbers[0], numbers[1], numbers[2])),
+    )
 
 
-def _header(path: Path) -> _Header:
-    fields: dict[str, str] = {}
-    with path.open("rb") as file:
-        lines = header_lines(file)
-        next(lines, None)  # the magic
-        for line in lines:
-            if not line:
-                break
-            name, _, value = line.partition(":")
-            if line.startswith("#") or value.startswith("="):
-                continue
-            name = name.strip().lower()
-            name = FIELDS.get(name, name)
-            if name in fields:
-                raise UnreadableFile(f"states the field {name!r} twice. Export it again.")
-            fields[name] = value.strip()
-            if name == "data file" and value.split()[:1] == ["LIST"]:
-                return _Header(fields, tuple(line for line in lines if line), file.tell())
-        return _Header(fields, _names(fields.get("data file")), file.tell())
-
-
-def _names(value: str | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if not NUMBER.search(value):
-        return (value,)
-    pattern, *numbers = value.split()
-    if len(numbers) not in (3, 4) or not all(n.lstrip("-").isdecimal() for n in numbers):
-        raise UnreadableFile(
-            f"names its data files by {value!r}; expected '<pattern> <min> <max> <step>'."
-        )
-    first, last, step = (int(n) for n in numbers[:3])
-    return tuple(numbered(pattern, first, last, step))
+def _field(line: str) -> tuple[str, str] | None:
+    """A field by its usual name in lower case; none in the magic, in comments and in keys of the user."""
+    name, _, value = line.partition(":")
+    if line.startswith(("#", "NRRD")) or value.startswith("="):
+        return None
+    name = name.strip().lower()
+    return FIELDS.get(name, name), value.strip()
 
 
 def _data_files(path: Path) -> tuple[Path, ...]:
-    header = _header(path)
-    return (path, *files_beside(path, header.names)) if "data file" in header.fields else (path,)
+    return _header(path).data_files(path)
 
 
 def _opened(path: Path) -> tuple[Samples, Geometry]:
     """Where the samples are, and where they lie."""
     header = _header(path)
     fields = header.fields
-    detached = "data file" in fields
     dtype = CODES.get(fields.get("type", "").lower())
     encoding = ENCODINGS.get(fields.get("encoding", "").lower())
     if dtype is None or encoding is None:
@@ -136,19 +106,19 @@ def _opened(path: Path) -> tuple[Samples, Geometry]:
     if skip < -1 or (skip == -1 and encoding != "raw"):
         raise UnreadableFile(f"skips {skip} bytes of {encoding} samples. Export it again.")
     samples = Samples(
-        files=files_beside(path, header.names) if detached else (path,),
+        files=header.sample_files(path),
         dtype=np.dtype((endian or "=") + dtype),
         sizes=sizes,
         channels=_channels(fields, sizes),
         encoding=encoding,
         skip=skip,
-        start=0 if detached else header.end,
+        start=header.start,
         lines=int(fields.get("line skip", "0")),
     )
     return samples, _samples.geometry(samples, *_place(fields, samples))
 
 
-def _channels(fields: dict[str, str], sizes: tuple[int, ...]) -> int | None:
+def _channels(fields: Mapping[str, str], sizes: tuple[int, ...]) -> int | None:
     """The axis of components: by its kind, else the one without a direction in space."""
     kinds = fields.get("kinds", "").lower().split()
     found = [axis for axis, kind in enumerate(kinds) if kind not in DOMAIN]
@@ -161,7 +131,7 @@ def _channels(fields: dict[str, str], sizes: tuple[int, ...]) -> int | None:
     return found[0] if found else None
 
 
-def _vectors(fields: dict[str, str]) -> list[tuple[float, ...] | None]:
+def _vectors(fields: Mapping[str, str]) -> list[tuple[float, ...] | None]:
     """The step along each axis in space; None where the axis has no direction."""
     found = re.findall(r"\(([^()]*)\)|none", fields.get("space directions", ""), re.IGNORECASE)
     return [_numbers(text.replace(",", " ")) if text else None for text in found]
@@ -172,7 +142,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _place(
-    fields: dict[str, str], samples: Samples
+    fields: Mapping[str, str], samples: Samples
 ) -> tuple[tuple[float, ...], np.ndarray, tuple[float, ...]]:
     """Spacing, direction and origin in LPS, as ITK has them."""
     n = len(samples.grid)
@@ -209,7 +179,7 @@ def _place(
 
 
 def _along_axes(
-    fields: dict[str, str], axes: list[int]
+    fields: Mapping[str, str], axes: list[int]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Spacing and origin where each axis says its own, without a space."""
 
