@@ -16,7 +16,7 @@ from delineate.files import (
     write_image,
     write_mask,
 )
-from delineate.files._formats import by_content, by_ending, formats
+from delineate.files._format import by_content, by_ending, formats
 from delineate.resolve import names, resolve
 
 NAMES = names("formats")

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from delineate.files import is_part, part_folder, whole_file
-from delineate.files._parts import UNLOCKED_SECONDS, clear_parts, clear_parts_once
+from delineate.files._whole_file import UNLOCKED_SECONDS, clear_parts, clear_parts_once
 
 WRITER = """
 import sys, time
@@ -69,7 +69,7 @@ def test_without_locks_only_what_is_old_is_removed(tmp_path, monkeypatch):
     def no_locks(path, *, wait):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr("delineate.files._parts._locked", no_locks)
+    monkeypatch.setattr("delineate.files._whole_file._locked", no_locks)
     with part_folder(tmp_path) as folder, whole_file(tmp_path / "m.png") as part:
         part.write_text("half")
         (folder / "new.csv").write_text("half")
@@ -85,9 +85,9 @@ def test_without_locks_only_what_is_old_is_removed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("opened", [True, False])
 def test_a_part_removed_before_it_was_locked_is_made_again(tmp_path, monkeypatch, opened):
-    from delineate.files import _parts
+    from delineate.files import _whole_file as home
 
-    plain, calls = _parts._locked, []
+    plain, calls = home._locked, []
 
     def late(path, *, wait):
         calls.append(path)
@@ -98,7 +98,7 @@ def test_a_part_removed_before_it_was_locked_is_made_again(tmp_path, monkeypatch
             path.rmdir()
         return lock
 
-    monkeypatch.setattr(_parts, "_locked", late)
+    monkeypatch.setattr(home, "_locked", late)
     with part_folder(tmp_path) as folder:
         assert folder.is_dir()
         assert is_part(folder.name)

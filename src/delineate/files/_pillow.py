@@ -14,8 +14,7 @@ import numpy as np
 
 from delineate.core import Geometry, Image
 from delineate.files._format import UnreadableFile, check_packing, check_size
-from delineate.files._orient import upright_shape
-from delineate.files._pixels import photo
+from delineate.files._pixels import photo, upright_shape
 
 if TYPE_CHECKING:
     import PIL.Image

@@ -11,8 +11,7 @@ import simplejpeg
 from delineate.core import Geometry, Image
 from delineate.files import _pillow
 from delineate.files._format import Format, check_packing, check_size, file_bytes
-from delineate.files._orient import upright_shape
-from delineate.files._pixels import only, photo, rows_and_columns
+from delineate.files._pixels import only, photo, rows_and_columns, upright_shape
 from delineate.files._whole_file import whole_file
 
 QUALITY = 95

@@ -13,8 +13,7 @@ import numpy as np
 from delineate.core import Geometry, Image, Segmentation
 from delineate.files import _opencv, _pillow
 from delineate.files._format import Format, UnreadableFile, check_packing, check_size, file_bytes
-from delineate.files._orient import upright_shape
-from delineate.files._pixels import only, photo, rows_and_columns
+from delineate.files._pixels import only, photo, rows_and_columns, upright_shape
 from delineate.files._unpack import unpack
 from delineate.files._whole_file import whole_file
 

@@ -24,7 +24,7 @@ from delineate.files._format import (
     check_size,
     file_bytes,
 )
-from delineate.files._orient import upright
+from delineate.files._pixels import upright
 from delineate.files._unpack import AGAIN
 from delineate.files._whole_file import whole_file
 
