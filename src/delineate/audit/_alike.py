@@ -11,15 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from delineate.audit._candidates import (
-    Candidate,
-    candidates,
-    tilt_onto,
-    turns,
-    upright_candidates,
-)
-from delineate.audit._detail import detail, lighter, shrunk
-from delineate.audit._look import DARK
+from delineate.audit._candidates import Candidate, candidates, tilt_onto, turns, upright_candidates
+from delineate.audit._look import DARK, detail, lighter, shrunk
 
 ALIKE = 0.75
 """Pairs at least this alike show the same; how it was measured stands in `near_duplicates`."""

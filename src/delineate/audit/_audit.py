@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import pickle
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from delineate.audit._cache import keep, key_of, known
-from delineate.audit._case_facts import CaseFacts
+from delineate._version import __version__
+from delineate.audit._case_facts import VERSION, CaseFacts
 from delineate.audit._checks import checks
 from delineate.audit._finding import Finding
 from delineate.audit._identity import patient
 from delineate.audit._read_case import read_case
-from delineate.audit._statistics import by_split, fingerprint, share
+from delineate.audit._statistics import by_split, fingerprint, most_common, row_of, split_line
 from delineate.core import Case, LabelSet, Splits
-from delineate.files import whole_file
+from delineate.files import sha256, whole_file
 from delineate.progress import track, warn
 
 ORDER = ("refuse", "warn", "note")
 
 WORKERS = min(4, os.cpu_count() or 1)
 """Cases that are in memory at once; some are large volumes."""
-
-TABLED = {"min": 0, "p0.5": 1, "median": 4, "p99.5": 7, "max": 8}
-"""The quantiles in the table, by their place in `QUANTILES`."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,11 @@ class Audit:
 
     def lines(self, allowed: Collection[str] = ()) -> list[str]:
         """The data and the findings in a few short lines, but for what is refused."""
-        lines = [_split_line(name, split) for name, split in self.splits.items()]
+        lines = [split_line(name, split) for name, split in self.splits.items()]
         kinds = ("shapes", "channels", "types")
-        lines.append("images   " + "; ".join(f"{k}: {_common(self.fingerprint[k])}" for k in kinds))
+        lines.append(
+            "images   " + "; ".join(f"{k}: {most_common(self.fingerprint[k])}" for k in kinds)
+        )
         refused = self.refused(allowed)
         for finding in self.findings:
             if finding not in refused:
@@ -95,7 +96,7 @@ class Audit:
             for id in dict.fromkeys(id for ids in finding.cases for id in ids):
                 concerned.setdefault(id, []).append(finding.check)
         rows = [
-            _row(case) | {"findings": " ".join(concerned.get(case.id, []))} for case in self.cases
+            row_of(case) | {"findings": " ".join(concerned.get(case.id, []))} for case in self.cases
         ]
         columns = list(dict.fromkeys(name for row in rows for name in row))
         with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
@@ -160,7 +161,7 @@ def _known_or_read(
     if cache is None or not case.files:
         return read_case(case, split)
     try:
-        key = key_of(case, labels)
+        key = _key_of(case, labels)
     except (
         OSError,
         pickle.PicklingError,
@@ -168,56 +169,57 @@ def _known_or_read(
         TypeError,
     ):  # no such file; a lambda that reads
         return read_case(case, split)
-    found = known(cache, key)
+    found = _kept(cache, key)
     if found is None:
         found = read_case(case, split)
         if not found.problems:  # these name paths, and a file may be mended elsewhere
             try:
-                keep(cache, key, found)
+                _keep(cache, key, found)
             except OSError as error:
                 unkept.append(error)
     return found
 
 
-def _split_line(name: str, split: Mapping[str, Any]) -> str:
-    said = [f"{name:<8} {split['cases']} cases of {split['groups']} groups"]
-    for label, of in split["labels"].items():
-        median = f", median {of['share']['median']:.1%} of the image" if of["share"] else ""
-        said.append(f"{label} in {of['cases']}{median}, {of['objects']} objects")
-    if split["empty"]:
-        said.append(f"{split['empty']} empty")
-    for what in ("without_truth", "unusable"):
-        if split[what]:
-            said.append(f"{split[what]} {what.replace('_', ' ')}")
-    return "; ".join(said)
+def _key_of(case: Case, labels: LabelSet) -> str:
+    """A digest of all that the facts of a case follow from: its files, how they are read, and this program."""
+    digest = hashlib.sha256(repr((VERSION, __version__, labels)).encode())
+    for file in case.files:
+        digest.update(bytes.fromhex(sha256(file)))
+        digest.update(file.name.encode())
+    for load in (case.load_image, case.load_truth):
+        digest.update(_how(load))
+    return digest.hexdigest()
 
 
-def _common(counted: Mapping[str, int]) -> str:
-    most = [f"{what} ({n})" for what, n in list(counted.items())[:4]]
-    rest = len(counted) - len(most)
-    return ", ".join(most) + (f" and {rest} other kinds" if rest else "")
+def _kept(folder: Path, key: str) -> CaseFacts | None:
+    """What is kept under a key; None if that is nothing, or nothing that can be read."""
+    try:
+        return _facts().validate_json((folder / f"{key}.json").read_bytes(), strict=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None
 
 
-def _row(case: CaseFacts) -> dict[str, str]:
-    row = {"id": case.id, "split": case.split, "group": case.group}
-    return row | dict(_numbers(case))
+def _keep(folder: Path, key: str, facts: CaseFacts) -> None:
+    """Keep facts under a key, without the case and the person they are about.
+
+    Raises:
+        OSError: the disk is full, or not to be written to.
+    """
+    bare = replace(facts, id="", group="", split="", patient="")
+    with whole_file(folder / f"{key}.json") as part:
+        part.write_bytes(_facts().dump_json(bare))
 
 
-def _numbers(case: CaseFacts) -> Iterator[tuple[str, str]]:
-    if case.image:
-        yield "shape", "x".join(map(str, case.image.shape))
-        yield "channels", str(case.image.channels)
-        yield "type", case.image.dtype
-        yield "spacing", "x".join(f"{s:.4g}" for s in case.image.spacing)
-        yield "unit", case.image.unit
-        for number, channel in enumerate(case.image.quantiles):
-            for name, quantile in TABLED.items():
-                yield f"{name} of channel {number}", f"{channel[quantile]:.6g}"
-    if case.mask:
-        yield "mask type", case.mask.dtype
-        yield "mask values", str(case.mask.values)
-    if case.truth:
-        for name, objects in case.truth.objects.items():
-            yield f"{name} objects", str(len(objects))
-            yield f"{name} size", f"{sum(case.sizes(name)):.6g}"
-            yield f"{name} share", f"{share(case, name):.6g}"
+def _how(load: Callable[..., Any] | None) -> bytes:
+    """What decides how a file is read: the function and its arguments, but for where the files lie."""
+    if not isinstance(load, partial):
+        return pickle.dumps(load)
+    given = [arg for arg in (*load.args, *load.keywords.items()) if not isinstance(arg, Path)]
+    return repr((load.func.__module__, load.func.__qualname__, given)).encode()
+
+
+@lru_cache
+def _facts() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(CaseFacts)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.linalg import eigh
 
-from delineate.audit._detail import SURROUNDINGS, detail, shrunk
+from delineate.audit._look import SURROUNDINGS, detail, shrunk
 
 SIDE = 24
 """Samples along a side of a coarse picture."""

@@ -1,4 +1,4 @@
-"""An image as a few small grey pictures, by which it is known again."""
+"""An image as a few small grey pictures, by which it is known again, and what there is to see in one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import base64
 import cv2
 import numpy as np
 
-from delineate.audit._canonical import canonical
 from delineate.core import Image
 
 SIDE, WHOLE = 96, 48
@@ -18,6 +17,9 @@ LOSSLESS = 101
 
 DARK = 0.08
 """Samples this near to the darkest but a thousandth, of the range up to the 99th percentile, may be a frame."""
+
+SURROUNDINGS = 2.0
+"""Sigma, in samples, of what a sample is compared with."""
 
 
 def looks(image: Image) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -82,3 +84,52 @@ def _lit_part(share: np.ndarray) -> slice:
 def _resized(plane: np.ndarray, side: int = SIDE) -> np.ndarray:
     plane = np.ascontiguousarray(plane, np.float32)
     return np.asarray(cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA))
+
+
+def canonical(image: Image) -> np.ndarray:
+    """(channel, *spatial): axes to the patient's left, back and head, in that order, as near as they come.
+
+    A 2D image, or a volume whose place in the patient is unknown, stays as it is.
+    """
+    affine = image.geometry.to_patient
+    if affine is None or image.geometry.ndim != 3:
+        return image.pixels
+    steps = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    axes = [int(np.abs(row).argmax()) for row in steps]
+    if sorted(axes) != [0, 1, 2]:
+        return image.pixels
+    flips = [slice(None, None, -1 if row[a] < 0 else 1) for row, a in zip(steps, axes, strict=True)]
+    pixels = image.pixels.transpose(0, *(a + 1 for a in axes))
+    return np.asarray(pixels[(slice(None), *flips)])
+
+
+def detail(plane: np.ndarray, inside: np.ndarray, sigma: float = SURROUNDINGS) -> np.ndarray:
+    """How much lighter each sample is than its surroundings; 0 outside the picture.
+
+    In units of how much there is to see nearby, so that no single highlight decides.
+    """
+    above = lighter(plane, inside, sigma)
+    varies = np.sqrt(_around(above**2, inside, 2 * sigma))
+    usual = np.sqrt((above**2).sum() / max(inside.sum(), 1))
+    return np.asarray(above / (varies + 0.25 * usual + 1e-6) * inside, np.float32)
+
+
+def lighter(plane: np.ndarray, inside: np.ndarray, sigma: float = SURROUNDINGS) -> np.ndarray:
+    """How many grey levels each sample is lighter than its surroundings; 0 outside the picture."""
+    return np.asarray((plane - _around(plane, inside, sigma)) * inside)
+
+
+def shrunk(plane: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The picture at another side, and 1 where there is one."""
+    inside = (plane > 0).astype(np.float32)
+    grey, share = (
+        cv2.resize(a, (side, side), interpolation=cv2.INTER_AREA)
+        for a in (plane.astype(np.float32), inside)
+    )
+    return grey / np.maximum(share, 1e-3), (share > 0.5).astype(np.float32)
+
+
+def _around(plane: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
+    """The mean of what is inside, around each sample."""
+    share = cv2.GaussianBlur(inside, (0, 0), sigma)
+    return np.asarray(cv2.GaussianBlur(plane * inside, (0, 0), sigma) / np.maximum(share, 1e-3))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from delineate.audit._canonical import canonical
 from delineate.audit._case_facts import (
     QUANTILES,
     CaseFacts,
@@ -19,15 +18,13 @@ from delineate.audit._case_facts import (
     ProblemKind,
     TruthFacts,
 )
-from delineate.audit._identity import identity
-from delineate.audit._look import looks
-from delineate.audit._nifti_header import nifti_header
-from delineate.audit._stored import misnamed, not_finite, stored_mask
+from delineate.audit._identity import identity, nifti_header
+from delineate.audit._look import canonical, looks
 from delineate.audit._text import text_lines
 from delineate.components import components
 from delineate.core import Case, Geometry, Image, Segmentation
 from delineate.data import MaskValues, align
-from delineate.files import UnreadableFile, read_geometry
+from delineate.files import UnreadableFile, by_content, by_ending, read_geometry
 from delineate.files.nifti import two_places
 
 ENDS = 20, 235
@@ -209,3 +206,25 @@ def _identity(files: tuple[Path, ...]) -> IdentityFacts:
         next((one.burned_in for one in found if one.burned_in), ""),
         next((one.modality for one in found if one.modality), ""),
     )
+
+
+def stored_mask(path: Path) -> Image:
+    """A mask in the type of its file, and with whatever it holds; of a file that `read_mask` reads."""
+    return by_content(path).read_mask(path)
+
+
+def not_finite(path: Path) -> int:
+    """How many samples of an image are NaN or infinity, which `read_image` replaces; of a file that it reads."""
+    pixels = by_content(path).read(path).pixels
+    return int(pixels.size - np.count_nonzero(np.isfinite(pixels)))
+
+
+def misnamed(path: Path) -> str:
+    """In words, that a file is in another format than its name says ("a.jpg is PNG"), or ""."""
+    try:
+        content = by_content(path)
+    except UnreadableFile:
+        return ""
+    named, _ = by_ending(path)
+    kind = content.about.split(":")[0]
+    return "" if named in (None, content) else f"{path.name} is {kind}"

@@ -1,9 +1,9 @@
-"""Facts of many cases -> tables about them, ready for JSON."""
+"""Facts of many cases -> tables about them, ready for JSON, and the lines and rows that are made of them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from delineate.audit._case_facts import QUANTILES, CaseFacts
 from delineate.core import LabelSet
 
 SIZES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+
+TABLED = {"min": 0, "p0.5": 1, "median": 4, "p99.5": 7, "max": 8}
+"""The quantiles in the table, by their place in `QUANTILES`."""
 
 
 def by_split(cases: Sequence[CaseFacts], labels: LabelSet) -> dict[str, Any]:
@@ -92,3 +95,50 @@ def share(case: CaseFacts, name: str) -> float:
 
 def _counted(kinds: Iterable[str]) -> Mapping[str, int]:
     return dict(Counter(kinds).most_common())
+
+
+def split_line(name: str, split: Mapping[str, Any]) -> str:
+    """One split of `by_split` in a line."""
+    said = [f"{name:<8} {split['cases']} cases of {split['groups']} groups"]
+    for label, of in split["labels"].items():
+        median = f", median {of['share']['median']:.1%} of the image" if of["share"] else ""
+        said.append(f"{label} in {of['cases']}{median}, {of['objects']} objects")
+    if split["empty"]:
+        said.append(f"{split['empty']} empty")
+    for what in ("without_truth", "unusable"):
+        if split[what]:
+            said.append(f"{split[what]} {what.replace('_', ' ')}")
+    return "; ".join(said)
+
+
+def most_common(counted: Mapping[str, int]) -> str:
+    """The kinds that there are most of, and how many other ones."""
+    most = [f"{what} ({n})" for what, n in list(counted.items())[:4]]
+    rest = len(counted) - len(most)
+    return ", ".join(most) + (f" and {rest} other kinds" if rest else "")
+
+
+def row_of(case: CaseFacts) -> dict[str, str]:
+    """The facts of a case by the names of the columns they have in a CSV."""
+    row = {"id": case.id, "split": case.split, "group": case.group}
+    return row | dict(_numbers(case))
+
+
+def _numbers(case: CaseFacts) -> Iterator[tuple[str, str]]:
+    if case.image:
+        yield "shape", "x".join(map(str, case.image.shape))
+        yield "channels", str(case.image.channels)
+        yield "type", case.image.dtype
+        yield "spacing", "x".join(f"{s:.4g}" for s in case.image.spacing)
+        yield "unit", case.image.unit
+        for number, channel in enumerate(case.image.quantiles):
+            for name, quantile in TABLED.items():
+                yield f"{name} of channel {number}", f"{channel[quantile]:.6g}"
+    if case.mask:
+        yield "mask type", case.mask.dtype
+        yield "mask values", str(case.mask.values)
+    if case.truth:
+        for name, objects in case.truth.objects.items():
+            yield f"{name} objects", str(len(objects))
+            yield f"{name} size", f"{sum(case.sizes(name)):.6g}"
+            yield f"{name} share", f"{share(case, name):.6g}"

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from delineate.audit._alike import alike
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding
+from delineate.audit._finding import Finding, Level, by_side, finding
 from delineate.audit._look import pictures_of
-from delineate.audit._pairs import by_side
 from delineate.core import LabelSet
 from delineate.words import counted
 

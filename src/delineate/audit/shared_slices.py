@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from delineate.audit._case_facts import CaseFacts
-from delineate.audit._finding import Finding, Level, finding
-from delineate.audit._pairs import by_side
+from delineate.audit._finding import Finding, Level, by_side, finding
 from delineate.core import LabelSet
 from delineate.words import counted
 
