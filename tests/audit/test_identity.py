@@ -86,6 +86,15 @@ def test_the_names_of_fields_are_told(name, tmp_path):
     assert (found.burned_in, found.modality) == (("YES", "US") if name == "e.dcm" else ("", ""))
 
 
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [("DICOM_patientID", True), ("InstitutionAddress", True), ("PatientSex", False), ("filename", False)],
+)  # fmt: skip
+def test_keys_of_nrrd_are_told_by_the_words_that_columns_are_told_by(key, told, tmp_path):
+    (tmp_path / "a.nrrd").write_bytes(f"NRRD0005\ntype: uint8\n{key}:=x\n\n".encode())
+    assert identity(tmp_path / "a.nrrd").fields == ("NRRD text",) * told
+
+
 def test_the_canary_is_nowhere(tmp_path, labels, capfd):
     for name, (write, _) in FILES.items():
         write(tmp_path / name)

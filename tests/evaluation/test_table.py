@@ -130,7 +130,7 @@ def test_columns_with_few_values_part_the_cases():
     columns[3:6] = [{"site": "B", "id": "3", "era": "x"}] * 3
     columns[12] = {}
     scores = tallied(*[(i, 20) for i in range(13)], columns=columns)
-    assert scores.columns == ("site", "id")  # ten ids are left; one era tells nothing apart
+    assert scores.columns == ("site",)  # an id says who somebody is; one era tells nothing apart
     parts = scores.subgroups("site")
     assert {site: len(part.cases) for site, part in parts.items()} == {"A": 9, "B": 3}
     assert parts["B"].mean("polyp", "dice") == pytest.approx(4 / 20)
@@ -139,6 +139,18 @@ def test_columns_with_few_values_part_the_cases():
         scores.subgroups("device")
     with pytest.raises(ValueError, match="no column is known"):
         table(0.5).subgroups("device")
+
+
+def test_a_table_from_elsewhere_has_the_subgroups_that_evaluate_would_have_kept():
+    """The rule is one: whoever made the table, names are no kind of case, nor is what tells each patient apart."""
+    columns = [
+        {"PatientName": "AB"[i % 2], "site": "CD"[i % 2], "who": f"{i}", "rare": "x" if i else "y"}
+        for i in range(4)
+    ]
+    scores = tallied(*[(i, 20) for i in range(4)], columns=columns)
+    assert scores.columns == ("site",)
+    assert list(scores.every_subgroup(scores.labels)) == ["site"]
+    assert set(scores.scores(resamples=10)["subgroups"]) == {"site"}
 
 
 def test_sizes_part_the_cases_in_thirds():

@@ -15,6 +15,7 @@ from typing import Any
 from delineate.audit._case_facts import IdentityFacts
 from delineate.files import UnreadableFile, by_content
 from delineate.files.nifti import nifti
+from delineate.identifiers import is_identifier
 
 DICOM = {
     "0010|0010": "PatientName", "0010|0020": "PatientID", "0010|0030": "PatientBirthDate",
@@ -41,8 +42,6 @@ PNG = ("Title", "Author", "Description", "Copyright", "Source", "Comment", "Disc
 
 COMMENTS_BY_PROGRAMS = (b"created", b"creator", b"lavc", b"lead", b"file written", b"optimized")
 BY_PROGRAMS = ("Software", "Creation Time", "date:create", "date:modify", "date:timestamp")
-
-PERSONAL = ("patient", "name", "birth", "institution", "physician", "operator", "address")
 
 
 def identity(path: Path) -> IdentityFacts:
@@ -127,11 +126,11 @@ def _nrrd_texts(path: Path) -> list[str]:
     if not head.startswith(b"NRRD"):
         return []
     keys = [
-        line.split(b":=")[0].lower()
+        line.split(b":=")[0].decode("latin-1")
         for line in head.split(b"\n\n")[0].splitlines()
         if b":=" in line
     ]
-    return ["NRRD text"] * any(word.encode() in key for key in keys for word in PERSONAL)
+    return ["NRRD text"] * any(map(is_identifier, keys))
 
 
 TEXTS = ("descrip", "aux_file", "intent_name", "db_name")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
 
@@ -12,27 +11,13 @@ from scipy import ndimage
 
 from delineate.core import Case, Predictor, Segmentation
 from delineate.evaluation.metrics import Metric, Traits, counts, forget, traits_of
-from delineate.evaluation.table import Row, Table
+from delineate.evaluation.table import Row, Table, subgroup_columns
 from delineate.progress import track
 
 __all__ = ["OnCase", "Table", "evaluate"]
 
 OnCase = Callable[[Case, Segmentation, Segmentation], None]
 """Called with each case, what was found and the truth, while they are at hand."""
-
-VALUES = range(2, 13)
-"""How many different values a column may have whose kinds of case are to be told apart."""
-
-PERSONAL = {
-    "name", "surname", "forename", "firstname", "lastname", "fullname", "patient", "patientname", "patientid",
-    "subject", "person", "mrn", "birth", "birthday", "birthdate", "dob", "address", "street", "postcode", "zip",
-    "phone", "telephone", "mobile", "fax", "mail", "email", "accession", "ssn", "nhs", "insurance", "id", "ids", "uid",
-    "uuid", "identifier",
-}  # fmt: skip
-"""Words in the name of a column that says who somebody is: tables are sent around, and a name is no kind of case."""
-
-OF_MANY = {"sex", "gender", "age"}
-"""Words that make it a fact of many patients: PatientSex is a kind of case."""
 
 
 def evaluate(
@@ -46,8 +31,8 @@ def evaluate(
 ) -> Table:
     """Judge what a predictor finds in each case, on the grid of the case's file.
 
-    One case is held at a time; of each, the table keeps numbers, and the facts that make subgroups: columns of 2 to 12
-    values, of which at least two are shared by several groups, and which do not say who somebody is.
+    One case is held at a time; of each, the table keeps numbers, and the facts that make subgroups, as
+    `subgroup_columns` has them.
 
     Raises:
         ValueError: no case or no metric, two cases of one id, a case without truth, a metric of probabilities on
@@ -67,7 +52,7 @@ def evaluate(
                 "`delineate predict` needs none."
             )
     traits = {metric: traits_of(judge) for metric, judge in metrics.items()}
-    columns = _columns(cases)
+    columns = subgroup_columns((case.group, case.columns) for case in cases)
 
     def judge_case(case: Case) -> list[Row]:
         """Its own function, so that a case is let go of before the next is predicted."""
@@ -89,27 +74,6 @@ def evaluate(
     for case in track(cases, f"evaluate {split}", leave=True, show=progress):
         rows += judge_case(case)
     return Table(split, tuple(metrics), tuple(rows), traits)
-
-
-def _columns(cases: Sequence[Case]) -> list[str]:
-    """The columns that can make subgroups, as `evaluate` says; one that equals the group shares no value."""
-    groups: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for case in cases:
-        for name, value in case.columns.items():
-            if value:  # blank: not known
-                groups[name][value].add(case.group)
-    return [
-        name
-        for name, of in groups.items()
-        if len(of) in VALUES and sum(len(g) > 1 for g in of.values()) > 1 and not _personal(name)
-    ]
-
-
-def _personal(column: str) -> bool:
-    """Whether the name of a column says that it tells who somebody is, by its words: PatientName, referring_mail."""
-    parts = re.split(r"[\W_\d]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", column)
-    words = {part.lower() for part in parts}
-    return not PERSONAL.isdisjoint(words - {"patient"} if words & OF_MANY else words)
 
 
 def _check_needs(prediction: Segmentation, traits: Mapping[str, Traits]) -> None:

@@ -8,9 +8,8 @@ from functools import partial
 from itertools import combinations
 
 from delineate.evaluation.compare._aligned import aligned
-from delineate.evaluation.compare._pairs import both_scores
 from delineate.evaluation.compare.comparison import Comparison
-from delineate.evaluation.compare.difference import Difference, Draw, difference
+from delineate.evaluation.compare.difference import Difference, Draw, both_scores, difference
 from delineate.evaluation.stats import bootstrap, holm
 from delineate.evaluation.table import Table
 
@@ -137,11 +136,9 @@ def _by_subgroup(
     first = next(iter(tables.values()))
     metrics = [metric for metric in metrics if not first.traits[metric].pooled_only]
     for label in first.labels:
-        parted = {column: first.subgroups(column) for column in first.columns}
-        parted |= {f"size of {label}": first.by_size(label)}
         parts = [
             ((column, value), set(part.cases))
-            for column, by_value in parted.items()
+            for column, by_value in first.every_subgroup([label]).items()
             for value, part in by_value.items()
         ]
         for against, name in pairs:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from delineate.evaluation.compare._pairs import both_scores, paired
-from delineate.evaluation.compare.difference import Difference
+from delineate.evaluation.compare.difference import Difference, both_scores, paired
 from delineate.evaluation.metrics import empty_rule
 from delineate.evaluation.stats import caution
 from delineate.evaluation.table import Row, Table

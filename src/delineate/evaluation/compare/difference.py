@@ -1,4 +1,4 @@
-"""How one score differs between two tables."""
+"""How one score differs between two tables of the same cases."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from delineate.evaluation.compare._pairs import Both, paired
 from delineate.evaluation.metrics import Tally, Traits, pool_weighted
 from delineate.evaluation.stats import Interval, signed_rank_sum, weighted_mean, wilcoxon
+from delineate.evaluation.table import Row, Table
 
 SURE = 0.05
 """What a difference is shown at: p after Holm's correction below it, for the same side, and 0 outside the interval."""
@@ -204,3 +204,46 @@ def _mean(values: np.ndarray) -> float:
 
 def _plain(value: float) -> float | None:
     return value if value == value else None
+
+
+class Both(NamedTuple):
+    """A case and its two scores, perhaps NaN: that against which is compared, and that which is.
+
+    nothing: whether nothing was found where nothing is, on either side.
+    """
+
+    case: str
+    group: str
+    scores: tuple[float, float]
+    nothing: tuple[bool, bool]
+
+
+def both_scores(against: Table, name: Table, label: str, metric: str) -> list[Both]:
+    """The cases that have such a score in both tables, in the order of the first."""
+    others = {row.case: (row, score) for row, score in name.of(label, metric)}
+    return [
+        Both(row.case, row.group, (score, others[row.case][1]), (_nothing(row), _nothing(others[row.case][0])))
+        for row, score in against.of(label, metric)
+        if row.case in others
+    ]  # fmt: skip
+
+
+def paired(both: Sequence[Both], traits: Traits) -> list[tuple[Both, tuple[float, float]]]:
+    """The cases that can be compared, with the scores to compare: of signed errors the size.
+
+    Who rightly finds nothing where the other finds something has the best score there is.
+    """
+    found = []
+    for of in both:
+        a, b = of.scores
+        scores = (
+            traits.best if a != a and b == b and of.nothing[0] else float(a),
+            traits.best if b != b and a == a and of.nothing[1] else float(b),
+        )
+        if scores[0] == scores[0] and scores[1] == scores[1]:
+            found.append((of, (abs(scores[0]), abs(scores[1])) if traits.signed else scores))
+    return found
+
+
+def _nothing(row: Row) -> bool:
+    return row.truth_samples == 0 == row.prediction_samples

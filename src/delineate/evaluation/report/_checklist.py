@@ -21,9 +21,6 @@ OBJECTS = ("pq", "sq", "rq", "mask_ap", "lesion_recall", "lesion_precision", "le
 STATED = ("ece", "ece_top", "brier")
 RATES = ("recall", "specificity", "precision", "auroc", "average_precision", *OBJECTS[-3:])
 
-PATIENT = ("patient", "patient_id", "patientid", "subject", "subject_id")
-"""Columns that tell who a case is of, not what that person is like."""
-
 
 @dataclass(frozen=True)
 class Known:
@@ -227,19 +224,10 @@ def _limitations(known: Known) -> str:
 
 
 def _characteristics(known: Known) -> str:
-    columns = [name for name in known.table.columns if not _tells_groups(known.table, name)]
-    if columns:
-        listed = ", ".join(f"“{name}”" for name in columns)
-        return f"The data tell of the judged cases, by column: {listed}."
-    if known.table.columns:
-        return "The data tell which cases are of one patient, and nothing more of the patients."
-    return ""
-
-
-def _tells_groups(table: Table, column: str) -> bool:
-    """Whether a column only says which cases belong together."""
-    is_group = all(row.columns.get(column, row.group) == row.group for row in table.rows)
-    return is_group or column.lower() in PATIENT
+    if not known.table.columns:
+        return ""
+    listed = ", ".join(f"“{name}”" for name in known.table.columns)
+    return f"The data tell of the judged cases, by column: {listed}."
 
 
 def _diagnostic(known: Known) -> str:

@@ -35,6 +35,7 @@ from delineate.evaluation.report._words import (
     several_lines,
     whole,
 )
+from delineate.evaluation.table import size_column
 
 TILES = 4
 """Figures on top at most."""
@@ -195,7 +196,7 @@ class Pair:
         for d in (*self.differences, *self.comparison.subgroups):
             if self._mine(d) and (d.label, d.metric) == (label, metric):
                 column, value = d.subgroup or ("", "All cases")
-                parts.setdefault("size" if column == f"size of {label}" else column, {})[value] = d
+                parts.setdefault("size" if column == size_column(label) else column, {})[value] = d
         if len(parts) < 2:
             return None
         heading = f"{named(self.comparison.first, metric)}: {whole(label)}"

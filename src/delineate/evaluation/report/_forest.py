@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from delineate.evaluation.report._scores import between, named, unit_of
 from delineate.evaluation.report._words import decimals, in_order, left_out, number
-from delineate.evaluation.table import Table
+from delineate.evaluation.table import Table, size_column
 
 FEWEST = 2
 """Cases of a kind that is drawn: one case is no kind."""
@@ -61,7 +61,7 @@ def by_label(table: Table, scores: Mapping[str, Any], metric: str) -> list[Fores
 
 def by_kind(table: Table, scores: Mapping[str, Any], metric: str, label: str) -> list[Forest]:
     """The thirds by size, and the kinds of case that each column tells apart, over one axis."""
-    size = f"size of {label}"
+    size = size_column(label)
     subgroups = {kind: scores["subgroups"].get(kind, {}) for kind in (size, *table.columns)}
     kinds = {
         "size" if kind == size else kind: {

@@ -130,12 +130,9 @@ class _Short:
         }
 
     def subgroups(self) -> dict[str, Any]:
-        parted = {column: self.table.subgroups(column) for column in self.table.columns}
-        parted |= {f"size of {label}": self.table.by_size(label) for label in self.table.labels}
         return {
             column: {value: self.of_part(part) for value, part in parts.items()}
-            for column, parts in parted.items()
-            if parts
+            for column, parts in self.table.every_subgroup(self.table.labels).items()
         }
 
     def of_part(self, part: Table) -> dict[str, Any]:

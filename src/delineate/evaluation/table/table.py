@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,8 +15,8 @@ from delineate.evaluation.metrics import Tally, Traits, pool, pool_weighted
 from delineate.evaluation.stats import Interval, Method, bootstrap, weighted_mean
 from delineate.evaluation.table._csv import read_table, write_table
 from delineate.evaluation.table._scores import scores
-from delineate.evaluation.table._sizes import split_by_size
 from delineate.evaluation.table.row import Row
+from delineate.evaluation.table.subgroups import size_column, split_by_size, subgroup_columns
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,8 @@ class Table:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Names of the facts that part the cases into 2 to 12 kinds."""
-        names = dict.fromkeys(name for row in self.rows for name in row.columns)
-        values = {n: {row.columns[n] for row in self.rows if n in row.columns} for n in names}
-        return tuple(name for name in names if 2 <= len(values[name]) <= 12)
+        """The columns that make subgroups, as `subgroup_columns` has them."""
+        return subgroup_columns((row.group, row.columns) for row in self.rows)
 
     def rows_of(self, label: str) -> Sequence[Row]:
         """Each row of a label, in the order of the cases."""
@@ -151,6 +149,17 @@ class Table:
         return self._parts(
             ("size", label, parts), lambda: split_by_size(self.rows_of(label), parts)
         )
+
+    def every_subgroup(self, labels: Iterable[str]) -> dict[str, dict[str, Table]]:
+        """By column, and by the size of each of these labels, the table of each kind of case.
+
+        The columns are those of `columns`; sizes are under the name that `size_column` gives, and left out where they
+        make no parts.
+        """
+        sizes = {size_column(label): self.by_size(label) for label in labels}
+        return {column: self.subgroups(column) for column in self.columns} | {
+            name: parts for name, parts in sizes.items() if parts
+        }
 
     def scores(
         self,

@@ -1,12 +1,49 @@
-"""Cases parted by how large the object is in the truth."""
+"""What a subgroup of cases is: those with one value in a column, or with objects of a like size in the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from delineate.evaluation.table.row import Row
+from delineate.identifiers import is_direct_identifier
+
+MOST_VALUES = 12
+"""Different values of a column that tells subgroups apart."""
+
+
+def subgroup_columns(cases: Iterable[tuple[str, Mapping[str, str]]]) -> tuple[str, ...]:
+    """The columns that make subgroups: of 2 to 12 values, of which at least two are shared by several groups.
+
+    A column that says who somebody is makes none: tables are sent around, and a name is no kind of case. Nor does one
+    that only says which cases are of one group: it shares no value.
+
+    Args:
+        cases: the group (patient) of each case, and its facts by column; a blank one is not known.
+
+    >>> site = [("p1", {"site": "A"}), ("p2", {"site": "A"}), ("p3", {"site": "B"}), ("p4", {"site": "B"})]
+    >>> subgroup_columns(site), subgroup_columns(site[:3])
+    (('site',), ())
+    """
+    groups: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for group, facts in cases:
+        for column, value in facts.items():
+            if value:
+                groups[column][value].add(group)
+    return tuple(
+        column
+        for column, of in groups.items()
+        if 2 <= len(of) <= MOST_VALUES
+        and sum(len(sharing) > 1 for sharing in of.values()) > 1
+        and not is_direct_identifier(column)
+    )
+
+
+def size_column(label: str) -> str:
+    """What the subgroups by size of a label are called, where those of a column have its name."""
+    return f"size of {label}"
 
 
 def split_by_size(rows: Sequence[Row], parts: int) -> dict[str, list[Row]]:
