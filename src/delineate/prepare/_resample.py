@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image as PillowImage
 
-from delineate.prepare._layout import channel_first, is_interleaved
+from delineate.prepare._arrays import channel_first, is_interleaved
 
 try:
     import cykooz_resizer

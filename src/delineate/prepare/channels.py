@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import cv2
 import numpy as np
 
-from delineate.prepare._layout import channel_first, interleaved
+from delineate.prepare._arrays import channel_first, interleaved
 from delineate.prepare._step import ValueStep
 
 

@@ -10,7 +10,7 @@ from annotated_types import Len
 
 from delineate.arguments import Positive
 from delineate.core import Geometry
-from delineate.prepare._place import same_length
+from delineate.prepare._arrays import same_length
 from delineate.prepare._step import Carry, GridStep
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from delineate.arguments import Number, Shape
 from delineate.core import Geometry
-from delineate.prepare._place import place, same_length
+from delineate.prepare._arrays import place, same_length
 from delineate.prepare._step import Carry, GridStep
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Len
 
 from delineate.arguments import Number, Positive
-from delineate.prepare._layout import is_interleaved
+from delineate.prepare._arrays import is_interleaved
 from delineate.prepare._step import ValueStep
 
 # Mean and standard deviation of ImageNet's training images, 0 to 1, as torchvision and timm use them; of the

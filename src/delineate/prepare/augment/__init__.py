@@ -1,7 +1,18 @@
 """Pixels and label map -> the same, varied; together, and seeded. One augmentation per file."""
 
-from delineate.prepare.augment._augment import Augment, case_rng, load_augment
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from delineate.core import LabelSet
+from delineate.prepare.augment._colour import recolour
 from delineate.prepare.augment._part import Augmentation, Curve, Filter, Mix, Warp
+from delineate.prepare.augment._warp import warp
+from delineate.resolve import Call, build
 
 __all__ = [
     "Augment",
@@ -13,3 +24,67 @@ __all__ = [
     "case_rng",
     "load_augment",
 ]
+
+_DTYPES = (np.uint8, np.uint16, np.float32)
+
+
+def load_augment(calls: Sequence[Call], labels: LabelSet) -> Augment:
+    """The augmentations a recipe names, in order.
+
+    Raises:
+        RecipeError: unknown names or arguments, or a flip that swaps labels after something that moves samples.
+    """
+    steps = [build("augment", call, labels=labels) for call in calls]
+    for step, call in zip(steps, calls, strict=True):
+        if not callable(getattr(step, "draw", None)):
+            raise call.fail(f"{call.name} gave {type(step).__name__}, which has no method draw.")
+    for i, (step, call) in enumerate(zip(steps, calls, strict=True)):
+        if getattr(step, "swap", ()) and not all(hasattr(before, "swap") for before in steps[:i]):
+            raise call.fail(
+                f"{call.name} with swap has to be the first augmentation: after {calls[i - 1].name} the axes may "
+                "no longer be the patient's."
+            )
+    return Augment(tuple(steps))
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Augmentations of pixels and label map together.
+
+    Those that move samples act first, fused into one warp, so that samples are interpolated once; the others follow in
+    their order. Pixels are whole numbers on the range of their dtype, or floats from 0 to 1.
+    """
+
+    steps: tuple[Augmentation, ...] = ()
+
+    def __call__(
+        self, pixels: np.ndarray, classes: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels (channel, *spatial) and classes (*spatial), varied; shapes and dtypes stay.
+
+        What is drawn to stay unchanged is given back itself, not as a copy.
+        """
+        if not self.steps:
+            return pixels, classes
+        if pixels.shape[1:] != classes.shape:
+            raise ValueError(
+                f"augment: pixels have shape {pixels.shape} and classes {classes.shape}; "
+                "expected (channel, *spatial) and (*spatial)."
+            )
+        if pixels.dtype not in _DTYPES:
+            raise ValueError(
+                f"augment: pixels are {pixels.dtype}; expected uint8, uint16, or float32 from 0 to 1. "
+                "Add window or rescale_intensity to prepare."
+            )
+        drawn = [step.draw(rng, classes.shape) for step in self.steps]
+        warps = [part for part in drawn if isinstance(part, Warp)]
+        if warps:
+            pixels, classes = warp(pixels, classes, reduce(Warp.then, warps))
+        return recolour(
+            pixels, [p for p in drawn if p is not None and not isinstance(p, Warp)]
+        ), classes
+
+
+def case_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The random numbers of one case in one epoch: the same whatever the number of workers, and wherever resumed."""
+    return np.random.default_rng(np.random.SeedSequence((seed, epoch, index)))

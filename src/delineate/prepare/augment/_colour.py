@@ -8,7 +8,7 @@ from itertools import groupby
 import cv2
 import numpy as np
 
-from delineate.prepare._layout import channel_first, interleaved
+from delineate.prepare._arrays import channel_first, interleaved
 from delineate.prepare.augment._part import Curve, Filter, Mix
 
 

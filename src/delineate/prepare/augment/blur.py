@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Le
 
 from delineate.arguments import Fraction, NonNegative
-from delineate.prepare._layout import channel_first, interleaved
+from delineate.prepare._arrays import channel_first, interleaved
 from delineate.prepare.augment._part import Augmentation, Filter
 from delineate.prepare.augment._range import ordered
 

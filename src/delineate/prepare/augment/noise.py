@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from delineate.arguments import Fraction, NonNegative
-from delineate.prepare._layout import channel_first, interleaved
+from delineate.prepare._arrays import channel_first, interleaved
 from delineate.prepare.augment._colour import full_scale, to_dtype
 from delineate.prepare.augment._part import Augmentation, Filter
 from delineate.prepare.augment._range import ordered

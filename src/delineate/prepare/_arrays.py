@@ -1,4 +1,4 @@
-"""An array on a larger or smaller grid of the same samples."""
+"""Arrays of pixels: their order in memory, and parts of them on a larger or smaller grid."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from delineate.prepare._layout import channel_first, is_interleaved
+
+def interleaved(pixels: np.ndarray) -> np.ndarray:
+    """(channel, *spatial) -> (*spatial, channel), contiguous; no copy where a photograph already lies so."""
+    return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
+
+
+def channel_first(pixels: np.ndarray) -> np.ndarray:
+    """(*spatial, channel) -> (channel, *spatial): a view."""
+    return np.moveaxis(pixels, -1, 0)
+
+
+def is_interleaved(pixels: np.ndarray) -> bool:
+    """Whether (channel, *spatial) is a view on channel-last memory."""
+    return bool(np.moveaxis(pixels, 0, -1).flags.c_contiguous)
 
 
 def place(
