@@ -1,7 +1,10 @@
+import re
 import time
+from pathlib import Path
 
 import pytest
 
+import delineate
 from delineate.resolve import RecipeError
 from delineate.yaml_file import MOST_BYTES, read_yaml
 
@@ -77,3 +80,15 @@ def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "r.yaml").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(RecipeError, match="r.yaml: not valid YAML: not UTF-8 text"):
         read_yaml(tmp_path / "r.yaml")
+
+
+def test_yaml_is_read_here_only():
+    """Another reader would have no bounds, and would say of a slip neither the file nor the line."""
+    home = Path(delineate.__file__).parent
+    readers = re.compile(r"yaml\.(\w*load\w*|compose\w*|parse|scan|\w*Loader)\b|from yaml\b")
+    found = [
+        p.relative_to(home).as_posix()
+        for p in home.rglob("*.py")
+        if readers.search(p.read_text("utf-8"))
+    ]
+    assert found == ["yaml_file.py"]

@@ -314,11 +314,10 @@ def test_code_is_imported_by_name_in_known_places_only():
     known = {
         "__init__.py": "names of this package",
         "audit/_checks.py": "the files of a folder of this package",
-        "audit/_identity.py": "SimpleITK, when it is needed",
-        "audit/_nifti_header.py": "nibabel, when it is needed",
+        "audit/_identity.py": "SimpleITK and nibabel, when they are needed",
         "bundle.py": "the engine of a kind of weights, from ENGINES",
-        "files/_itk.py": "SimpleITK, when it is needed",
         "files/_pillow.py": "the plugin that a format of this package names",
+        "files/_samples.py": "SimpleITK, when it is needed",
         "metrics/_tally.py": "a reader of tallies, inside this package; a table on disk names it",
         "resolve.py": "every name of a recipe, behind its trust",
     }

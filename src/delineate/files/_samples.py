@@ -1,18 +1,27 @@
-"""What NRRD and MetaImage have in common: samples that follow a text header or lie in files it names."""
+"""What NRRD and MetaImage have in common: samples that follow a text header or lie in files it names.
+
+They are read here, and written by SimpleITK.
+"""
 
 from __future__ import annotations
 
+import importlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from delineate.core import Geometry, Image
-from delineate.files._format import UnreadableFile, check_size
+from delineate.files._format import Format, UnreadableFile, as_image, check_size
+from delineate.files._header import Header
+from delineate.files._pixels import NUMBERS, only
 from delineate.files._unpack import AGAIN, UNPACKERS, unpack
+from delineate.files._whole_file import whole_file
 
 MOST_AXES = 5
 LONGEST_NUMBER = 32
@@ -48,6 +57,35 @@ class Samples:
     def grid(self) -> tuple[int, ...]:
         """The sizes without the components."""
         return tuple(n for axis, n in enumerate(self.sizes) if axis != self.channels)
+
+
+def format_of(
+    about: str,
+    suffixes: tuple[str, ...],
+    begins: Callable[[bytes], bool],
+    header: Callable[[Path], Header],
+    opened: Callable[[Header, Path], tuple[Samples, Geometry]],
+) -> Format:
+    """A format whose samples follow a text header or lie in files it names, written under its first ending.
+
+    opened: from the header of a file, where the samples are, and where they lie.
+    """
+
+    def read(path: Path) -> Image:
+        return image(*opened(header(path), path))
+
+    to_file = partial(write, suffix=suffixes[0])
+    return Format(
+        about=about,
+        suffixes=suffixes,
+        begins=begins,
+        read_geometry=lambda path: opened(header(path), path)[1],
+        read=read,
+        read_mask=read,
+        write=to_file,
+        write_mask=as_image(to_file),
+        data_files=lambda path: header(path).data_files(path),
+    )
 
 
 def geometry(
@@ -158,3 +196,34 @@ def _words(file: BinaryIO, there: int, samples: Samples, count: int) -> np.ndarr
             f"holds {found.size} numbers, and its header declares {count}. {AGAIN}"
         )
     return found
+
+
+def write(image: Image, path: Path, suffix: str) -> None:
+    """Write pixels by SimpleITK, compressed, in the format of `suffix`.
+
+    Raises:
+        ValueError: a 2D image that does not lie in the plane S = 0, the only one these formats know.
+    """
+    only(image.pixels, NUMBERS, suffix)
+    itk: Any = importlib.import_module("SimpleITK")  # slow to start
+    grid = image.geometry
+    if image.channels == 1:
+        found = itk.GetImageFromArray(image.pixels[0].T)
+    else:
+        found = itk.GetImageFromArray(image.pixels.T, isVector=True)
+    found.SetSpacing(grid.spacing)
+    if grid.to_patient is not None:
+        n = grid.ndim
+        if np.any(grid.to_patient[n:3] != 0):
+            raise ValueError(
+                f"{path}: a 2D image that lies across the patient cannot be said in {suffix}. Write .nii.gz."
+            )
+        found.SetDirection((grid.to_patient[:n, :n] / grid.spacing).ravel().tolist())
+        found.SetOrigin(grid.to_patient[:n, n].tolist())
+    with whole_file(path, suffix=suffix) as part:
+        try:
+            itk.WriteImage(found, str(part), useCompression=True)
+        except RuntimeError as error:
+            raise OSError(
+                f"{path}: could not be written ({str(error).splitlines()[-1]})"
+            ) from error

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from delineate.core import Geometry, Image
-from delineate.files import _itk, _samples
-from delineate.files._format import Format, UnreadableFile, as_image
+from delineate.core import Geometry
+from delineate.files._format import UnreadableFile
 from delineate.files._header import Header, named_files, read_header
-from delineate.files._samples import MOST_AXES, Samples
+from delineate.files._samples import MOST_AXES, Samples, format_of, geometry
 
 TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2",
@@ -48,13 +46,8 @@ def _field(line: str) -> tuple[str, str]:
     return name, value
 
 
-def _data_files(path: Path) -> tuple[Path, ...]:
-    return _header(path).data_files(path)
-
-
-def _opened(path: Path) -> tuple[Samples, Geometry]:
+def _opened(header: Header, path: Path) -> tuple[Samples, Geometry]:
     """Where the samples are, and where they lie."""
-    header = _header(path)
     fields = header.fields
     sizes = tuple(int(n) for n in fields.get("DimSize", "").split())
     n = int(fields.get("NDims", "0"))
@@ -88,7 +81,7 @@ def _opened(path: Path) -> tuple[Samples, Geometry]:
     spacing = _numbers(fields, ("ElementSpacing", "ElementSize"), np.ones(n))
     origin = _numbers(fields, ("Offset", "Position", "Origin"), np.zeros(n))
     rows = _numbers(fields, ("TransformMatrix", "Rotation", "Orientation"), np.eye(n).ravel())
-    return samples, _samples.geometry(samples, spacing, rows.reshape(n, n).T, origin)
+    return samples, geometry(samples, spacing, rows.reshape(n, n).T, origin)
 
 
 def _true(fields: Mapping[str, str], *keys: str, default: bool) -> bool:
@@ -110,25 +103,11 @@ def _numbers(fields: Mapping[str, str], keys: tuple[str, ...], default: np.ndarr
     return found
 
 
-def _read_geometry(path: Path) -> Geometry:
-    return _opened(path)[1]
-
-
-def _read(path: Path) -> Image:
-    return _samples.image(*_opened(path))
-
-
 # An .mhd is written with its pixels inside ("ElementDataFile = LOCAL"): of two files, one may be missing.
-_write = partial(_itk.write, suffix=".mha")
-
-metaimage = Format(
+metaimage = format_of(
     about="MetaImage: 2D images and volumes of any depth with their place in the patient.",
     suffixes=(".mha", ".mhd"),
     begins=lambda head: re.match(rb"\s*(ObjectType|Comment|NDims)\s*=", head) is not None,
-    read_geometry=_read_geometry,
-    read=_read,
-    read_mask=_read,
-    write=_write,
-    write_mask=as_image(_write),
-    data_files=_data_files,
+    header=_header,
+    opened=_opened,
 )

@@ -6,16 +6,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from delineate.core import Geometry, Image
-from delineate.files import _itk, _samples
-from delineate.files._format import Format, UnreadableFile, as_image
+from delineate.core import Geometry
+from delineate.files._format import UnreadableFile
 from delineate.files._header import Header, named_files, read_header
-from delineate.files._samples import MOST_AXES, Samples
+from delineate.files._samples import MOST_AXES, Samples, format_of, geometry
 
 FIELDS = {
     "datafile": "data file",
@@ -78,13 +76,8 @@ def _field(line: str) -> tuple[str, str] | None:
     return FIELDS.get(name, name), value.strip()
 
 
-def _data_files(path: Path) -> tuple[Path, ...]:
-    return _header(path).data_files(path)
-
-
-def _opened(path: Path) -> tuple[Samples, Geometry]:
+def _opened(header: Header, path: Path) -> tuple[Samples, Geometry]:
     """Where the samples are, and where they lie."""
-    header = _header(path)
     fields = header.fields
     dtype = CODES.get(fields.get("type", "").lower())
     encoding = ENCODINGS.get(fields.get("encoding", "").lower())
@@ -115,7 +108,7 @@ def _opened(path: Path) -> tuple[Samples, Geometry]:
         start=header.start,
         lines=int(fields.get("line skip", "0")),
     )
-    return samples, _samples.geometry(samples, *_place(fields, samples))
+    return samples, geometry(samples, *_place(fields, samples))
 
 
 def _channels(fields: Mapping[str, str], sizes: tuple[int, ...]) -> int | None:
@@ -199,24 +192,10 @@ def _along_axes(
     return tuple(spacing), tuple(origin)
 
 
-def _read_geometry(path: Path) -> Geometry:
-    return _opened(path)[1]
-
-
-def _read(path: Path) -> Image:
-    return _samples.image(*_opened(path))
-
-
-_write = partial(_itk.write, suffix=".nrrd")
-
-nrrd = Format(
+nrrd = format_of(
     about="NRRD: 2D images and volumes of any depth with their place in the patient.",
     suffixes=(".nrrd",),
     begins=lambda head: head.startswith(b"NRRD000"),
-    read_geometry=_read_geometry,
-    read=_read,
-    read_mask=_read,
-    write=_write,
-    write_mask=as_image(_write),
-    data_files=_data_files,
+    header=_header,
+    opened=_opened,
 )
