@@ -61,7 +61,8 @@ def test_values_that_are_unknown_are_to_be_named_under_predictions(truth):
     home, cases = truth
     predictor = prediction_masks(home / "theirs", cases, LABELS, pattern="{stem}_seg.png")
     with pytest.raises(
-        ValueError, match=r"values without a label: .* Write what each stands for: predictions: \{name"
+        ValueError,
+        match=r"values without a label: .* Write what each stands for: predictions: \{name",
     ):
         predictor(cases[0])
     with pytest.raises(ValueError, match="predictions does not name spleen"):

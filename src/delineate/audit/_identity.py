@@ -40,6 +40,13 @@ EXIF_PART, GPS_PART = 34665, 34853
 PNG = ("Title", "Author", "Description", "Copyright", "Source", "Comment", "Disclaimer", "Warning")
 """Keywords of the standard. Others are not told: a keyword can itself be a name."""
 
+NIFTI = ("descrip", "aux_file", "intent_name", "db_name")
+HARMLESS = re.compile(
+    r"|none|\d+(\.\d+)+.*|(fsl|spm|itk|nibabel|nnu|dcm2|freesurfer|ants|te=|tr=|time=).*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What programs write in these fields of NIfTI."""
+
 COMMENTS_BY_PROGRAMS = (b"created", b"creator", b"lavc", b"lead", b"file written", b"optimized")
 BY_PROGRAMS = ("Software", "Creation Time", "date:create", "date:modify", "date:timestamp")
 
@@ -133,14 +140,6 @@ def _nrrd_texts(path: Path) -> list[str]:
     return ["NRRD text"] * any(map(is_identifier, keys))
 
 
-TEXTS = ("descrip", "aux_file", "intent_name", "db_name")
-HARMLESS = re.compile(
-    r"|none|\d+(\.\d+)+.*|(fsl|spm|itk|nibabel|nnu|dcm2|freesurfer|ants|te=|tr=|time=).*",
-    re.IGNORECASE | re.DOTALL,
-)
-"""What programs write there."""
-
-
 def nifti_header(path: Path) -> Any | None:
     """The header of a NIfTI file; None of any other file, or if it cannot be read."""
     nibabel: Any = importlib.import_module("nibabel")
@@ -160,7 +159,7 @@ def nifti_header(path: Path) -> Any | None:
 def nifti_texts(header: Any) -> list[str]:
     """The names of the text fields that hold more than programs write there."""
     found = []
-    for name in TEXTS:
+    for name in NIFTI:
         text = header[name].tobytes().strip(b"\0 ").decode("latin-1")
         if not HARMLESS.fullmatch(text):
             found.append(f"NIfTI {name}")

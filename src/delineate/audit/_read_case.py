@@ -72,7 +72,7 @@ def read_case(case: Case, split: str) -> CaseFacts:
         None if truth is None else _truth(truth),
         tuple(problems),
         _identity(opened),
-        tuple(name for name in map(misnamed, opened) if name),
+        tuple(name for name in map(_misnamed, opened) if name),
         max((two_places(h) for h in map(nifti_header, opened) if h is not None), default=0.0),
     )
 
@@ -91,7 +91,7 @@ def _image(case: Case, image: Image) -> ImageFacts:
     upright = canonical(image)
     holes = 0
     if pixels.dtype.kind == "f" and case.image_files:
-        holes = not_finite(case.image_files[0])
+        holes = _not_finite(case.image_files[0])
     return ImageFacts(
         grid.shape,
         image.channels,
@@ -146,7 +146,7 @@ def _mask(case: Case, truth: Segmentation) -> MaskFacts | None:
     """The mask file as it is stored; None where the truth comes from elsewhere."""
     if not case.truth_files:
         return None
-    raw = stored_mask(case.truth_files[0]).pixels
+    raw = _stored_mask(case.truth_files[0]).pixels
     stored = raw.dtype.name
     if raw.dtype.kind == "f":
         raw = np.rint(raw).astype(np.int64)
@@ -208,18 +208,18 @@ def _identity(files: tuple[Path, ...]) -> IdentityFacts:
     )
 
 
-def stored_mask(path: Path) -> Image:
+def _stored_mask(path: Path) -> Image:
     """A mask in the type of its file, and with whatever it holds; of a file that `read_mask` reads."""
     return by_content(path).read_mask(path)
 
 
-def not_finite(path: Path) -> int:
+def _not_finite(path: Path) -> int:
     """How many samples of an image are NaN or infinity, which `read_image` replaces; of a file that it reads."""
     pixels = by_content(path).read(path).pixels
     return int(pixels.size - np.count_nonzero(np.isfinite(pixels)))
 
 
-def misnamed(path: Path) -> str:
+def _misnamed(path: Path) -> str:
     """In words, that a file is in another format than its name says ("a.jpg is PNG"), or ""."""
     try:
         content = by_content(path)
