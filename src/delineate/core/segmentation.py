@@ -106,8 +106,8 @@ class Segmentation:
         probabilities become certain of it; elsewhere they stay.
         """
         found = replace(self, classes=classes)
-        where = classes != self.classes
-        if not where.any():
+        where = np.flatnonzero(classes != self.classes)
+        if not where.size:
             return found
         kept = []
         for instance in self.instances:
@@ -116,11 +116,14 @@ class Segmentation:
                 kept.append(replace(instance, mask=mask))
         maps = self.probabilities
         if maps is not None:
-            maps = maps.copy()
-            maps[:, where] = 0
+            maps = np.array(maps, order="C")
+            now = classes.ravel()[where]
+            certain = maps.reshape(len(maps), -1)  # a view: what is written here is in `maps`
+            certain[0, where] = 1
             for channel, name in enumerate(self.labels.names, start=1):
-                maps[channel][where & found.mask(name)] = 1
-            maps[0][where] = 1 - maps[1:, where].max(axis=0)
+                there = np.isin(now, self.labels.values_of(name))
+                certain[channel, where] = there
+                certain[0, where[there]] = 0
         return replace(found, instances=tuple(kept), probabilities=maps)
 
     def _mask_in(self, name: str, box: tuple[slice, ...]) -> np.ndarray:

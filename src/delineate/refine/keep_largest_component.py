@@ -23,10 +23,12 @@ def keep_largest_component(count: Count = 1, labels: LabelNames | None = None) -
             if labels is not None and label.name not in labels:
                 continue
             numbers, sizes = components(prediction.mask(label.name))
+            if len(sizes) <= 1 + count:  # nothing to drop
+                continue
             drop = np.ones(len(sizes), dtype=bool)
             drop[0] = False
             drop[1 + np.argsort(-sizes[1:], kind="stable")[:count]] = False
-            classes[drop[numbers]] = prediction.labels.value_without(label.name)
+            classes[np.take(drop, numbers)] = prediction.labels.value_without(label.name)
         return prediction.changed(classes)
 
     return step

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from delineate.arguments import LabelNames, NonNegative
 from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
@@ -24,7 +26,9 @@ def remove_small_objects(min_size: NonNegative, labels: LabelNames | None = None
             numbers, sizes = components(prediction.mask(label.name))
             small = sizes < least
             small[0] = False
-            classes[small[numbers]] = prediction.labels.value_without(label.name)
+            if not small.any():
+                continue
+            classes[np.take(small, numbers)] = prediction.labels.value_without(label.name)
         return prediction.changed(classes)
 
     return step
