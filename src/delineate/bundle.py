@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +45,15 @@ class Bundle:
     folder: Path
     recipe: Recipe
     card: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what decides the masks: recipe and weights."""
+        total = hashlib.sha256()
+        for name in ("recipe.yaml", *ENGINES):
+            if (self.folder / name).is_file():
+                total.update(bytes.fromhex(sha256(self.folder / name)))
+        return total.hexdigest()
 
     @property
     def temperature(self) -> float:
@@ -148,6 +157,7 @@ def _card(folder: Path) -> Mapping[str, Any]:
             + (" A newer Delineate wrote it: update yours." if type(written) is int else "")
         )
     _check_calibration(path, card)
+    _warn_of_strangers(folder, card)
     if written == 1:
         _warn_of_format_1(folder)
     elif changed := _changed(folder, card):
@@ -179,6 +189,29 @@ def _check_calibration(path: Path, card: Mapping[str, Any]) -> None:
                 f"{path}: calibration.{name} is {shown(value)}; expected a "
                 f"{'positive ' if name == 'temperature' else ''}number. Copy the bundle again."
             )
+
+
+def _warn_of_strangers(folder: Path, card: Mapping[str, Any]) -> None:
+    """Name what lies in the folder and is no part of the bundle.
+
+    It is a warning: nothing reads such a file, so it changes no result, and people put a README or a licence there.
+    """
+    parts = card.get("parts")
+    known = {"card.json", *READABLE, *ENGINES}
+    known |= {str(name).split("/")[0] for name in parts} if isinstance(parts, dict) else set()
+    names = sorted(path.name for path in folder.iterdir())
+    if strange := tuple(n for n in names if n not in known and not n.startswith(".")):
+        _tell_of_strangers(folder, strange)
+
+
+@cache
+def _tell_of_strangers(folder: Path, names: tuple[str, ...]) -> None:
+    """Once for each bundle."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    warn(
+        f"{folder}: {', '.join(names[:3])}{more} is no part of the bundle and is not read. Keep notes and other files "
+        "outside the folder."
+    )
 
 
 @cache
@@ -252,6 +285,9 @@ def load_bundle(
 ) -> CasePredictor:
     """The predictor of a bundle, exactly as it was trained.
 
+    Several threads may call it at once. Pickled, it is a reference to the bundle's folder, which is loaded again where
+    it is unpickled: so it can be sent to another process (`multiprocessing`, `concurrent.futures`).
+
     Args:
         path: a bundle's or a run's folder; or a bundle that `open_bundle` gave, with the trust it was opened with.
         device: "auto" is a GPU where there is one.
@@ -275,7 +311,13 @@ def load_bundle(
     if not engines:
         raise ValueError(f"{bundle.folder}: no weights; expected one of {', '.join(ENGINES)}.")
     # by name, so that predicting with one engine installs and imports no other
-    engine = importlib.import_module(f"delineate.inference.backends.run_{engines[0]}")
+    try:
+        engine = importlib.import_module(f"delineate.inference.backends.run_{engines[0]}")
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f"{bundle.folder}: its weights run on {engines[0]}, and {error.name} is not installed. "
+            "pip install 'delineate[train]' brings it."
+        ) from error
     network: Network = engine.load_network(bundle.folder, bundle.recipe, bundle.card, device)
     given = {k: v for k, v in (("window", window), ("flips", flips)) if v is not None}
     section = bundle.recipe.predict
@@ -286,9 +328,29 @@ def load_bundle(
             places={**section.places, **{name: f"--{name}" for name in given}},
         )
     )
-    return assemble(
+    predictor = assemble(
         bundle.recipe, network, options, keep_probabilities, bundle.temperature, bundle.fingerprint
     )
+    given_too = {"device": device, "keep_probabilities": keep_probabilities, **given}
+    origin = partial(_load_again, bundle, bundle.folder.absolute(), bundle.digest, given_too)
+    object.__setattr__(predictor, "origin", origin)  # what `replace` makes of it has none
+    return predictor
+
+
+def _load_again(
+    bundle: Bundle, folder: Path, digest: str, given: Mapping[str, Any]
+) -> CasePredictor:
+    """Load a bundle in another process, or later.
+
+    Raises:
+        ValueError: it is not there any more, or is another one now.
+    """
+    bundle = replace(bundle, folder=folder)
+    if bundle.digest != digest:
+        raise ValueError(
+            f"{folder}: the bundle was changed or removed since the predictor was loaded from it. Load it again."
+        )
+    return load_bundle(bundle, **given)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from delineate.core.image import Image
@@ -35,6 +36,11 @@ class Case:
     def __post_init__(self) -> None:
         check_id(self.id)
 
+    @classmethod
+    def of_image(cls, image: Image, id: str = "image") -> Case:
+        """A case without truth, of an image in memory."""
+        return cls(id, id, partial(_same, image))
+
     @property
     def files(self) -> tuple[Path, ...]:
         """All files the case is made of, those of the image first; empty for a case that is made, not read."""
@@ -49,6 +55,10 @@ class Case:
     def truth(self) -> Segmentation | None:
         """The truth, read now, or None where there is none."""
         return None if self.load_truth is None else self.load_truth()
+
+
+def _same(image: Image) -> Image:
+    return image
 
 
 def check_id(id: str) -> None:

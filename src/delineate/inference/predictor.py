@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,10 @@ class CasePredictor:
     fingerprint: of the training images; a segmentation says how its image differs from them.
     temperature: what logits are divided by where the model says how good it expects its mask to be; see
         `delineate calibrate`.
+    origin: loads the same predictor again, in another process too; None for one that was put together in memory, and
+        for what `replace` makes of another one. Pickling a predictor pickles its origin.
+
+    Several threads may call one predictor at once, as far as its network and its refinements allow.
     """
 
     prepare: Prepare
@@ -37,6 +41,17 @@ class CasePredictor:
     keep_probabilities: bool = False
     temperature: float = 1.0
     fingerprint: Fingerprint | None = None
+    origin: Callable[[], CasePredictor] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
+    def __reduce__(self) -> tuple[Callable[[], CasePredictor], tuple[()]]:
+        if self.origin is None:
+            raise TypeError(
+                "this predictor was put together in memory and cannot be pickled. Save it as a bundle, and load the "
+                "bundle where it is needed; a predictor that load_bundle gave can be pickled."
+            )
+        return self.origin, ()
 
     def __call__(self, case: Case) -> Segmentation:
         """The segmentation of one case, its scores saying the Dice that the model expects of each label.

@@ -15,9 +15,9 @@ from delineate.evaluation.evaluate import evaluate
 from delineate.evaluation.metrics import Metric
 from delineate.evaluation.report import write_report
 from delineate.evaluation.table import Table, cases_scored
-from delineate.files import mask_suffix, whole_file, write_mask
+from delineate.files import whole_file, write_mask
+from delineate.predictions import mask_ending, write_overlay
 from delineate.verbs._independence import UNKNOWN, Independence
-from delineate.verbs.predict import write_overlay
 from delineate.yaml_file import read_yaml
 
 WRITES = ("cases.csv", "cases.tallies.npz", "scores.json", "report.html", "overlays")
@@ -56,7 +56,7 @@ def judge(
                 f"{case.id}: another case has an id that is the same file. Give it another id."
             )
         if predictions:
-            suffix = mask_suffix(case.files[0]) if case.files else _natural_suffix(prediction)
+            suffix = mask_ending(case, prediction.geometry)
             like = case.image_files[0] if case.image_files else None
             write_mask(prediction, out / "predictions" / (case.id + suffix), like=like)
         write_overlay(case.image, prediction, truth, drawn)
@@ -155,10 +155,3 @@ def warnings(independent: bool | None, caveats: Sequence[str]) -> list[str]:
         "not independent" if independent is False else "not known to be independent"
     ) + " of the model that is judged"
     return [textwrap.fill(f"WARNING: these cases are {said}. {' '.join(caveats)}", WIDTH)]
-
-
-def _natural_suffix(prediction: Segmentation) -> str:
-    """The format of a mask whose image was never a file."""
-    return (
-        ".png" if prediction.geometry.ndim == 2 and prediction.geometry.unit == "px" else ".nii.gz"
-    )

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from delineate.bundle import ENGINES, Bundle, load_bundle, open_bundle
-from delineate.components import components
-from delineate.core import Case, Image, Segmentation
-from delineate.core.segmentation import EXPECTED_DICE
+from delineate.bundle import load_bundle, open_bundle
+from delineate.core import Case
 from delineate.data import cases_of
-from delineate.evaluation.report import overlay
-from delineate.files import mask_suffix, sha256, whole_file, write_mask
+from delineate.predictions import (
+    TABLE,
+    UNLIKE,
+    Outputs,
+    PredictionFolder,
+    predict_case,
+    shown,
+)
 from delineate.progress import track, warn
 from delineate.resolve import Trust
-from delineate.verbs._predictions import TABLE, Predictions
+from delineate.tasks import load_task
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Predicted:
 
 def predict(
     bundle: str | Path,
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Path | Case],
     out: str | Path,
     *,
     device: str = "auto",
@@ -82,7 +80,7 @@ def predict(
 
     Args:
         bundle: a bundle's or a run's folder.
-        inputs: files, folders and globs.
+        inputs: files, folders and globs; from Python also cases, as `Case.of_image` makes of an image in memory.
         out: the folder to write to.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         probabilities: also write <image>.probabilities.npz, (1 + label, *spatial) float16, background first.
@@ -97,16 +95,23 @@ def predict(
         ValueError: no bundle, no input, a device that is not there, a file in `out` that must not be replaced, or
             `strict` with a bundle that does not know its training images.
     """
-    cases = cases_of(inputs)
+    images = [each for each in inputs if isinstance(each, Case)]
+    paths = [each for each in inputs if not isinstance(each, Case)]
+    cases = [*images, *(cases_of(paths) if paths or not images else ())]
     known = open_bundle(bundle, trust)
-    folder = Predictions(Path(out), _digest(known), COLUMNS, key=("mask", "label"))
-    masks = {case.id: case.id + mask_suffix(case.image_files[0]) for case in cases}
-    names = [
-        *masks.values(),
-        *(OVERLAY.format(id=id) for id in masks if overlays),
-        *(PROBABILITIES.format(id=id) for id in masks if probabilities),
-    ]
-    folder.refuse(names, [file for case in cases for file in case.files], overwrite=overwrite)
+    gives = load_task(known.recipe.task, known.recipe.labels).gives
+    if probabilities and "probabilities" not in gives:
+        raise ValueError(
+            f"the task {known.recipe.task.name} gives no probability maps. Leave out --probabilities."
+        )
+    drawn = "classes" in gives
+    outputs = Outputs(mask=drawn, overlay=overlays and drawn, probabilities=probabilities)
+    folder = PredictionFolder(out, known.digest)
+    folder.refuse(
+        [name for case in cases for name in outputs.names(case).values()],
+        [file for case in cases for file in case.files],
+        overwrite=overwrite,
+    )
     if known.fingerprint is None:
         unknown = f"{bundle} does not say what its training images are like, so unlike ones are not noticed"
         if strict:
@@ -120,35 +125,30 @@ def predict(
     failures: dict[str, str] = {}
     with folder.table():
         for case in track(cases, "predicting", unit="image", leave=True):
-            file = shown(case.image_files[0])
+            file = shown(case.image_files[0]) if case.image_files else case.id
             try:
-                image = case.image
-                for warning in image.warnings:
-                    warn(f"{file}: {warning}")
-                found = predictor(replace(case, load_image=partial(_same, image)))
-                if strict and found.unlike_training:
-                    raise ValueError(UNLIKE.format(how="; ".join(found.unlike_training)))
-                if overlays:
-                    with folder.file(OVERLAY.format(id=case.id), ".jpg") as part:
-                        write_overlay(image, found, None, part)
-                if probabilities:
-                    with folder.file(PROBABILITIES.format(id=case.id), ".npz") as part:
-                        _write_probabilities(found, part)
-                with folder.file(masks[case.id], mask_suffix(case.image_files[0])) as part:
-                    write_mask(found, part, like=case.image_files[0])
+                written = predict_case(
+                    predictor,
+                    case,
+                    folder,
+                    outputs,
+                    review_below=known.review_below,
+                    strict=strict,
+                )
             except OSError:  # a full disk is full for the rest too
                 raise
             except Exception as error:  # whatever it is, the other images can still be predicted
                 failures[file] = _reason(error, case)
-                warn(f"{file}: {failures[file]}")
-            else:
-                rows = list(_rows(file, masks[case.id], found, known.review_below))
-                folder.add(rows)
-                if any(row["review"] == "yes" for row in rows):
-                    review.append(file)
-                if found.unlike_training:
-                    unlike.append(file)
-                    _tell(file, found.unlike_training, len(unlike))
+                for said in (*getattr(error, "__notes__", ()), failures[file]):
+                    warn(f"{file}: {said}")
+                continue
+            for warning in written.warnings:
+                warn(f"{file}: {warning}")
+            if written.review:
+                review.append(file)
+            if written.unlike_training:
+                unlike.append(file)
+                _tell(file, written.unlike_training, len(unlike))
     return Predicted(
         Path(out),
         len(cases),
@@ -158,75 +158,16 @@ def predict(
     )
 
 
-def _same(image: Image) -> Image:
-    return image
-
-
-def write_overlay(
-    image: Image, prediction: Segmentation, truth: Segmentation | None, path: Path
-) -> None:
-    """Draw what was found, and the truth where it is known, over the image, and write it as JPEG."""
-    drawn = cv2.cvtColor(overlay(image, prediction, truth), cv2.COLOR_RGB2BGR)
-    with whole_file(path) as part:
-        part.write_bytes(cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
-
-
-COLUMNS = (
-    "image", "mask", "label", "size", "unit", "share", "objects", "confidence", "expected_dice", "review",
-    "unlike_training",
-)  # fmt: skip
-
-UNLIKE = "unlike the training images: {how}"
-
 TOLD = 10
 """Unlike images that are named as they are met; the table names all."""
-
-OVERLAY, PROBABILITIES = "overlays/{id}.jpg", "{id}.probabilities.npz"
-
-
-def shown(path: str | Path) -> str:
-    r"""The name of a file as UTF-8 text; bytes that are none are written as \xff."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _digest(bundle: Bundle) -> str:
-    """Of what decides the masks: the weights and the recipe."""
-    total = hashlib.sha256()
-    for name in ("recipe.yaml", *ENGINES):
-        if (bundle.folder / name).is_file():
-            total.update(bytes.fromhex(sha256(bundle.folder / name)))
-    return total.hexdigest()
 
 
 def _reason(error: Exception, case: Case) -> str:
     """What an error says, without the names of the case that stand before it."""
     said = str(error) or type(error).__name__
-    for name in (str(case.files[0]), case.id):
+    for name in (*map(str, case.files[:1]), case.id):
         said = said.removeprefix(f"{name}: ")
     return said
-
-
-def _rows(
-    image: str, mask: str, prediction: Segmentation, review_below: Mapping[str, float]
-) -> Iterable[Mapping[str, object]]:
-    for channel, label in enumerate(prediction.labels, start=1):
-        there = prediction.mask(label.name)
-        count = int(np.count_nonzero(there))
-        objects = len(components(there)[1]) - 1
-        sure = ""
-        if count and prediction.probabilities is not None:
-            sure = f"{float(prediction.probabilities[channel][there].mean()):.4f}"
-        expected, least = (
-            prediction.scores.get(EXPECTED_DICE.format(label=label.name)),
-            review_below.get(label.name),
-        )
-        hoped = "" if expected is None else f"{expected:.4f}"
-        review = "" if expected is None or least is None else "yes" if expected < least else "no"
-        how = "; ".join(prediction.unlike_training)
-        values = (image, shown(mask), label.name, f"{count * prediction.geometry.sample_size:.6g}",
-                  prediction.geometry.size_unit, f"{count / there.size:.6f}", objects, sure, hoped,
-                  "yes" if how else review, how)  # fmt: skip
-        yield dict(zip(COLUMNS, values, strict=True))
 
 
 def _tell(file: str, how: Sequence[str], count: int) -> None:
@@ -235,13 +176,3 @@ def _tell(file: str, how: Sequence[str], count: int) -> None:
         warn(f"{file}: {UNLIKE.format(how='; '.join(how))}")
     elif count == TOLD + 1:
         warn(f"more images are unlike the training images: see {TABLE}")
-
-
-def _write_probabilities(prediction: Segmentation, path: Path) -> None:
-    assert prediction.probabilities is not None
-    with open(path, "wb") as file:
-        np.savez_compressed(
-            file,
-            probabilities=prediction.probabilities.astype(np.float16),
-            names=np.array(["background", *prediction.labels.names]),
-        )

@@ -32,6 +32,7 @@ def load_network(folder: Path, recipe: Recipe, card: Mapping[str, Any], device: 
         pretrained=False,
     )
     load_weights(model, folder / "weights.safetensors")
+    model.eval()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     run = run_torch(model, device)
@@ -55,7 +56,7 @@ def run_torch(
 
     Args:
         model: moved to `device`, convolutions laid out channels last; its training mode
-            is given back after each call.
+            is given back after each call. Several threads may call a network whose model is in evaluation mode.
         device: "cpu", "cuda", "cuda:1", "mps"; if left out, wherever the model is when it is called.
         bf16: autocast to bfloat16: faster where the processor has it, within rounding of float32.
 
@@ -97,9 +98,12 @@ def _present(device: torch.device) -> torch.device:
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
+    """A model that is in evaluation mode already is not touched, so that several threads may run it."""
+    training = [module for module in model.modules() if module.training]
+    if training:
+        model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module in training:
+            module.training = True

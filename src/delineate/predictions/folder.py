@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections import Counter
@@ -15,6 +16,12 @@ from delineate.files import sha256, whole_file
 
 TABLE, RECORD = "predictions.csv", "predictions.jsonl"
 
+COLUMNS = (
+    "image", "mask", "label", "size", "unit", "share", "objects", "confidence", "expected_dice", "review",
+    "unlike_training", "shows", "presence",
+)  # fmt: skip
+"""Of the table; a row is about one label of one image."""
+
 
 class Line(NamedTuple):
     """A file that was written; sha256 is None while it grows."""
@@ -24,28 +31,24 @@ class Line(NamedTuple):
     bundle: str
 
 
-class Predictions:
+class PredictionFolder:
     """A folder of masks with the table `predictions.csv`, and the record of what was written by which bundle.
 
     The record, `predictions.jsonl`, has a line for each file: its name, the SHA-256 of what was written, and the
     bundle. A file is replaced only if it still is what the same bundle wrote; so a mask that a person corrected, or
-    that another program wrote, is not.
+    that another program wrote, is not. Several threads, and processes that each have one, may write into one folder:
+    lines are appended whole.
 
     Args:
         folder: need not be there.
         bundle: a digest of the model that writes.
-        columns: of the table; rows that agree in `key` are about the same.
     """
 
-    def __init__(
-        self, folder: Path, bundle: str, columns: Sequence[str], key: Sequence[str]
-    ) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path, bundle: str) -> None:
+        self.folder = Path(folder)
         self.bundle = bundle
-        self.columns = columns
-        self.key = key
         self._written = dict[str, list[tuple[str, str | None]]]()
-        for line in _lines(folder / RECORD):
+        for line in _lines(self.folder / RECORD):
             self._written.setdefault(line.file, []).append((line.bundle, line.sha256))
 
     def refuse(self, names: Sequence[str], inputs: Sequence[Path], *, overwrite: bool) -> None:
@@ -107,14 +110,15 @@ class Predictions:
         try:
             yield
         finally:
-            latest = {tuple(row[name] for name in self.key): row for row in self._rows()}
+            latest = {(row["mask"] or row["image"], row["label"]): row for row in self._rows()}
             self._write(list(latest.values()), path)
             self._record(TABLE, sha256(path))
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Append rows, so that a process that is killed takes none of them with it."""
-        with open(self.folder / TABLE, "a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self.columns).writerows(rows)
+        text = io.StringIO(newline="")
+        csv.DictWriter(text, COLUMNS).writerows(rows)
+        _append(text.getvalue(), self.folder / TABLE)
 
     def _not_ours(self, name: str) -> str:
         """Why a file is not to be replaced; "" if it is what this bundle wrote, or is not there."""
@@ -139,8 +143,7 @@ class Predictions:
         self._written.setdefault(name, []).append((self.bundle, digest))
         line = json.dumps(Line(name, digest, self.bundle)._asdict())
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / RECORD, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        _append(f"{line}\n", self.folder / RECORD)
 
     def _rows(self) -> list[dict[str, str]]:
         path = self.folder / TABLE
@@ -151,9 +154,15 @@ class Predictions:
 
     def _write(self, rows: Sequence[Mapping[str, str]], path: Path) -> None:
         with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
+            table = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
             table.writeheader()
             table.writerows(rows)
+
+
+def _append(text: str, path: Path) -> None:
+    """In one call, so that what two threads or processes append does not mix."""
+    with open(path, "ab", buffering=0) as file:
+        file.write(text.encode("utf-8"))
 
 
 def _lines(path: Path) -> Iterator[Line]:

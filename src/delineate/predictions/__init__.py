@@ -1,0 +1,25 @@
+"""Predictor x case -> what is written for it: mask, overlay, probabilities, rows of a table and a line of a record."""
+
+from delineate.predictions.folder import COLUMNS, TABLE, PredictionFolder
+from delineate.predictions.predict_case import (
+    UNLIKE,
+    CasePrediction,
+    Outputs,
+    mask_ending,
+    predict_case,
+    shown,
+    write_overlay,
+)
+
+__all__ = [
+    "COLUMNS",
+    "TABLE",
+    "UNLIKE",
+    "CasePrediction",
+    "Outputs",
+    "PredictionFolder",
+    "mask_ending",
+    "predict_case",
+    "shown",
+    "write_overlay",
+]
