@@ -116,3 +116,26 @@ def test_what_is_not_so_is_refused(call, message):
 def test_nothing_is_refused():
     with pytest.raises(ValueError, match="list of losses is empty"):
         load_loss([])
+
+
+@pytest.mark.parametrize("way", ["halving", "equal", "all_subsets", "none"])
+def test_a_loss_of_another_head_counts_once_whatever_the_levels(way, tmp_path, monkeypatch):
+    """One that reads the image-level head alone is not multiplied; one that reads both heads is, as its maps are."""
+    (tmp_path / "lab_of_heads.py").write_text(
+        "def image(output, target):\n    return output.image_logits.square().mean()\n"
+        "def both(output, target):\n    return output.logits.mean() * 0 + output.image_logits.square().mean()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    about = torch.tensor([[2.0, 4.0]])
+    output = Output(logits(8, 8), (logits(4, 4), logits(2, 2)), about, losses={"own": torch.tensor(3.0)})  # fmt: skip
+
+    def found(*names: str) -> float:
+        calls = [Call(name, trust=OWN) for name in names]
+        return float(load_loss(calls, Call(way))(output, TARGET))
+
+    dense = found("cross_entropy")
+    assert found("lab_of_heads:image") == pytest.approx(10)
+    assert found("model_losses") == pytest.approx(3)
+    assert found("cross_entropy", "lab_of_heads:image", "model_losses") == pytest.approx(dense + 13)
+    levels = {"halving": 1, "equal": 3, "all_subsets": 7, "none": 1}[way]
+    assert found("lab_of_heads:both") == pytest.approx(10 * levels)

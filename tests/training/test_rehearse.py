@@ -38,6 +38,13 @@ class Counting(Halved):
         full = torch.nn.functional.interpolate(self.conv(pixels), scale_factor=2)
         return Output(full * (1 + full.mean().item()))
 
+class CountingHalf(Halved):
+    def forward(self, pixels):
+        half = self.conv(pixels)
+        return Output(half * (1 + half.mean().item()))
+
+def counting_half(classes):
+    return CountingHalf(classes)
 def halved(classes):
     return Halved(classes)
 def numbers(classes):
@@ -48,6 +55,8 @@ def table(classes):
     return {}
 def broken_loss(output, target):
     return output.logits["polyp"]
+def of_image(output, target):
+    return output.image_logits.mean()
 def no_number(output, target):
     return output.logits
 def broken_metric(prediction, truth):
@@ -113,9 +122,30 @@ def test_what_does_not_is_told_with_its_place(override, said, lab):
         rehearse(plan, cases()(plan))
 
 
-def test_a_model_that_looks_at_its_numbers_is_left_to_training(lab):
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["task=presence", "model={classifier: {encoder: mobilenetv3_small_050}}"],
+            "is of maps, and this task has image-level labels. Use bce or focal",
+        ),
+        (["task=regions", "loss=[cross_entropy]"], "labels of this task overlap. Use bce, dice"),
+        (["loss=[lab_of_slips:of_image]"], "the network has no image head; it has dense"),
+        (["loss=[model_losses]"], "this one computes none. Use a loss of its heads, for instance dice"),
+    ],
+)  # fmt: skip
+def test_a_loss_that_does_not_fit_the_heads_is_told_with_what_does(overrides, said, lab):
+    plan = lab(*overrides)
+    with pytest.raises(RecipeError, match=f"^(r.yaml:5|--set loss).*{said}"):
+        rehearse(plan, cases()(plan))
+
+
+def test_a_model_that_looks_at_its_numbers_is_tried_with_numbers(lab):
     plan = lab("model=lab_of_slips:counting")
     rehearse(plan, cases()(plan))
+    plan = lab("model=lab_of_slips:counting_half")
+    with pytest.raises(RecipeError, match=r"gives \(2, 1, 24, 24\) as its dense head"):
+        rehearse(plan, cases()(plan))
 
 
 def test_pixels_that_no_augmentation_takes_are_told(lab):

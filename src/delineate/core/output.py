@@ -41,12 +41,15 @@ class Output(Generic[Array]):
     sides: further dense maps from deeper levels, for deep supervision; any resolution.
     image: (batch, channel), about the image as a whole.
     objects: for each image of the batch its objects.
+    losses: losses that the model computes itself while it learns, by name, each a number; a detector needs them,
+        since it samples its proposals against the truth. Empty in every other model, and while predicting.
     """
 
     dense: Array | None = None
     sides: tuple[Array, ...] = ()
     image: Array | None = None
     objects: tuple[Objects[Array], ...] | None = None
+    losses: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def logits(self) -> Array:
@@ -169,6 +172,8 @@ def _mapped(item: Any, change: Callable[[Any], Any]) -> dict[str, Any]:
             return None
         if isinstance(value, tuple):
             return tuple(changed(part) for part in value)
+        if isinstance(value, Mapping):
+            return {name: changed(part) for name, part in value.items()}
         return value.map(change) if isinstance(value, Objects) else change(value)
 
     return {f.name: changed(getattr(item, f.name)) for f in fields(item)}

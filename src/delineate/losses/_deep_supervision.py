@@ -1,6 +1,7 @@
 """How a loss counts the maps that a network gives at deeper levels: one small function per way.
 
 Each takes an output and gives what the loss is computed of, with weights. The truth is brought to the size of each map.
+The other heads stay as they are.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def all_subsets(output: Output[Tensor]) -> Weighted:
     maps = [output.logits]
     maps += [F.interpolate(s, size, mode=mode) if s.shape[2:] != size else s for s in output.sides]
     return [
-        (1.0, Output(torch.stack(subset).sum(0)))
+        (1.0, replace(output, dense=torch.stack(subset).sum(0), sides=()))
         for count in range(1, len(maps) + 1)
         for subset in combinations(maps, count)
     ]
@@ -60,4 +61,4 @@ def none(output: Output[Tensor]) -> Weighted:
 
 
 def _levels(output: Output[Tensor]) -> list[Output[Tensor]]:
-    return [replace(output, sides=()), *(Output(side) for side in output.sides)]
+    return [replace(output, dense=dense, sides=()) for dense in (output.logits, *output.sides)]

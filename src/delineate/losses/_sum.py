@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,7 +23,8 @@ def load_loss(calls: Sequence[Call], deep_supervision: Call = Call("halving")) -
 
     Each call may carry an argument `weight` (default 1). Where an output has maps from deeper levels, the way that
     `deep_supervision` names says what the loss is computed of; the truth is brought to each map's size by nearest
-    neighbour. Losses get their logits in float32, under mixed precision too.
+    neighbour. A loss that reads no dense logits, one of image-level labels for instance, counts once. Losses get their
+    logits in float32, under mixed precision too.
 
     Raises:
         RecipeError: no call, an unknown loss or argument, or a weight that is no number above zero.
@@ -37,13 +39,35 @@ def load_loss(calls: Sequence[Call], deep_supervision: Call = Call("halving")) -
 
     def loss(output: Output[Tensor], target: Target[Tensor]) -> Tensor:
         output = output.map(Tensor.float)
+        if not output.sides:
+            values = [weight * term(output, target) for weight, term in terms]
+            return sum(values[1:], values[0])
+        levels = [
+            (share, part, _resized(target, part.logits.shape[2:])) for share, part in parts(output)
+        ]
         values = []
-        for share, part in parts(output) if output.sides else [(1.0, output)]:
-            there = target if part.dense is None else _resized(target, part.logits.shape[2:])
-            values += [share * weight * term(part, there) for weight, term in terms]
+        for weight, term in terms:
+            for share, part, there in levels:
+                watched = _Watched(**{f.name: getattr(part, f.name) for f in fields(part)})
+                value = weight * term(watched, there)
+                if not watched.dense_was_read:
+                    values.append(value)
+                    break
+                values.append(share * value)
         return sum(values[1:], values[0])
 
     return loss
+
+
+class _Watched(Output[Tensor]):
+    """An output that knows whether a loss has read its dense logits."""
+
+    dense_was_read = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("dense", "logits", "sides"):
+            object.__setattr__(self, "dense_was_read", True)
+        return super().__getattribute__(name)
 
 
 def _term(call: Call) -> tuple[float, Loss]:

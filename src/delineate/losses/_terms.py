@@ -89,7 +89,7 @@ def read(output: Output[Tensor], target: Target[Tensor]) -> Pair:
     Raises:
         ValueError: a head that is missing, or shapes that differ.
     """
-    if target.image is not None and output.dense is None:
+    if target.image is not None and target.classes is None and target.regions is None:
         return _image_level(output.image_logits, target.image)
     logits = output.logits
     valid = None if target.valid is None else target.valid.float()

@@ -4,6 +4,9 @@ A model is a `torch.nn.Module` that takes pixels (batch, channel, *spatial) and 
 heads, before any activation. The program gives `channels` (of the image), `ndim`, and for each head how many channels
 it has, under a name that says which heads a model has: `classes` for dense logits, `image_classes` for image-level
 logits, `object_classes` for objects. Everything else is the recipe's.
+
+A model that must see the truth while it learns, as detectors do, has a `forward(pixels, target=None)`: it gets the
+target while it is trained, and none while it predicts. Losses that it computes itself go into `Output.losses`.
 """
 
 from __future__ import annotations
@@ -59,7 +62,26 @@ def load_model(
         raise call.fail(
             f"{call.name} returned a {type(model).__name__}; expected a torch.nn.Module."
         )
+    try:
+        sees_target(model)
+    except ValueError as error:
+        raise call.fail(f"{call.name}: {error}") from error
     return model
+
+
+def sees_target(model: nn.Module) -> bool:
+    """Whether a model must see the truth while it learns: its `forward` has an argument `target`.
+
+    Raises:
+        ValueError: the argument has no default, though nothing is given while the model predicts.
+    """
+    argument = inspect.signature(model.forward).parameters.get("target")
+    if argument is not None and argument.default is inspect.Parameter.empty:
+        raise ValueError(
+            "its forward cannot be called without a target, which is given only while the model is trained; "
+            "expected forward(pixels, target=None)."
+        )
+    return argument is not None
 
 
 def check_heads(call: Call, heads: Mapping[str, int]) -> None:
@@ -97,4 +119,5 @@ __all__ = [
     "fast_on_cpu",
     "load_model",
     "load_weights",
+    "sees_target",
 ]

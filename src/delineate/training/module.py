@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import nn
 
 from delineate.losses import Loss
-from delineate.models import fast_memory_format, fast_on_cpu
+from delineate.models import fast_memory_format, fast_on_cpu, sees_target
 from delineate.resolve import Call, check, resolve
 from delineate.training.batches import Batch
 
@@ -26,6 +26,7 @@ class Learner(LightningModule):
         super().__init__()
         self.model = model
         self.layout = fast_memory_format(model)
+        self.sees_target = sees_target(model)
         self.loss = loss
         self.optimizer_call = optimizer
         self.fused = fused
@@ -42,7 +43,8 @@ class Learner(LightningModule):
             DivergedError: the loss is NaN or infinite.
         """
         pixels = batch.pixels.contiguous(memory_format=self.layout)
-        loss = self.loss(self.model(pixels), batch.target)
+        given = {"target": batch.target} if self.sees_target else {}
+        loss = self.loss(self.model(pixels, **given), batch.target)
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss.item()} at step {self.global_step + 1} (epoch {self.current_epoch + 1}, "

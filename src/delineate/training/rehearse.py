@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from delineate.core import Case, Geometry, Image, LabelSet, Output, Segmentation, Splits, Target
 from delineate.evaluation.metrics import forget, load_metrics
 from delineate.losses import load_loss
-from delineate.models import load_model
+from delineate.models import load_model, sees_target
 from delineate.prepare import load_prepare
 from delineate.prepare.augment import Augment, load_augment
 from delineate.recipe import Recipe
@@ -89,8 +90,12 @@ def rehearse(recipe: Recipe, splits: Splits) -> None:
         except (ValueError, OSError, MemoryError):
             continue  # one image is the audit's business
         _try_augment(recipe, fixed)
-        sides = _try_model(recipe, pixels.shape, min(options.batch_size, len(train)))
-        _try_losses(recipe, pixels.shape[1:], sides)
+        batch = min(options.batch_size, len(train))
+        if sees_target(_model(recipe, pixels.shape)):
+            _try_with_target(recipe, options, (min(batch, 2), *pixels.shape))
+        else:
+            output = _try_model(recipe, (batch, *pixels.shape))
+            _try_losses(recipe, *_small(recipe, pixels.shape[1:], output))
         _try_judging(recipe, image)
         return
 
@@ -130,50 +135,115 @@ class _Always(np.random.Generator):
         return 0.0
 
 
-def _try_model(recipe: Recipe, shape: tuple[int, ...], batch: int) -> int:
-    """Run the model once; the number of its side outputs is returned."""
+def _model(recipe: Recipe, shape: Sequence[int]) -> nn.Module:
+    """The model for images (channel, *spatial) of this shape."""
     heads = load_task(recipe.task, recipe.labels).heads
-    model = load_model(recipe.model, channels=shape[0], heads=heads, ndim=len(shape) - 1)
+    return load_model(recipe.model, channels=shape[0], heads=heads, ndim=len(shape) - 1)
+
+
+def _try_model(recipe: Recipe, shape: tuple[int, ...]) -> Output[Tensor]:
+    """What the model gives for pixels (batch, channel, *spatial) while it learns."""
+    model = _model(recipe, shape[1:])
+    with _telling_of_model(recipe), torch.no_grad():
+        try:
+            output = model.to("meta").train()(torch.zeros(shape, device="meta"))
+        except (RuntimeError, TypeError) as error:
+            if "meta" not in str(error):
+                raise
+            # an operation that has no shapes of its own: two cases tell as much
+            shape = (min(2, shape[0]), *shape[1:])
+            output = _model(recipe, shape[1:]).train()(torch.zeros(shape))
+        _check_output(recipe, output, shape)
+    assert isinstance(output, Output)
+    return output
+
+
+def _try_with_target(recipe: Recipe, options: Options, shape: tuple[int, ...]) -> None:
+    """A model that sees the truth while it learns: it learns once and predicts once, on empty pixels.
+
+    It runs on the CPU: what a detector computes depends on numbers, which the meta device does not have.
+    """
+    model = _model(recipe, shape[1:])
+    pixels, target = torch.zeros(shape), _target(recipe, shape[2:], shape[0])
+    with _telling_of_model(recipe):
+        learning = model.train()(pixels, target=target)
+        _check_output(recipe, learning, shape, heads=False)
+        if not learning.losses:
+            _check_output(recipe, learning, shape)
+    _try_losses(recipe, learning, target)
+    with _telling_of_model(recipe), torch.no_grad():
+        predicting = model.eval()(pixels)
+        _check_output(recipe, predicting, shape)
+    with torch.no_grad():
+        loss = load_loss(recipe.loss, recipe.deep_supervision)(predicting, target)
+    if options.monitor == "val/loss" and loss.isnan():
+        raise recipe.trainer.fail(
+            f"trainer.monitor is val/loss, which is not known: {recipe.model.name} computes its losses only while it "
+            "learns. Monitor a metric.",
+            "monitor",
+        )
+
+
+@contextmanager
+def _telling_of_model(recipe: Recipe) -> Iterator[None]:
     with telling(recipe.model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            output = model.to("meta").train()(torch.zeros((batch, *shape), device="meta"))
-        except (RuntimeError, TypeError) as error:
-            if "meta" in str(error):  # an operation that has no shapes of its own
-                return 0
-            raise
-        if not isinstance(output, Output):
+        yield
+
+
+def _check_output(
+    recipe: Recipe, output: object, shape: tuple[int, ...], *, heads: bool = True
+) -> None:
+    """Refuse what is no Output, or one whose heads are not what the task needs for pixels of `shape`."""
+    if not isinstance(output, Output):
+        raise ValueError(f"{recipe.model.name} gives {type(output).__name__}; expected an Output.")
+    needed = load_task(recipe.task, recipe.labels).heads if heads else {}
+    spatial = {"dense": shape[2:], "image": ()}
+    for head, channels in needed.items():
+        found, expected = getattr(output, head), (shape[0], channels, *spatial.get(head, ()))
+        if head in spatial and (not isinstance(found, Tensor) or found.shape != expected):
+            said = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise ValueError(
-                f"{recipe.model.name} gives {type(output).__name__}; expected an Output."
+                f"{recipe.model.name} gives {said} as its {head} head; expected logits {expected}."
             )
-        spatial = {"dense": shape[1:], "image": ()}
-        for head, channels in heads.items():
-            found, expected = getattr(output, head), (batch, channels, *spatial.get(head, ()))
-            if head in spatial and (not isinstance(found, Tensor) or found.shape != expected):
-                said = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-                raise ValueError(
-                    f"{recipe.model.name} gives {said} as its {head} head; expected logits {expected}."
-                )
-    return len(output.sides)
+        if head == "objects" and (not isinstance(found, tuple) or len(found) != shape[0]):
+            raise ValueError(
+                f"{recipe.model.name} gives {type(found).__name__} as its objects head; expected a tuple of "
+                f"{shape[0]} Objects, one for each image."
+            )
 
 
-def _try_losses(recipe: Recipe, shape: tuple[int, ...], sides: int) -> None:
-    """Each loss by itself, on a small truth that shows every label."""
+def _target(recipe: Recipe, shape: Sequence[int], batch: int) -> Target[Tensor]:
+    """The truth of a batch of images that show every label."""
+    target = load_task(recipe.task, recipe.labels).encode(
+        _scene(recipe.labels, Geometry.in_pixels(shape))
+    )
+    return Target.stack([target] * batch).map(torch.from_numpy)
+
+
+def _small(
+    recipe: Recipe, shape: Sequence[int], of: Output[Tensor]
+) -> tuple[Output[Tensor], Target[Tensor]]:
+    """A small output with the task's heads, and with the deeper maps and the losses of `of`; and its truth."""
     task = load_task(recipe.task, recipe.labels)
     small = [min(n, SMALL[len(shape)]) for n in shape]
-    target = task.encode(_scene(recipe.labels, Geometry.in_pixels(small)))
-    batch = Target.stack([target, target]).map(torch.from_numpy)
     channels = task.heads.get("dense", 0)
     maps = [
         torch.zeros(2, channels, *(max(1, n >> level) for n in small), requires_grad=True)
-        for level in range(sides + 1 if channels else 0)
+        for level in range(len(of.sides) + 1 if channels else 0)
     ]
     image = torch.zeros(2, task.heads["image"], requires_grad=True) if "image" in task.heads else None  # fmt: skip
-    output = Output(maps[0] if maps else None, tuple(maps[1:]), image)
+    losses = {name: torch.zeros((), requires_grad=True) for name in of.losses}
+    output = Output(maps[0] if maps else None, tuple(maps[1:]), image, losses=losses)
+    return output, _target(recipe, small, 2)
+
+
+def _try_losses(recipe: Recipe, output: Output[Tensor], target: Target[Tensor]) -> None:
+    """Each loss by itself."""
     for call in recipe.loss:
         loss = load_loss([call], recipe.deep_supervision)
         with telling(call):
-            found = loss(output, batch)
+            found = loss(output, target)
             if not isinstance(found, Tensor) or found.numel() != 1:
                 raise ValueError(f"{call.name} gives no single number.")
 
