@@ -40,7 +40,9 @@ BAD: list[Any] = [
     [float("nan"), 1], [1, 2, 3, 4, 5], [[0, 7]], [[0, 0]], [[0, 1]], ["pollyp"], {}, {"a": 1}, "9" * 5000,
 ]  # fmt: skip
 CHECKED = [
-    c for c in CATALOGUES if c not in ("formats", "data", "loggers", "tasks", "deep_supervision")
+    c
+    for c in CATALOGUES
+    if c not in ("audit", "formats", "data", "loggers", "tasks", "deep_supervision")
 ]
 ENTRIES = [(c, name) for c in CATALOGUES if c != "formats" for name in names(c)]
 SECTIONS = (Options, PredictOptions, AuditOptions, Label, Beside)
@@ -202,11 +204,13 @@ def failure(use, call):
     ("catalogue", "name"), [(c, n) for c, n in ENTRIES if c in CHECKED and n != "smp"]
 )
 @pytest.mark.filterwarnings("ignore")
-def test_what_check_accepts_can_be_used(catalogue, name, tmp_path):
+def test_what_check_accepts_can_be_used(catalogue, name, tmp_path, needed):
     """And the other way round: whatever raises in use has been refused before, with its place."""
-    for argument in arguments(resolved(catalogue, name), GIVEN.get(catalogue, ())):
+    given = GIVEN.get(catalogue, ())
+    usual = NEEDED.get(name) or needed(resolved(catalogue, name), given)
+    for argument in arguments(resolved(catalogue, name), given):
         for value in BAD:
-            args = {**NEEDED.get(name, {}), argument: value}
+            args = {**usual, argument: value}
             call = Call(name, args, PLACE, labels=LABELS.names)
             said = refusal(check, catalogue, call)
             if said is not None:

@@ -25,6 +25,7 @@ from delineate.arguments import MOST, in_words
 
 CATALOGUES = {
     "data": "delineate.data",
+    "audit": "delineate.audit",
     "formats": "delineate.files",
     "prepare": "delineate.prepare",
     "augment": "delineate.prepare.augment",
@@ -38,9 +39,13 @@ CATALOGUES = {
     "metrics": "delineate.evaluation.metrics",
     "refine": "delineate.refine",
 }
-"""Each kind of thing that a recipe can name, and where it lives: a folder, or one file of small functions."""
+"""Each kind of thing that has a name, and where it lives: a folder, or one file of small functions.
+
+A recipe names them all but formats, which are known by the bytes of a file, and checks of the audit, which all run.
+"""
 
 GIVEN = {
+    "audit": {"cases", "labels"},
     "data": {"labels", "folder", "started", "seed", "trust_shape"},
     "augment": {"labels"},
     "models": {"channels", "classes", "image_classes", "object_classes", "ndim"},

@@ -13,22 +13,27 @@ from delineate.core import (
     Segmentation,
 )
 from delineate.prepare import load_prepare
-from delineate.resolve import OWN, Call, names
+from delineate.resolve import OWN, Call, names, resolve
 
 LABELS = LabelSet((Label("liver", 1), Label("tumour", 4)))
 POLYP = LabelSet((Label("polyp", 255),))
 AFFINE = np.array([[0, 0, 0.8, 0], [0, 0.8, 0, 0], [-2.0, 0, 0, 0], [0, 0, 0, 1.0]])
 lengths = st.integers(5, 40)
 
-ARGUMENTS = {  # what each step needs, for n axes
+ARGUMENTS = {  # of steps whose defaults fit no image of n axes, or that need what no type says
     "channels": lambda n: {"count": 3},
-    "crop": lambda n: {"shape": [12] * n},
     "orient": lambda n: {"axes": "SPL" if n == 3 else "PL"},
     "pad": lambda n: {"multiple": 8},
     "resize": lambda n: {"shape": [16, 11, 13][:n]},
     "resample": lambda n: {"spacing": 1.3},
-    "window": lambda n: {"level": 40, "width": 400},
 }
+every = pytest.mark.parametrize("name", names("prepare"))
+
+
+def step_of(name, ndim, needed):
+    """The preparation that is one step alone."""
+    known = ARGUMENTS.get(name, lambda n: needed(resolve("prepare", name), ndim=n))
+    return load_prepare([Call(name, known(ndim))])
 
 
 def disc(shape):
@@ -54,13 +59,13 @@ def decided(probabilities, labels, dtype=np.uint8):
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("name", names("prepare"))
-def test_every_step_can_be_undone_and_leaves_its_input(name, ndim):
+@every
+def test_every_step_can_be_undone_and_leaves_its_input(name, ndim, needed):
     shape = (9, 21, 17)[-ndim:]
     geometry = Geometry.in_patient(shape, AFFINE[:, 3 - ndim :])
     pixels = np.random.default_rng(0).integers(0, 99, (1, *shape)).astype(np.uint8)
     kept = pixels.copy()
-    prepare = load_prepare([Call(name, ARGUMENTS.get(name, lambda n: {})(ndim))])
+    prepare = step_of(name, ndim, needed)
     image = Image(pixels, geometry)
     prediction, grid = prepare(image)
     assert prediction.dtype == np.float32
@@ -68,6 +73,7 @@ def test_every_step_can_be_undone_and_leaves_its_input(name, ndim):
     assert prediction.shape[1:] == grid.shape == prepare.grid(geometry).shape
     np.testing.assert_array_equal(pixels, kept)
     np.testing.assert_array_equal(prepare.finish(prepare.fixed(image).pixels), prediction)
+    np.testing.assert_array_equal(prepare(image)[0], prediction)
 
     classes = disc(shape).astype(np.uint8)
     truth = prepare.truth(Segmentation(classes, LABELS, geometry))
@@ -76,6 +82,10 @@ def test_every_step_can_be_undone_and_leaves_its_input(name, ndim):
     assert back.maps.shape == (3, *shape)
     assert back.maps.dtype == np.float32
     assert back.maps.flags.c_contiguous
+    np.testing.assert_allclose(back.maps.sum(0), 1, atol=1e-5)
+    assert (
+        back.maps.argmax(0)[tuple(n // 2 for n in shape)] == 1
+    )  # the middle is seen by every step
 
 
 @given(
@@ -137,12 +147,12 @@ def test_outside_a_crop_is_background():
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("name", names("prepare"))
-def test_objects_come_back_where_they_were(name, ndim):
+@every
+def test_objects_come_back_where_they_were(name, ndim, needed):
     """Each step moves an array whose samples are their own indices; a box has to move as they do."""
     shape = (9, 21, 17)[-ndim:]
     geometry = Geometry.in_patient(shape, AFFINE[:, 3 - ndim :])
-    prepare = load_prepare([Call(name, ARGUMENTS.get(name, lambda n: {})(ndim))])
+    prepare = step_of(name, ndim, needed)
     grid = prepare.grid(geometry)
     low = np.array([n // 4 for n in grid.shape])
     high = np.array([n - n // 3 for n in grid.shape])
@@ -208,3 +218,41 @@ def test_a_step_of_ones_own(monkeypatch, tmp_path):
     assert (load_prepare([Call("my_steps:doubled", trust=OWN)])(image)[0] == 2).all()
     with pytest.raises(ValueError, match="expected a GridStep or a ValueStep"):
         load_prepare([Call("my_steps:nothing", trust=OWN)])
+
+
+HEAD = """\
+import numpy as np
+from dataclasses import replace
+from delineate.core import Geometry
+
+class Mine:
+"""
+BAD = {
+    "spoiling": "    after_augment = True\n    def apply(self, pixels):\n        pixels += 1\n        return pixels\n",
+    "shrinking": "    after_augment = True\n    def apply(self, pixels):\n        return pixels[..., ::2]\n",
+    "dreaming": "    after_augment = True\n    def apply(self, pixels):\n"
+                "        return pixels + np.random.random(pixels.shape)\n",
+    "half": "    def grid(self, before):\n"
+            "        return before.cropped([0] * before.ndim, [n // 2 for n in before.shape])\n"
+            "    def forward(self, array, before, carry):\n"
+            "        return array[(slice(None), *(slice(n // 2) for n in before.shape))]\n"
+            "    def backward(self, array, before, carry):\n        return array\n",
+    "mirrored": "    def grid(self, before):\n        return before\n"
+                "    def forward(self, array, before, carry):\n        return array[..., ::-1]\n"
+                "    def backward(self, array, before, carry):\n        return 0 * array\n",
+    "neither": "    pass\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_step_breaks_the_contract(name, add_file, broken):
+    add_file("prepare", name, f"{HEAD}{BAD[name]}\ndef {name}():\n    return Mine()\n")
+    assert broken(name)
+
+
+def test_a_step_of_no_name_keeps_the_contract(add_file, broken):
+    body = (
+        "    after_augment = True\n    def apply(self, pixels):\n        return np.sqrt(pixels)\n"
+    )
+    add_file("prepare", "root", f"{HEAD}{body}\ndef root():\n    return Mine()\n")
+    assert broken("root") is None

@@ -1,17 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
+from delineate.core import Geometry, Image, Instance, Label, LabelSet, Segmentation
 from delineate.refine.fill_holes import fill_holes
 from delineate.refine.keep_largest_component import keep_largest_component
 from delineate.refine.remove_small_objects import remove_small_objects
-from delineate.resolve import Call, build, names
+from delineate.resolve import GIVEN, Call, build, names, resolve
 
 LABELS = LabelSet((Label("liver", 1), Label("tumour", 2)))
-ARGUMENTS = {"remove_small_objects": {"min_size": 3}}
+every = pytest.mark.parametrize("name", names("refine"))
 
 
 def segmentation(rows, spacing=None, probabilities=None):
@@ -80,19 +82,65 @@ def test_a_volume_of_one_row():
     assert refined(remove_small_objects(2), segmentation(row)) == [[[0, 0, 0]]]
 
 
-@pytest.mark.parametrize("name", names("refine"))
+@every
 @settings(max_examples=15, deadline=None)
-@given(st.data())
-def test_every_step_keeps_its_input_and_invents_no_value(name, data):
+@given(data=st.data())
+def test_every_step_keeps_its_input_and_its_output_agrees_with_itself(name, data, needed):
     shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=3, max_side=6))
     classes = data.draw(hnp.arrays(np.uint8, shape, elements=st.integers(0, 2)))
-    probabilities = np.full((3, *shape), 1 / 3, np.float32)
-    found = segmentation(classes, probabilities=probabilities)
-    before = found.classes.copy()
-    step = build("refine", Call(name, ARGUMENTS.get(name, {})))
-    result = np.array(refined(step, found))
-    assert (found.classes == before).all()
-    assert set(np.unique(result)) <= {0, 1, 2}
+    maps = np.stack([classes == value for value in range(3)]).astype(np.float32)
+    there = tuple(
+        Instance(label.name, 0.9, classes == label.value, (0,) * len(shape))
+        for label in LABELS
+        if (classes == label.value).any()
+    )
+    found = replace(segmentation(classes, probabilities=maps.copy()), instances=there)
+    image = Image(np.zeros((1, *shape), np.uint8), found.geometry)
+    step = build("refine", Call(name, needed(resolve("refine", name), GIVEN.get("refine", ()))))
+    result = step(found, image)
+    assert isinstance(result, Segmentation)
+    assert (found.classes == classes).all()
+    assert (found.probabilities == maps).all()
+    assert found.instances == there
+    assert (image.pixels == 0).all()
+    assert (result.geometry, result.labels) == (found.geometry, found.labels)
+    assert set(np.unique(result.classes)) <= {0, 1, 2}
+    assert (result.probabilities.argmax(0) == result.classes).all()
+    for instance in result.instances:
+        assert instance.mask.any()
+        assert (result.mask(instance.label)[instance.box] >= instance.mask).all()
+    nothing = segmentation(np.zeros(shape, np.uint8))
+    assert not step(nothing, image).classes.any()
+    again = step(found, image)
+    assert (again.classes == result.classes).all()
+
+
+BAD = {
+    "inventing": "    return lambda found, image: found.changed(found.classes + 5)\n",
+    "spoiling": "    def step(found, image):\n        found.classes[:] = 0\n        return found\n    return step\n",
+    "careless": "    return lambda found, image: replace(found, classes=0 * found.classes)\n",
+    "array": "    return lambda found, image: found.classes\n",
+    "filling": "    return lambda found, image: found.changed(0 * found.classes + 1)\n",
+    "dreaming": "    return lambda found, image: found.changed("
+                "found.classes * (np.random.random(found.classes.shape) < 0.5))\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_step_breaks_the_contract(name, add_file, broken):
+    head = "import numpy as np\nfrom dataclasses import replace\n"
+    add_file("refine", name, f"{head}def {name}():\n{BAD[name]}")
+    assert broken(name)
+
+
+def test_a_step_of_no_name_keeps_the_contract(add_file, broken):
+    add_file(
+        "refine",
+        "first_label",
+        "from delineate.arguments import Count\ndef first_label(count: Count):\n"
+        "    return lambda found, image: found.changed(found.classes * (found.classes <= count))\n",
+    )
+    assert broken("first_label") is None
 
 
 def test_a_part_that_is_dropped_becomes_what_includes_it():

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from functools import cache
+import inspect
 
 from delineate.audit._finding import Check, Level
-
-NEVER = ("unreadable", "misaligned", "values_without_label", "group_across_splits")
-"""Nobody can allow these: there is no pair of image and truth, or a group is parted that the recipe itself names."""
-
-HOME = __name__.rpartition(".")[0]
+from delineate.resolve import names, resolve
 
 
-@cache
 def checks() -> dict[str, Check]:
     """Every check by the name of its file."""
-    names = [m.name for m in pkgutil.iter_modules(importlib.import_module(HOME).__path__)]
-    return {
-        name: getattr(importlib.import_module(f"{HOME}.{name}"), name)
-        for name in names
-        if not name.startswith("_")
-    }
+    return {name: resolve("audit", name) for name in names("audit")}
 
 
-@cache
 def levels() -> dict[str, Level]:
-    """Every name that a finding can have, and its level."""
+    """Every name that a finding can have, and its level: `FINDS` of each check's file."""
     found: dict[str, Level] = {}
-    for name in checks():
-        found |= importlib.import_module(f"{HOME}.{name}").FINDS
+    for check in checks().values():
+        found |= inspect.getmodule(check).FINDS  # type: ignore[union-attr]
     return found
 
 
 def refusals() -> tuple[str, ...]:
-    """The names under which data are refused that a recipe can allow; what cannot be read is not among them."""
-    refused = (name for name, level in levels().items() if level == "refuse")
-    return tuple(name for name in refused if name not in NEVER)
+    """The names under which data are refused that a recipe can allow.
+
+    A check's file names in `NEVER_ALLOWED` what nobody can allow: there is no pair of image and truth, or a group is
+    parted that the recipe itself names.
+    """
+    never = {
+        name
+        for check in checks().values()
+        for name in getattr(inspect.getmodule(check), "NEVER_ALLOWED", ())
+    }
+    return tuple(
+        name for name, level in levels().items() if level == "refuse" and name not in never
+    )

@@ -14,6 +14,7 @@ FINDS: Mapping[str, Level] = {
     "patient_across_splits": "refuse",
     "patient_of_two_groups": "warn",
 }
+NEVER_ALLOWED = ("group_across_splits",)
 
 
 def groups(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:

@@ -16,6 +16,7 @@ FINDS: Mapping[str, Level] = {
     "masks_of_one_value": "warn",
     "float_masks": "note",
 }
+NEVER_ALLOWED = ("values_without_label",)
 
 
 def mask_values(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:

@@ -10,6 +10,7 @@ from delineate.core import LabelSet
 from delineate.words import counted
 
 FINDS: Mapping[str, Level] = {"misaligned": "refuse", "misplaced": "refuse"}
+NEVER_ALLOWED = ("misaligned",)
 
 
 def misaligned(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:

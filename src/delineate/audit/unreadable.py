@@ -15,6 +15,7 @@ FINDS: Mapping[str, Level] = {
     "constant_image": "warn",
     "misnamed": "note",
 }
+NEVER_ALLOWED = ("unreadable",)
 
 
 def unreadable(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:

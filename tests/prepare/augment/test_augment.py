@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from delineate.core import Label, LabelSet
 from delineate.prepare.augment import Warp, case_rng, load_augment
-from delineate.resolve import Call, RecipeError, names
+from delineate.resolve import GIVEN, Call, RecipeError, names, resolve
 
 LABELS = LabelSet(
     (Label("left", 3), Label("right", 4), Label("spine", 9), Label("void", 200, "ignore"))
@@ -13,6 +13,7 @@ LABELS = LabelSet(
 SHAPES = {2: (33, 47), 3: (9, 14, 12)}
 DTYPES = [np.uint8, np.uint16, np.float32]
 
+every = pytest.mark.parametrize("name", names("augment"))
 IDENTITY = {  # arguments with which an augmentation changes nothing
     "blur": {"sigma": (0, 0)},
     "brightness_contrast": {"brightness": 0, "contrast": 0},
@@ -47,12 +48,13 @@ def example(ndim, dtype=np.uint8, channels=3, seed=0):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("name", names("augment"))
-def test_every_augmentation_keeps_what_it_must(name, ndim, dtype):
+@every
+def test_every_augmentation_keeps_what_it_must(name, ndim, dtype, needed):
+    given = needed(resolve("augment", name), GIVEN["augment"], ndim)
     for channels in (1, 3, 5):
         pixels, classes = example(ndim, dtype, channels)
         before = pixels.copy(), classes.copy()
-        step = augment((name, {"p": 1.0}))
+        step = augment((name, {**given, "p": 1.0}))
         found, moved = step(pixels, classes, case_rng(0, 1, 2))
         assert found.shape == pixels.shape
         assert found.dtype == dtype
@@ -67,18 +69,55 @@ def test_every_augmentation_keeps_what_it_must(name, ndim, dtype):
         again = step(pixels, classes, case_rng(0, 1, 2))
         np.testing.assert_array_equal(found, again[0])
         np.testing.assert_array_equal(moved, again[1])
-        if name not in GEOMETRIC:
+        parts = [step.steps[0].draw(case_rng(0, 0, seed), classes.shape) for seed in range(9)]
+        drawn = [part for part in parts if part is not None]
+        assert drawn, "with p: 1 nothing is drawn"
+        if not any(isinstance(part, Warp) for part in drawn):
             np.testing.assert_array_equal(moved, classes)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("name", names("augment"))
+@every
+def test_what_is_not_drawn_changes_nothing_and_what_is_drawn_differs_from_case_to_case(
+    name, ndim, needed
+):
+    given = needed(resolve("augment", name), GIVEN["augment"], ndim)
+    pixels, classes = example(ndim)
+    found, moved = augment((name, {**given, "p": 0.0}))(pixels, classes, case_rng(0, 0, 0))
+    np.testing.assert_array_equal(found, pixels)
+    np.testing.assert_array_equal(moved, classes)
+    step = augment((name, {**given, "p": 0.5}))
+    ways = {step(pixels, classes, case_rng(0, 0, seed))[0].tobytes() for seed in range(12)}
+    assert len(ways) > 1
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@every
+def test_image_and_mask_move_together_whatever_is_drawn(name, ndim, needed):
+    """A mask that is drawn into the image still lies on it; where the image is only recoloured, the mask stays."""
+    given = needed(resolve("augment", name), GIVEN["augment"], ndim)
+    shape = (60, 50) if ndim == 2 else (24, 30, 26)
+    index, length = np.indices(shape), np.array(shape).reshape(-1, *[1] * ndim)
+    mask = (((index - 0.45 * length) / (0.3 * length)) ** 2).sum(0) < 1
+    step = augment((name, {**given, "p": 1.0}))
+    for seed in range(4):
+        parts = [p.draw(case_rng(0, 0, seed), shape) for p in step.steps]
+        found, moved = step((mask * np.uint8(255))[None], mask * np.uint8(9), case_rng(0, 0, seed))
+        if any(isinstance(part, Warp) for part in parts):
+            assert (moved[found[0] > 240] == 9).all()
+            assert (moved[found[0] < 15] == 0).all()
+        else:
+            np.testing.assert_array_equal(moved == 9, mask)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("name", IDENTITY)
 def test_identity_parameters_change_nothing(name, ndim):
     pixels, classes = example(ndim)
-    for args in ({"p": 1.0, **IDENTITY[name]}, {"p": 0.0}):
-        found, moved = augment((name, args))(pixels, classes, case_rng(0, 0, 0))
-        np.testing.assert_array_equal(found, pixels)
-        np.testing.assert_array_equal(moved, classes)
+    args = {"p": 1.0, **IDENTITY[name]}
+    found, moved = augment((name, args))(pixels, classes, case_rng(0, 0, 0))
+    np.testing.assert_array_equal(found, pixels)
+    np.testing.assert_array_equal(moved, classes)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -219,3 +258,46 @@ def test_what_cannot_be_is_refused_where_it_is_written():
         augment(("gamma", {}))(
             np.zeros((1, 4, 4), np.uint8), np.zeros((5, 4), np.uint8), case_rng(0, 0, 0)
         )
+
+
+HEAD = """\
+import numpy as np
+from delineate.prepare.augment import Warp
+from delineate.prepare.augment._part import Curve, Filter
+
+class Mine:
+    def __init__(self, p):
+        self.p = p
+    def draw(self, rng, shape):
+        if rng.random() >= self.p:
+            return None
+"""
+BAD = {
+    "still": "        return Curve(lambda values: values)\n",
+    "dreaming": "        return Filter(lambda pixels: (pixels * np.random.random()).astype(pixels.dtype))\n",
+    "spoiling": "        def spoil(pixels):\n            pixels[:] = rng.random() * 9\n            return pixels\n"
+                "        return Filter(spoil)\n",
+    "turning": "        k = rng.integers(1, 4)\n"
+               "        return Filter(lambda pixels: np.ascontiguousarray(np.rot90(pixels, k, (-2, -1))))\n",
+    "floating": "        return Filter(lambda pixels: pixels * rng.random())\n",
+    "never": "        return None\n",
+    "always": "        pass\n    def draw(self, rng, shape):\n"
+              "        return Curve(lambda v: v * 0.5 + 0.3 * rng.random())\n",
+}  # fmt: skip
+
+
+def augmentation_file(name, body):
+    make = f"def {name}(p: Fraction = 0.5):\n    return Mine(p)\n"
+    return f"from delineate.arguments import Fraction\n{HEAD}{body}\n{make}"
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_augmentation_breaks_the_contract(name, add_file, broken):
+    add_file("augment", name, augmentation_file(name, BAD[name]))
+    assert broken(name)
+
+
+def test_an_augmentation_of_no_name_keeps_the_contract(add_file, broken):
+    body = "        share = rng.uniform(0.3, 0.9)\n        return Curve(lambda values: values * share)\n"
+    add_file("augment", "dimmed", augmentation_file("dimmed", body))
+    assert broken("dimmed") is None
