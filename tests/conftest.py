@@ -105,7 +105,10 @@ def broken(request, tmp_path):
                     else:
                         given[argument] = request.getfixturevalue(argument)
                 try:
-                    function(**given)
+                    with pytest.MonkeyPatch.context() as patch:  # undone before the next test
+                        if "monkeypatch" in given:
+                            given["monkeypatch"] = patch
+                        function(**given)
                 except pytest.skip.Exception:
                     continue
                 except (Exception, pytest.fail.Exception) as error:

@@ -20,7 +20,7 @@ from delineate.files._format import by_content, by_ending, formats
 from delineate.resolve import names, resolve
 
 NAMES = names("formats")
-WRITTEN = [n for n in NAMES if resolve("formats", n).write]
+every = pytest.mark.parametrize("name", NAMES)
 MASKS = [
     s for n in NAMES if resolve("formats", n).write_mask for s in resolve("formats", n).suffixes
 ]
@@ -39,7 +39,9 @@ def segmentation(shape, geometry=None, top=200, seed=0):
 
 
 def example(name):
-    """A small image in the first of its dtypes that a format holds."""
+    """A small image of bytes, which every format holds that can be written at all."""
+    if not resolve("formats", name).write:
+        pytest.skip(f"{name} is read alone")
     pixels = np.random.default_rng(0).integers(0, 255, (1, 40, 30), dtype=np.uint8)
     return Image(pixels, Geometry.in_pixels((40, 30))), resolve("formats", name).suffixes[0]
 
@@ -48,7 +50,7 @@ def test_formats_are_found():
     assert len(formats()) == len(NAMES) > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every
 def test_format_says_what_it_is(name):
     form = resolve("formats", name)
     assert form.__doc__ == form.about
@@ -62,7 +64,7 @@ def test_format_says_what_it_is(name):
     assert not any(form.begins(head) for head in (b"", b"\0" * 1024, b"BMW is a car.", b"<html>"))
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@every
 def test_content_decides_not_the_name(name, tmp_path):
     image, suffix = example(name)
     write_image(image, tmp_path / f"a{suffix}")
@@ -72,8 +74,8 @@ def test_content_decides_not_the_name(name, tmp_path):
     assert read_image(other).geometry == read_geometry(other) == image.geometry
 
 
-@pytest.mark.parametrize("name", WRITTEN)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.97])
+@every
 def test_a_file_cut_short_is_refused(name, share, tmp_path):
     image, suffix = example(name)
     path = tmp_path / f"a{suffix}"
@@ -84,6 +86,24 @@ def test_a_file_cut_short_is_refused(name, share, tmp_path):
     assert str(path) in str(raised.value)
     with pytest.raises(UnreadableFile):
         read_mask(path)
+
+
+@every
+def test_what_is_written_comes_back_where_it_lay(name, tmp_path):
+    image, suffix = example(name)
+    write_image(image, tmp_path / f"a{suffix}")
+    back = read_image(tmp_path / f"a{suffix}")
+    assert back.pixels.shape == image.pixels.shape
+    assert back.geometry == image.geometry
+    lossy = np.abs(back.pixels.astype(float) - image.pixels).mean()
+    assert lossy < 40, (
+        "unlike what was written"
+    )  # of noise, which compression with loss keeps badly
+    form = resolve("formats", name)
+    if form.write_mask:
+        found = segmentation((7, 9))
+        write_mask(found, tmp_path / f"m{suffix}")
+        np.testing.assert_array_equal(read_mask(tmp_path / f"m{suffix}").pixels[0], found.classes)
 
 
 @pytest.mark.parametrize("suffix", MASKS)
@@ -197,7 +217,7 @@ def test_patientless_2d_scan_keeps_millimetres(suffix, tmp_path):
     assert back.unit == "mm"
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@every
 def test_a_full_disk_leaves_nothing_behind(name, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
@@ -212,10 +232,76 @@ def test_a_full_disk_leaves_nothing_behind(name, tmp_path, monkeypatch):
     assert path.read_bytes() == b"what was there before"
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@every
 def test_writing_changes_no_input(name, tmp_path):
     image, suffix = example(name)
     before = image.pixels.copy()
     image.pixels.flags.writeable = False
     write_image(image, tmp_path / f"new/folder/a{suffix}")
     np.testing.assert_array_equal(image.pixels, before)
+
+
+HEAD = """\
+from pathlib import Path
+import numpy as np
+from delineate.core import Geometry, Image
+from delineate.files._format import Format, UnreadableFile, as_image
+from delineate.files._whole_file import whole_file
+
+BEGIN = b"RAWPIX"
+
+def geometry(path):
+    rows, columns = np.frombuffer(Path(path).read_bytes()[6:14], np.int32)
+    return Geometry.in_pixels((int(rows), int(columns)))
+
+def read(path):
+    grid, data = geometry(path), Path(path).read_bytes()[14:]
+    return Image(np.frombuffer(data, np.uint8).reshape(1, *grid.shape), grid)
+
+def write(image, path):
+    if image.pixels.dtype != np.uint8 and image.pixels.max() > 255:
+        raise ValueError("holds uint8.")
+    with whole_file(Path(path)) as part:
+        shape = np.array(image.geometry.shape, np.int32).tobytes()
+        part.write_bytes(BEGIN + shape + image.pixels.astype(np.uint8).tobytes())
+
+def made(**other):
+    usual = dict(about="Raw bytes.", suffixes=(".rawpix",), begins=lambda head: head.startswith(BEGIN),
+                 read_geometry=geometry, read=read, read_mask=read, write=write, write_mask=as_image(write))
+    return Format(**(usual | other))
+
+"""
+BAD = {
+    "greedy": "begins=lambda head: True",
+    "loud": "suffixes=('.RAW',)",
+    "wordy": "about='Raw bytes, without a full stop'",
+    "upside_down": "read=lambda path: Image(255 - read(path).pixels, geometry(path))",
+    "patient": "read=lambda path: Image(np.zeros((1, *geometry(path).shape), np.uint8), geometry(path))",
+    "mask_of_nothing": "read_mask=lambda path: Image(0 * read(path).pixels, geometry(path))",
+    "elsewhere": "read_geometry=lambda path: Geometry.in_pixels((3, 3))",
+    "careless": "write=lambda image, path: Path(path).write_bytes(b'RAWPIX')",
+    "spoiling": "write=lambda image, path: (image.pixels.fill(0), write(image, path))",
+}  # fmt: skip
+
+
+@pytest.fixture
+def add_format(add_file):
+    """Formats are gathered once in a process."""
+
+    def add(name, changed):
+        add_file("formats", name, f"{HEAD}{name} = made({changed})\n")
+        formats.cache_clear()
+
+    yield add
+    formats.cache_clear()
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_format_breaks_the_contract(name, add_format, broken):
+    add_format(name, BAD[name])
+    assert broken(name)
+
+
+def test_a_format_of_no_name_keeps_the_contract(add_format, broken):
+    add_format("rawpix", "")
+    assert broken("rawpix") is None

@@ -36,7 +36,8 @@ FILES = {
 
         def told_and_outlined(labels):
             """A sigmoid per label for its region and one for the image: a label nobody tells of is not outlined."""
-            return ToldAndOutlined(Regions(labels, 0.5, tuple(l.name for l in labels.inner_first[::-1])), Presence(labels))
+            order = tuple(label.name for label in reversed(labels.inner_first))
+            return ToldAndOutlined(Regions(labels, 0.5, order), Presence(labels))
 
 
         @dataclass(frozen=True)
