@@ -61,10 +61,10 @@ FILES = {
                 return replace(maps, image=self.told.read(output, grid).image)
 
             def decide(self, probabilities, geometry):
-                found, told = (t.decide(probabilities, geometry) for t in (self.outlined, self.told))
-                missing = [found.labels[n].value for n, there in told.present.items() if not there]
-                classes = np.where(np.isin(found.classes, missing), 0, found.classes)
-                return replace(found, classes=classes, present=told.present, scores=told.scores)
+                prediction, told = (t.decide(probabilities, geometry) for t in (self.outlined, self.told))
+                missing = [prediction.labels[n].value for n, there in told.present.items() if not there]
+                classes = np.where(np.isin(prediction.classes, missing), 0, prediction.classes)
+                return replace(prediction, classes=classes, present=told.present, scores=told.scores)
         ''',
     ("models", "two_heads"): '''
         """A small network with two heads."""
@@ -113,9 +113,9 @@ FILES = {
 
 
         @traits(lower_is_better=True, empty=Empty(truth=1, prediction=1, both=None))
-        def jaccard_distance(found, truth):
+        def jaccard_distance(prediction, truth):
             """One minus IoU."""
-            return {label: 1 - score for label, score in iou(found, truth).items()}
+            return {label: 1 - score for label, score in iou(prediction, truth).items()}
         ''',
     ("refine", "clear_border"): '''
         """Clear the border."""
@@ -128,10 +128,10 @@ FILES = {
         def clear_border(width: Count):
             """The outermost samples become background."""
 
-            def step(found, image):
-                inner = np.zeros(found.classes.shape, bool)
+            def step(prediction, image):
+                inner = np.zeros(prediction.classes.shape, bool)
                 inner[tuple(slice(width, -width) for _ in inner.shape)] = True
-                return found.changed(found.classes * inner)
+                return prediction.changed(prediction.classes * inner)
 
             return step
         ''',
@@ -162,7 +162,8 @@ FILES = {
     ("audit", "small_images"): '''
         """Images that are small."""
 
-        from delineate.audit._finding import finding, many
+        from delineate.audit._finding import finding
+        from delineate.words import counted
 
         FINDS = {"small_images": "refuse"}
 
@@ -173,7 +174,7 @@ FILES = {
                 FINDS,
                 "small_images",
                 [((c.id,), "") for c in cases if c.image and 1000 < c.image.shape[0] * c.image.shape[1] < 5000],
-                lambda n: many(n, "small image"),
+                lambda n: counted(n, "small image"),
                 "Find larger ones.",
             )
         ''',

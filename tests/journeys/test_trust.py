@@ -317,7 +317,7 @@ def test_code_is_imported_by_name_in_known_places_only():
         "bundle.py": "the engine of a kind of weights, from ENGINES",
         "files/_pillow.py": "the plugin that a format of this package names",
         "files/_samples.py": "SimpleITK, when it is needed",
-        "metrics/_tally.py": "a reader of tallies, inside this package; a table on disk names it",
+        "evaluation/metrics/_tally.py": "a reader of tallies, inside this package; a table on disk names it",
         "resolve.py": "every name of a recipe, behind its trust",
     }
     home = Path(delineate.__file__).parent
