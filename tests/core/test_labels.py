@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from delineate.core import Label, LabelSet
@@ -53,6 +54,11 @@ def test_a_region_has_the_values_of_its_parts():
     assert labels.overlap
     assert labels.values_of("whole tumour") == (2, 1, 4)
     assert labels.values_of("enhancing") == (4,)
+    assert labels.parts("whole tumour") == ("tumour core", "enhancing")
+    for dtype in (np.uint8, np.uint16):
+        classes = np.arange(6, dtype=dtype)
+        assert np.flatnonzero(labels.mask("whole tumour", classes)).tolist() == [1, 2, 4]
+        assert np.flatnonzero(labels.mask("tumour core", classes)).tolist() == [1, 4]
     assert [labels.value_without(name) for name in labels.names] == [2, 0, 1]
     assert [label.name for label in labels.inner_first] == [
         "enhancing",

@@ -279,3 +279,17 @@ def test_recipe_builds_it_and_refuses_an_unknown_scene():
             labels=things("polyp"),
             seed=0,
         )
+
+
+def test_an_object_holds_what_its_label_includes():
+    labels = LabelSet((Label("liver", 1, "thing", includes=("lesion",)), Label("lesion", 2, "thing")))  # fmt: skip
+    cases = cases_of(phantom(labels=labels, seed=0, scene="abdomen", cases=9, shape=(96, 96)))
+    assert any(case.truth.mask("lesion").any() for case in cases)
+    for case in cases:
+        truth = case.truth
+        for name in labels.names:
+            painted = np.zeros(truth.classes.shape, bool)
+            for instance in truth.instances:
+                if instance.label == name:
+                    painted[instance.box] |= instance.mask
+            np.testing.assert_array_equal(painted, truth.mask(name))

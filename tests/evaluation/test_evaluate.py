@@ -193,3 +193,20 @@ def test_names_the_case_whose_grids_differ():
     truth = segmentation([[1, 0, 0]])
     with pytest.raises(ValueError, match=r"^a: prediction and truth lie on different grids"):
         evaluate(lambda _: segmentation([[1, 0]]), [case("a", truth)], METRICS, progress=False)
+
+
+def test_a_label_with_its_parts_is_counted_measured_and_known_as_one_mask():
+    labels = LabelSet((Label("liver", 300, includes=("tumour",)), Label("tumour", 2)))
+    plain = LabelSet((Label("liver", 1),))
+    grid = Geometry((3, 4), (2.0, 0.5), "mm")
+    classes = np.array([[0, 300, 300, 2], [0, 0, 2, 2], [0, 0, 0, 0]], np.uint16)
+
+    def row(truth):
+        image = Image(np.zeros((1, 3, 4), np.uint8), grid)
+        cases = [Case("a", "p", lambda: image, lambda: truth)]
+        return evaluate(lambda _: truth, cases, METRICS, progress=False).rows[0]
+
+    together = row(Segmentation(classes, labels, grid))
+    alone = row(Segmentation((classes > 0).astype(np.uint8), plain, grid))
+    assert together == alone
+    assert (together.tp, together.truth_size, together.unit) == (5, 5.0, "mm²")

@@ -151,3 +151,32 @@ def test_a_part_that_is_dropped_becomes_what_includes_it():
     assert remove_small_objects(2)(found, image).classes.tolist() == [[1, 1, 1, 1, 1, 0, 0, 0]]
     only = remove_small_objects(2, labels=["tumour"])(found, image)
     assert only.classes.tolist() == [[1, 1, 1, 1, 1, 0, 1, 0]]
+
+
+NESTED = LabelSet((Label("tumour", 2), Label("liver", 1, includes=("tumour",))))
+
+
+def nested(step, rows):
+    classes = np.array(rows, np.uint8)
+    grid = Geometry.in_pixels(classes.shape)
+    return refined(step, Segmentation(classes, NESTED, grid))
+
+
+def test_a_hole_becomes_the_innermost_label_that_encloses_it():
+    rows = [
+        [1, 1, 1, 1, 1, 1, 1, 1],
+        [1, 2, 2, 2, 1, 1, 1, 1],
+        [1, 2, 0, 2, 1, 0, 2, 1],
+        [1, 2, 2, 2, 1, 1, 1, 1],
+        [1, 1, 1, 1, 1, 1, 1, 1],
+    ]
+    assert nested(fill_holes(), rows)[2] == [1, 2, 2, 2, 1, 1, 2, 1]
+    assert nested(fill_holes(labels=["tumour"]), rows)[2] == [1, 2, 2, 2, 1, 0, 2, 1]
+
+
+def test_a_region_is_kept_or_dropped_with_what_it_includes():
+    rows = [[1, 2, 1, 0, 2, 1, 0, 2]]  # three livers, each with a tumour
+    assert nested(keep_largest_component(), rows) == [[1, 2, 1, 0, 0, 0, 0, 0]]
+    assert nested(keep_largest_component(labels=["liver"]), rows) == [[1, 2, 1, 0, 0, 0, 0, 0]]
+    assert nested(keep_largest_component(labels=["tumour"]), rows) == [[1, 2, 1, 0, 1, 1, 0, 1]]
+    assert nested(remove_small_objects(2, labels=["liver"]), rows) == [[1, 2, 1, 0, 2, 1, 0, 0]]

@@ -70,3 +70,13 @@ def test_a_threshold_decides_how_likely_a_label_has_to_be():
 def test_a_network_without_a_dense_head_is_told_so():
     with pytest.raises(ValueError, match="the network has no dense head; it has image"):
         semantic(ONE).read(Output(image=np.zeros((1, 1))), Geometry.in_pixels((4, 4)))
+
+
+def test_a_label_is_as_probable_as_it_and_what_it_includes_together():
+    labels = LabelSet((Label("tumour", 2), Label("liver", 1, includes=("tumour",))))
+    grid = Geometry.in_pixels((1, 2))
+    maps = np.array([[0.2, 0.1], [0.3, 0.5], [0.5, 0.4]], np.float32)[:, None]
+    found = semantic(labels).decide(Probabilities(maps, (1.0, 0.0, 0.0)), grid)
+    assert found.classes.tolist() == [[1, 2]]
+    np.testing.assert_allclose(found.probabilities[:, 0], [[0.2, 0.1], [0.3, 0.5], [0.8, 0.9]])
+    assert maps[2, 0, 0] == np.float32(0.5)  # inputs stay as they are

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from delineate.arguments import LabelValue
 
 Kind = Literal["stuff", "thing", "ignore"]
@@ -83,7 +85,7 @@ class LabelSet:
                         f"label {label.name!r} includes {name!r}, which is no label to find; there are "
                         f"{', '.join(self.names)}."
                     )
-            if label.name in self._parts(label.name):
+            if label.name in self.parts(label.name):
                 raise ValueError(f"label {label.name!r} includes itself, by way of its parts.")
 
     def __iter__(self) -> Iterator[Label]:
@@ -120,7 +122,20 @@ class LabelSet:
         >>> labels.values_of("liver"), labels.values_of("tumour")
         ((1, 2), (2,))
         """
-        return (self[name].value, *(self[part].value for part in self._parts(name)))
+        return (self[name].value, *(self[part].value for part in self.parts(name)))
+
+    def mask(self, name: str, classes: np.ndarray) -> np.ndarray:
+        """Where `name` is in a label map, with what it includes: boolean, of the shape of `classes`.
+
+        >>> labels = LabelSet((Label("liver", 1, includes=("tumour",)), Label("tumour", 2, "thing")))
+        >>> labels.mask("liver", np.array([0, 1, 2])), labels.mask("tumour", np.array([0, 1, 2]))
+        (array([False,  True,  True]), array([False, False,  True]))
+        """
+        own, *parts = self.values_of(name)
+        found = np.asarray(classes == own)
+        for value in parts:  # np.isin takes 8 bytes a sample
+            found |= classes == value
+        return found
 
     def value_without(self, name: str) -> int:
         """What a sample is when it is no longer `name`: the value of the innermost label that includes it, or 0.
@@ -129,16 +144,16 @@ class LabelSet:
         >>> labels.value_without("tumour"), labels.value_without("liver")
         (1, 0)
         """
-        around = [label for label in self if name in self._parts(label.name)]
-        return min(around, key=lambda label: len(self._parts(label.name))).value if around else 0
+        around = [label for label in self if name in self.parts(label.name)]
+        return min(around, key=lambda label: len(self.parts(label.name))).value if around else 0
 
     @property
     def inner_first(self) -> tuple[Label, ...]:
         """The labels that are found and judged, each before those that include it."""
-        return tuple(sorted(self, key=lambda label: len(self._parts(label.name))))
+        return tuple(sorted(self, key=lambda label: len(self.parts(label.name))))
 
-    def _parts(self, name: str) -> tuple[str, ...]:
-        """All that a label includes, and what that includes."""
+    def parts(self, name: str) -> tuple[str, ...]:
+        """All that a label includes, and what that includes, by name."""
         found: dict[str, None] = {}
         waiting = list(self[name].includes)
         while waiting:

@@ -87,11 +87,7 @@ class Segmentation:
 
     def mask(self, name: str) -> np.ndarray:
         """Where `name` is, with what it includes: boolean, (*spatial)."""
-        own, *parts = self.labels.values_of(name)
-        found = np.asarray(self.classes == own)
-        for value in parts:
-            found |= self.classes == value
-        return found
+        return self.labels.mask(name, self.classes)
 
     def shows(self, name: str) -> bool | None:
         """Whether the image shows `name`: as `present` says, else by the label map; None where it is not known."""
@@ -111,7 +107,7 @@ class Segmentation:
             return found
         kept = []
         for instance in self.instances:
-            mask = instance.mask & found._mask_in(instance.label, instance.box)
+            mask = instance.mask & found.labels.mask(instance.label, classes[instance.box])
             if mask.any():
                 kept.append(replace(instance, mask=mask))
         maps = self.probabilities
@@ -125,9 +121,6 @@ class Segmentation:
                 certain[channel, where] = there
                 certain[0, where[there]] = 0
         return replace(found, instances=tuple(kept), probabilities=maps)
-
-    def _mask_in(self, name: str, box: tuple[slice, ...]) -> np.ndarray:
-        return np.isin(self.classes[box], self.labels.values_of(name))
 
     @property
     def valid(self) -> np.ndarray | None:

@@ -185,8 +185,9 @@ def _contents(case: Case) -> tuple[tuple[str, ...] | None, float]:
     truth = case.truth
     if truth is None:
         return None, 0.0
-    areas = {label.name: int(truth.mask(label.name).sum()) for label in truth.labels}
-    return tuple(name for name, n in areas.items() if n), sum(areas.values()) / truth.classes.size
+    filled = np.count_nonzero(np.isin(truth.classes, truth.labels.values))
+    names = tuple(name for name in truth.labels.names if truth.mask(name).any())
+    return names, filled / truth.classes.size
 
 
 def _kind(names: tuple[str, ...] | None, area: float, thirds: np.ndarray) -> str:

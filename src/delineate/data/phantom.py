@@ -46,9 +46,9 @@ def phantom(
     - chest: "lung", "heart", "pneumothorax" (about one film in four); 12 bits. The lung field is its whole
       side of the chest, and where pneumothorax is asked for, what of it is left.
     - abdomen, abdomen_3d: "liver", "spleen", "left_kidney", "right_kidney", "bowel", and "lesion", which
-      is part of the liver where it is not asked for; Hounsfield units on a grid in the patient. Left is
-      the patient's: `to_patient` tells. A slice has rows to the back and columns to the left, a volume
-      its indices to the right, the front and the head (RAS).
+      is part of the liver where it is not asked for, or where liver includes it; Hounsfield units on a
+      grid in the patient. Left is the patient's: `to_patient` tells. A slice has rows to the back and
+      columns to the left, a volume its indices to the right, the front and the head (RAS).
 
     Args:
         labels: any of these names. Objects of kind "thing" are given one by one as well.
@@ -112,7 +112,10 @@ def _truth(
     for name, mask in drawing.objects:
         if name in known:
             classes[mask] = known[name].value
-            seen = [(other, before & ~mask) for other, before in seen] + [(name, mask)]
+            seen = [
+                (other, before if name in labels.parts(other) else before & ~mask)
+                for other, before in seen
+            ] + [(name, mask)]
     instances = tuple(
         _instance(name, mask) for name, mask in seen if known[name].kind == "thing" and mask.any()
     )

@@ -127,10 +127,14 @@ def _boxes(classes: np.ndarray) -> list[tuple[slice, ...] | None]:
 
 def _digest(truth: Segmentation, label: str, boxes: Sequence[tuple[slice, ...] | None]) -> str:
     """Hex that tells one true mask from another: of its samples in the box that holds them, and where that lies."""
-    value = truth.labels[label].value
-    box = boxes[value - 1] if value <= len(boxes) else None
-    place = [(side.start, side.stop) for side in box or ()]
+    values = truth.labels.values_of(label)
+    held = [box for value in values if value <= len(boxes) and (box := boxes[value - 1])]
+    box = tuple(
+        slice(min(side.start for side in sides), max(side.stop for side in sides))
+        for sides in zip(*held, strict=True)
+    )
+    place = [(side.start, side.stop) for side in box]
     prediction = blake2b(repr((truth.classes.shape, place)).encode(), digest_size=8)
-    if box is not None:
-        prediction.update(np.packbits(truth.classes[box] == value).tobytes())
+    if box:
+        prediction.update(np.packbits(truth.labels.mask(label, truth.classes[box])).tobytes())
     return prediction.hexdigest()

@@ -23,7 +23,7 @@ def fill_holes(max_size: NonNegative | None = None, labels: LabelNames | None = 
     def step(prediction: Segmentation, image: Image) -> Segmentation:
         classes = prediction.classes.copy()
         most = np.inf if max_size is None else max_size / prediction.geometry.sample_size
-        for label in prediction.labels:
+        for label in reversed(prediction.labels.inner_first):  # what a part encloses is the part's
             if labels is not None and label.name not in labels:
                 continue
             outside = ~prediction.mask(label.name)

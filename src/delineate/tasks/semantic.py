@@ -14,7 +14,8 @@ from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentati
 def semantic(labels: LabelSet, threshold: FractionBetween | None = None) -> Semantic:
     """Each sample is background or one label: sigmoid for a single label, softmax for several.
 
-    Channels are ordered background, then labels as the recipe lists them; a single label has one channel.
+    Channels are ordered background, then labels as the recipe lists them; a single label has one channel. Of a label
+    that includes others, the channel is what is left of it without them.
 
     Args:
         labels: the labels of the problem.
@@ -74,13 +75,23 @@ class Semantic:
         return Probabilities(_softmax(logits), (1.0, *[0.0] * len(self.labels)))
 
     def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
-        """Each sample takes the likeliest, background at a draw; or as `threshold` says."""
+        """Each sample takes the likeliest, background at a draw; or as `threshold` says.
+
+        A label that includes others is as probable as it and all of them together.
+        """
         maps = probabilities.maps
         assert maps is not None  # `read` gave them
         if len(self.labels) == 1:
             maps = np.concatenate([1 - maps, maps])
+        classes = self._values(maps)
+        if self.labels.overlap:
+            names = self.labels.names
+            alone, maps = maps, maps.copy()
+            for channel, name in enumerate(names, start=1):
+                for part in self.labels.parts(name):
+                    maps[channel] += alone[1 + names.index(part)]
         return Segmentation(
-            self._values(maps), self.labels, geometry, probabilities=np.ascontiguousarray(maps)
+            classes, self.labels, geometry, probabilities=np.ascontiguousarray(maps)
         )
 
     def _values(self, maps: np.ndarray) -> np.ndarray:

@@ -25,7 +25,8 @@ def full_metrics(
 
     Args:
         named: these come first, and the very first leads.
-        labels: of the problem; lesions are counted where one of them is a thing.
+        labels: of the problem; lesions are counted where one of them is a thing, and what asks for the one label of a
+            sample is left out where labels include others.
         probabilities: whether findings carry probabilities; masks alone do not.
     """
     named = list(named)
@@ -39,6 +40,7 @@ def full_metrics(
         for call in full
         if call.name not in taken
         and there[known[call.name].needs]
+        and not (labels.overlap and known[call.name].exclusive)
         # without scores to rank by, average precision is one point
         and (probabilities or not known[call.name].pooled_only)
     ]

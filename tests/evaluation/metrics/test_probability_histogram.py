@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import precision_recall_curve as sk_precision_recall
 from sklearn.metrics import roc_curve as sk_roc
 
+from delineate.core import Geometry, Label, LabelSet, Segmentation
 from delineate.evaluation.metrics import _probabilities, precision_recall_curve, roc_curve
 from delineate.evaluation.metrics import _probability_histogram as module
 from delineate.evaluation.metrics._probability_histogram import HALF, STARTS, THRESHOLDS, TOP
@@ -12,7 +13,9 @@ from delineate.evaluation.metrics._probability_histogram import HALF, STARTS, TH
 
 def histogram(probability, there):
     """Of samples in a row."""
-    return module._histogram(_probabilities.Samples(probability, there.astype(np.uint8), 1, None))
+    labels, grid = LabelSet((Label("polyp", 1),)), Geometry.in_pixels((1, there.size))
+    truth = Segmentation(there.astype(np.uint8)[None], labels, grid)
+    return module._histogram(_probabilities.Samples(probability[None], truth, "polyp", None))
 
 
 def values():

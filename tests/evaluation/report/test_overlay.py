@@ -122,3 +122,25 @@ def test_samples_are_shown_square():
 def test_refuses_another_grid():
     with pytest.raises(ValueError, match=r"the image is \(60, 80\), the segmentation \(2, 2\)"):
         overlay(photo(), segmentation(np.zeros((2, 2), np.uint8)))
+
+
+def test_a_label_is_outlined_around_what_it_includes():
+    labels = LabelSet(
+        (
+            Label("tumour", 2, colour="#ff0000"),
+            Label("liver", 1, colour="#00ff00", includes=("tumour",)),
+        )
+    )
+    classes = square()
+    classes[20:40, 40:50] = 2  # at the rim of the liver
+    grid = Geometry.in_pixels(classes.shape)
+    nothing = Segmentation(np.zeros_like(classes), labels, grid)
+    drawn = overlay(photo(), Segmentation(classes, labels, grid)).astype(int)
+    red, green, _ = drawn[30, 45]
+    assert red > 128 > green  # tinted in the colour of the innermost
+    assert drawn[30, 39, 1] < 200  # the liver has no outline where the tumour begins ...
+    assert drawn[20, 35, 1] > 220  # ... and the tumour's lies over it at the rim
+    assert drawn[20, 45, 0] > 200
+    dashed = overlay(photo(), nothing, Segmentation(classes, labels, grid)).astype(int)
+    assert (dashed[22:38, 30].min(axis=-1) > 220).any()
+    assert (dashed[22:38, 40].min(axis=-1) > 220).any()

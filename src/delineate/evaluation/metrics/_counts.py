@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from delineate.core import Segmentation
+from delineate.core import LabelSet, Segmentation
 from delineate.evaluation.metrics._pair import remembered, same_layout
 from delineate.evaluation.metrics._tally import Tally
 
@@ -21,26 +21,35 @@ CHUNK = 2**18
 class Counts:
     """How often each label was found on each label; samples the truth marks to be ignored are left out.
 
-    matrix: (1 + label, 1 + label), found by truth, background first, then `names` in order.
+    matrix: (1 + label, 1 + label), found by truth, background first, then `names` in order. Each sample is counted
+        once: a label that includes others has in its row and column what is left of it without them.
+    member: (label, 1 + label) of 0 and 1, which rows and columns are part of each label; None where each has its own.
     """
 
     names: tuple[str, ...]
     matrix: np.ndarray
+    member: np.ndarray | None = None
 
     @cached_property
     def tp(self) -> np.ndarray:
         """Samples rightly found, per label."""
-        return np.diagonal(self.matrix)[1:]
+        if self.member is None:
+            return np.diagonal(self.matrix)[1:]
+        return np.asarray((self.member @ self.matrix * self.member).sum(axis=1))
 
     @cached_property
     def fp(self) -> np.ndarray:
         """Samples found that are not there, per label."""
-        return np.asarray(self.matrix.sum(axis=1)[1:] - self.tp)
+        return np.asarray(self._each(self.matrix.sum(axis=1)) - self.tp)
 
     @cached_property
     def fn(self) -> np.ndarray:
         """Samples missed, per label."""
-        return np.asarray(self.matrix.sum(axis=0)[1:] - self.tp)
+        return np.asarray(self._each(self.matrix.sum(axis=0)) - self.tp)
+
+    def _each(self, samples: np.ndarray) -> np.ndarray:
+        """Samples by row or column of the matrix, as samples of each label."""
+        return np.asarray(samples[1:] if self.member is None else self.member @ samples)
 
     @cached_property
     def tn(self) -> np.ndarray:
@@ -60,8 +69,8 @@ class Counts:
 def counts(prediction: Segmentation, truth: Segmentation) -> Counts:
     """Count each pair of labels, in the order of the truth's labels.
 
-    Labels are matched by name, so the two may use different values. What `found` itself marks as ignored counts
-    as background: only the truth says where nothing is judged.
+    Labels are matched by name, so the two may use different values. A label that includes others is the union of
+    them all. What `found` itself marks as ignored counts as background: only the truth says where nothing is judged.
 
     Raises:
         ValueError: grids or names of labels differ, or a label map holds a value that is no label's.
@@ -81,7 +90,7 @@ def counts(prediction: Segmentation, truth: Segmentation) -> Counts:
     if matrix[:, -1].any():
         raise _stray("the truth", truth)
     matrix[0] += matrix[-2]
-    return Counts(names, matrix[:-2, :-2])
+    return Counts(names, matrix[:-2, :-2], _member(truth.labels))
 
 
 def _places(segmentation: Segmentation, names: tuple[str, ...]) -> np.ndarray:
@@ -93,6 +102,15 @@ def _places(segmentation: Segmentation, names: tuple[str, ...]) -> np.ndarray:
     for place, name in enumerate(names, start=1):
         places[labels[name].value] = place
     return places
+
+
+def _member(labels: LabelSet) -> np.ndarray | None:
+    """Which rows of the matrix are part of each label; None where labels exclude each other."""
+    if not labels.overlap:
+        return None
+    names = labels.names
+    parts = [{name, *labels.parts(name)} for name in names]
+    return np.array([[0, *(name in of for name in names)] for of in parts], np.int64)
 
 
 def _chunks(prediction: np.ndarray, truth: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from delineate.components import numbered
-from delineate.core import Instance, Label, LabelSet, Segmentation
+from delineate.core import Instance, Label, Segmentation
 
 
 def objects(segmentation: Segmentation, label: Label) -> list[Instance]:
@@ -21,7 +21,7 @@ def objects(segmentation: Segmentation, label: Label) -> list[Instance]:
     known = [one for one in segmentation.instances if one.label == label.name]
     if known:
         return known
-    numbers = segments(segmentation, LabelSet((label,))).numbers
+    numbers = segments(segmentation, (label,)).numbers
     found = []
     for number, box in enumerate(find_objects(numbers), start=1):
         mask = numbers[box] == number
@@ -59,6 +59,8 @@ def segments(
     segmentation: Segmentation, labels: Iterable[Label], *, faces: bool = False
 ) -> Segments:
     """Number the objects of `labels`, whose kinds say what is counted; `faces`: corners do not connect.
+
+    The labels exclude each other: of those that overlap, the last alone would be left.
 
     Where instances overlap, a sample is of the one with the highest score, among equals of the first; of a crowd only
     where nothing else is.

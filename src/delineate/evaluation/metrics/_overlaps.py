@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from delineate.core import Segmentation
+from delineate.core import Label, LabelSet, Segmentation
 from delineate.evaluation.metrics._objects import Segments, segments
 from delineate.evaluation.metrics._pair import same_layout
 
@@ -39,6 +39,13 @@ class Overlaps:
     t: np.ndarray
     n: np.ndarray
 
+    def placed(self, places: Sequence[int]) -> Overlaps:
+        """With places among other labels: `places` are those of the labels that were compared."""
+        of = np.array([*places, -1])  # -1 is none, here as there
+        return replace(
+            self, prediction_places=of[self.prediction_places], truth_places=of[self.truth_places]
+        )
+
     @property
     def iou(self) -> np.ndarray:
         """Intersection over union of each pair."""
@@ -53,9 +60,46 @@ def overlaps(prediction: Segmentation, truth: Segmentation, *, faces: bool = Fal
         ValueError: grids or names of labels differ.
     """
     prediction, truth = same_layout(prediction, truth)
-    here = segments(prediction, truth.labels, faces=faces)
-    there = segments(truth, truth.labels, faces=faces)
-    return overlaps_of(here, there, truth.valid)
+    valid = truth.valid
+    return _joined(
+        [
+            overlaps_of(
+                segments(prediction, layer, faces=faces), segments(truth, layer, faces=faces), valid
+            ).placed([truth.labels.names.index(label.name) for label in layer])
+            for layer in _layers(truth.labels)
+        ]
+    )
+
+
+def _layers(labels: LabelSet) -> list[list[Label]]:
+    """The labels in as few groups as hold no two that overlap: one, where no label includes another."""
+    layers: list[tuple[set[int], list[Label]]] = []
+    for label in labels:
+        values = set(labels.values_of(label.name))
+        taken, layer = next((known for known in layers if not known[0] & values), (set(), []))
+        if not layer:
+            layers.append((taken, layer))
+        taken |= values
+        layer.append(label)
+    return [layer for _, layer in layers]
+
+
+def _joined(layers: Sequence[Overlaps]) -> Overlaps:
+    """The objects of all layers, numbered on; those of two layers share nothing."""
+    if len(layers) == 1:
+        return layers[0]
+    first_found = np.cumsum([0, *(len(part.prediction_places) for part in layers)])
+    first_true = np.cumsum([0, *(len(part.truth_places) for part in layers)])
+    every = {name: np.concatenate([getattr(part, name) for part in layers]) for name in (
+        "prediction_places", "truth_places", "prediction_sizes", "truth_sizes", "excused", "n"
+    )}  # fmt: skip
+    return Overlaps(
+        **every,
+        f=np.concatenate(
+            [part.f + first for part, first in zip(layers, first_found, strict=False)]
+        ),
+        t=np.concatenate([part.t + first for part, first in zip(layers, first_true, strict=False)]),
+    )
 
 
 def overlaps_of(prediction: Segments, truth: Segments, valid: np.ndarray | None) -> Overlaps:

@@ -42,7 +42,7 @@ def check_pair(prediction: Segmentation, truth: Segmentation) -> None:
     """Refuse a pair that cannot be compared.
 
     Raises:
-        ValueError: grids or names of labels differ.
+        ValueError: grids or names of labels differ, or what a label includes.
     """
     differences = prediction.geometry.differences(truth.geometry)
     if differences:
@@ -56,6 +56,14 @@ def check_pair(prediction: Segmentation, truth: Segmentation) -> None:
             f"found has the labels {', '.join(prediction.labels.names)}, the truth {', '.join(names)}; "
             "the same names are needed on both sides."
         )
+    if prediction.labels.overlap or truth.labels.overlap:
+        for name in names:
+            here, there = (sorted(s.labels.parts(name)) for s in (prediction, truth))
+            if here != there:
+                raise ValueError(
+                    f"{name} includes {', '.join(here) or 'nothing'} in found and {', '.join(there) or 'nothing'} in "
+                    "the truth; the same labels are needed on both sides."
+                )
 
 
 def same_layout(prediction: Segmentation, truth: Segmentation) -> tuple[Segmentation, Segmentation]:

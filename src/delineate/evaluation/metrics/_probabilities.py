@@ -21,17 +21,19 @@ CHUNK = 2**20
 class Samples:
     """The judged samples of one label, to be run through as often as needed.
 
+    probability: of the label, (*spatial). truth: says where the label is. where: what is judged; None is everywhere.
+
     Each step gives its probability (sample,) float32 and whether it is there (sample,) bool, for up to `CHUNK` samples.
     """
 
     probability: np.ndarray
-    classes: np.ndarray
-    value: int
+    truth: Segmentation
+    name: str
     where: np.ndarray | None
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for part in parts(self.classes.shape):
-            there = self.classes[part] == self.value
+        for part in parts(self.truth.classes.shape):
+            there = self.truth.labels.mask(self.name, self.truth.classes[part])
             probability = in_range(self.probability[part])
             if self.where is None:
                 yield probability.ravel(), there.ravel()
@@ -39,7 +41,7 @@ class Samples:
                 yield probability[where], there[where]
 
     def __len__(self) -> int:
-        return self.classes.size if self.where is None else int(np.count_nonzero(self.where))
+        return self.truth.classes.size if self.where is None else int(np.count_nonzero(self.where))
 
 
 def probabilities(
@@ -57,7 +59,7 @@ def probabilities(
     where = truth.valid if where is None else where
     for label in truth.labels:
         channel = values[1 + prediction.labels.names.index(label.name)]
-        yield label, Samples(channel, truth.classes, label.value, where)
+        yield label, Samples(channel, truth, label.name, where)
 
 
 @remembered  # every metric of probabilities asks for the same

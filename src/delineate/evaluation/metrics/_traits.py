@@ -56,6 +56,7 @@ class Traits:
     range: the least and largest score, where there are such.
     needs: what must be on the finding besides its label map, or "things": a label that is counted one by one.
     pooled_only: one case says little (mask AP): the score of all cases together is the one to read.
+    exclusive: judges labels that exclude each other, and refuses those that include others.
     one_on_itself: a finding that equals its truth scores `best`.
     signed: an error to either side: 0 is best, and neither more nor less is better.
     empty: what it gives where truth or prediction is empty; None where its author does not say.
@@ -66,6 +67,7 @@ class Traits:
     range: tuple[float, float] | None = (0.0, 1.0)
     needs: Literal["", "probabilities", "scores", "things"] = ""
     pooled_only: bool = False
+    exclusive: bool = False
     one_on_itself: bool = True
     signed: bool = False
     empty: Empty | None = None
@@ -90,12 +92,15 @@ def traits(
     range: tuple[float, float] | None = (0.0, 1.0),
     needs: Literal["", "probabilities", "scores", "things"] = "",
     pooled_only: bool = False,
+    exclusive: bool = False,
     one_on_itself: bool = True,
     signed: bool = False,
     empty: Empty | None = None,
 ) -> Callable[[Function], Function]:
     """Say of a metric what `Traits` holds; one without this decorator is a ratio, and more is better."""
-    known = Traits(lower_is_better, unit, range, needs, pooled_only, one_on_itself, signed, empty)
+    known = Traits(
+        lower_is_better, unit, range, needs, pooled_only, exclusive, one_on_itself, signed, empty
+    )  # fmt: skip
 
     def note(metric: Function) -> Function:
         metric.traits = known  # type: ignore[attr-defined]

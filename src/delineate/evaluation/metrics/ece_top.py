@@ -15,6 +15,7 @@ from delineate.evaluation.metrics._traits import Empty, traits
 
 @traits(
     needs="probabilities",
+    exclusive=True,
     lower_is_better=True,
     empty=Empty(
         truth=None, prediction="scored", both=None, note="scored where the truth has another label"
@@ -31,7 +32,15 @@ def ece_top(
 
     Background is a class (Guo et al., ICML 2017: "confidence"). Another number than `ece`, which asks of each
     label's own probability; `margin` is as there.
+
+    Raises:
+        ValueError: labels include others, so that a sample has several.
     """
+    if truth.labels.overlap:
+        raise ValueError(
+            "ece_top asks which single label is the likeliest, and here labels include others, so that a sample has "
+            "several. Take ece, which judges each label on its own."
+        )
     return {"all": reliability(_likeliest(*same_layout(prediction, truth), margin), bins)}
 
 

@@ -38,7 +38,7 @@ def overlay(
 
 
 def fill(picture: np.ndarray, classes: np.ndarray, labels: LabelSet) -> np.ndarray:
-    """The picture with each label tinted in its colour."""
+    """The picture with each label tinted in its colour; where labels overlap, in that of the innermost."""
     tints = np.zeros((*classes.shape, 3), np.uint8)
     inside = np.zeros(classes.shape, bool)
     for label in labels:
@@ -50,14 +50,17 @@ def fill(picture: np.ndarray, classes: np.ndarray, labels: LabelSet) -> np.ndarr
 
 
 def outline(picture: np.ndarray, maps: list[np.ndarray], labels: list[LabelSet]) -> np.ndarray:
-    """The picture with outlines: `maps` and `labels` are those of what was found, then of the truth if it is known."""
+    """The picture with outlines, a label's around all that it includes.
+
+    `maps` and `labels` are those of what was found, then of the truth if it is known.
+    """
     drawn = np.ascontiguousarray(picture).copy()
     width = max(1, round(min(drawn.shape[:2]) / 240))
-    for label in labels[0]:
-        curves = _outlines(maps[0] == label.value)
+    for label in reversed(labels[0].inner_first):  # a part over what includes it
+        curves = _outlines(labels[0].mask(label.name, maps[0]))
         _draw(drawn, curves, label.rgb, width, closed=True)
     for label in labels[1] if len(labels) > 1 else ():
-        curves = _outlines(maps[1] == label.value)
+        curves = _outlines(labels[1].mask(label.name, maps[1]))
         dashes = [dash for curve in curves for dash in _dashes(curve, 6 * width)]
         _draw(drawn, dashes, (255, 255, 255), width, closed=False)
     return drawn
