@@ -224,6 +224,38 @@ def test_labels_of_a_recipe_and_of_nnunet_say_what_they_say(folders, tiny_recipe
     assert judged(folders, "poor", "dataset.json", "--prediction-pattern", "{stem}_seg.png") == 0
 
 
+def test_regions_of_nnunet_are_judged_as_nnunet_does(tmp_path):
+    """Written out after evaluate_predictions.py: a mask of the values of each region, its counts, the mean of all."""
+    regions = {"whole tumor": [1, 2, 3], "tumor core": [2, 3], "enhancing tumor": 3}
+    labels = {"background": 0, **regions, "ignore": 4}
+    said = {"labels": labels, "regions_class_order": [1, 2, 3], "file_ending": ".png"}
+    (tmp_path / "dataset.json").write_text(json.dumps(said))
+    rng = np.random.default_rng(0)
+    expected = {name: [] for name in regions}
+    for part in ("labelsTs", "predicted"):
+        (tmp_path / part).mkdir()
+    for i in range(5):
+        centre = rng.integers(14, 34, 2)
+        truth, prediction = (
+            sum(disc((centre[0], centre[1] + s), radius) for radius in (12, 8, 5 * (i > 0)))
+            for s in (0, 3)
+        )
+        truth[:3] = 4
+        cv2.imwrite(str(tmp_path / "labelsTs" / f"case{i}.png"), truth)
+        cv2.imwrite(str(tmp_path / "predicted" / f"case{i}.png"), prediction)
+        for name, values in regions.items():
+            there, here = (np.isin(m, values) & (truth != 4) for m in (truth, prediction))
+            tp, fp, fn = (there & here).sum(), (here & ~there).sum(), (there & ~here).sum()
+            expected[name].append(2 * tp / (2 * tp + fp + fn) if tp + fp + fn else np.nan)
+    folders = ["--truth", f"{tmp_path}/labelsTs", "--predictions", f"{tmp_path}/predicted"]
+    known = ["--labels", f"{tmp_path}/dataset.json", "-o", f"{tmp_path}/out"]
+    assert main(["evaluate", *folders, *known]) == 0
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())["labels"]
+    for name, of in expected.items():
+        assert scores[name]["metrics"]["dice"]["mean"] == pytest.approx(np.nanmean(of))
+    assert expected["whole tumor"] != expected["tumor core"]
+
+
 def test_answers_close_items_of_the_checklist(folders, capsys):
     (folders / "answers.yaml").write_text("CLAIM 14: Two readers drew every polyp twice.\n")
     assert judged(folders, "good", "labels.yaml", "--answers", f"{folders}/answers.yaml") == 0

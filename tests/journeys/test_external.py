@@ -250,6 +250,10 @@ def test_labels_of_the_other_data_say_what_their_masks_hold(run, other, tmp_path
     row = next(row for row in table.rows_of("polyp") if row.case == "b01")
     assert row.truth_samples == np.count_nonzero(mask[4:-4] == 255)
     assert row.tp + row.fp + row.fn + row.tn == mask[:-4].size
+    labels["polyp"] = {"value": 255, "includes": ["instrument"]}  # now it is part of the polyp
+    table = verbs.evaluate(run, data=data_file(tmp_path, other, labels=labels), metrics=["dice"])
+    row = next(row for row in table.rows_of("polyp") if row.case == "b01")
+    assert row.truth_samples == np.isin(mask[:-4], (9, 255)).sum()
     path = data_file(tmp_path, other, labels={"adenoma": 255})
     with pytest.raises(RecipeError, match="the run finds polyp; labels does not name polyp"):
         verbs.evaluate(run, data=path)

@@ -182,7 +182,10 @@ def _labels(ours: LabelSet, file: DataFile) -> LabelSet:
 
 
 def _values(ours: LabelSet, file: DataFile, labels: LabelSet) -> dict[str, int | list[int]]:
-    """What masks hold, from the labels that a file names; what the run does not know is background to it."""
+    """What masks hold, from the labels that a file names.
+
+    What the run does not know is background to it, or the label of the run that includes it in the file.
+    """
     assert file.labels is not None
     theirs = {label.name: label.value for label in file.labels.labels}
     missing = [name for name in ours.names if name not in theirs]
@@ -193,9 +196,20 @@ def _values(ours: LabelSet, file: DataFile, labels: LabelSet) -> dict[str, int |
             f"{{{missing[0]}: ...}}, with [] for what is not in these masks."
         )
     known = {label.name for label in labels.labels}
-    others = [value for name, value in theirs.items() if name not in known]
     found: dict[str, int | list[int]] = {n: v for n, v in theirs.items() if n in known}
-    return found | ({"background": [0, *others]} if others else {})
+    background = [0]
+    for name in theirs.keys() - known:
+        inside = [x.name for x in file.labels.inner_first if name in file.labels.parts(x.name)]
+        whole = next((outer for outer in inside if outer in known), None)
+        if whole is None:
+            background.append(theirs[name])
+        else:  # part of what the run knows as one
+            found[whole] = [*_listed(found[whole]), theirs[name]]
+    return found | ({"background": background} if len(background) > 1 else {})
+
+
+def _listed(values: int | list[int]) -> list[int]:
+    return [values] if isinstance(values, int) else values
 
 
 def _allowed(file: DataFile, allow: Sequence[str]) -> tuple[str, ...]:

@@ -432,3 +432,26 @@ def test_subgroups_are_drawn_over_one_axis(tmp_path):
     axes = re.findall(r"<tfoot.*?</tfoot>", text, flags=re.DOTALL)
     assert len(axes) == 3
     assert len(set(axes)) == 1
+
+
+def test_labels_that_include_others_are_said_to(tmp_path):
+    nested = LabelSet((Label("liver", 1, includes=("lesion",)), Label("lesion", 2)))
+    classes = np.zeros((24, 32), np.uint8)
+    classes[4:20, 4:20], classes[8:12, 8:12] = 1, 2
+    found = Segmentation(classes, nested, Geometry.in_pixels(classes.shape))
+    image = Image(np.arange(768, dtype=np.uint16).reshape(1, 24, 32), found.geometry)
+    matrix = np.diag([100, 80, 20])
+    rows = table({"a": 0.5, "b": 0.7}, ("liver", "lesion"))
+    kept = {"balanced_accuracy": Tally("balanced", matrix)}
+    rows = replace(
+        rows,
+        metrics=(*rows.metrics, "balanced_accuracy"),
+        rows=tuple(replace(r, scores={**r.scores, **kept}) if r.label == "all" else r for r in rows.rows),
+    )  # fmt: skip
+    page = written(tmp_path / "r.html", table=rows, gallery=lambda _: (image, found, found))
+    assert "liver includes lesion: both are judged as liver." in page.text
+    assert "liver (with lesion)" in page.text
+    assert "liver without lesion" in page.text  # a row of the confusion matrix
+    names = ("liver", "lesion")
+    plain = written(tmp_path / "p.html", table=table({"a": 0.5}, names), gallery=show(names=names))
+    assert "includes" not in plain.text

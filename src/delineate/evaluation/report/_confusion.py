@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.core import LabelSet
 from delineate.evaluation.table import Table
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A confusion matrix over all cases, in shares.
+    """A confusion matrix over all cases, in shares. Each sample is counted once.
 
-    names: "background", then the labels.
+    names: "background", then the labels; of a label that includes others what is left of it without them.
     of_truth: rows are the truth, columns what was found; a row adds up to 1.
     of_prediction: rows are what was found, columns the truth; a row adds up to 1.
     """
@@ -23,15 +24,24 @@ class Confusion:
     of_prediction: tuple[tuple[float | None, ...], ...]
 
 
-def confusion(table: Table) -> Confusion | None:
-    """Summed over all cases: from a score that keeps the matrix, or from the counts of the only label; else None."""
+def confusion(table: Table, known: LabelSet | None = None) -> Confusion | None:
+    """Summed over all cases: from a score that keeps the matrix, or from the counts of the only label; else None.
+
+    known: says what the labels include.
+    """
     labels = tuple(label for label in table.labels if label != "all")
     matrix = _kept(table, 1 + len(labels))
     if matrix is None and len(labels) == 1:
         matrix = _counted(table)
     if matrix is None or not matrix.any():
         return None
-    return Confusion(("background", *labels), _shares(matrix.T), _shares(matrix))
+    names = [
+        f"{name} without {', '.join(known[name].includes)}"
+        if known and known[name].includes
+        else name
+        for name in labels
+    ]
+    return Confusion(("background", *names), _shares(matrix.T), _shares(matrix))
 
 
 def _kept(table: Table, size: int) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from delineate.core import LabelSet
 from delineate.evaluation.metrics import empty_rules
 from delineate.evaluation.report import _figures
 from delineate.evaluation.report._checklist import Item, Known, checklist
@@ -165,7 +166,20 @@ class Page:
     @cached_property
     def confusion(self) -> Confusion | None:
         """What was taken for what."""
-        return confusion(self.table)
+        return confusion(self.table, self.labels)
+
+    @cached_property
+    def labels(self) -> LabelSet | None:
+        """The labels of the cases that are pictured; None where none is."""
+        return next((look.labels for looks in self.pictures.values() for look in looks), None)
+
+    @property
+    def includes(self) -> dict[str, str]:
+        """What labels include, by their names."""
+        known = self.labels
+        if known is None:
+            return {}
+        return {label.name: ", ".join(known.parts(label.name)) for label in known if label.includes}
 
     @cached_property
     def thresholds(self) -> list[list[Plot]]:
