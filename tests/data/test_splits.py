@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.data import write_split
 from delineate.data._splits import split_cases
+from delineate.data._strata import _contents
 
 LABELS = LabelSet((Label("polyp", 1), Label("tool", 2)))
 FEW = settings(max_examples=25, deadline=None)
@@ -252,3 +253,11 @@ def test_stratifying_a_split_that_is_given_is_refused():
 def test_an_unknown_stratum_is_refused():
     with pytest.raises(ValueError, match="expected 'labels' or 'column:NAME'"):
         split_cases([case("a")], SHARES, stratify="size")
+
+
+def test_the_area_of_a_label_and_of_its_part_is_counted_once():
+    labels = LabelSet((Label("liver", 1, includes=("lesion",)), Label("lesion", 2)))
+    classes = np.array([[1, 1, 2, 2], [0, 0, 0, 0]], np.uint8)
+    truth = Segmentation(classes, labels, Geometry.in_pixels(classes.shape))
+    one = Case("a", "a", image, lambda: truth)
+    assert _contents(one) == (("liver", "lesion"), 0.5)
