@@ -20,10 +20,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -50,8 +49,7 @@ SHARED = ("prepare", "task", "restore", "refine")
 MEAN, STD = (np.array(v, np.float32) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(NamedTuple):
     """A file, the shape that its image is prepared to, and the labels."""
 
     path: Path

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-TRAIN_STEP = Path(__file__).parents[1] / "benchmarks" / "train_step.py"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+TRAIN_STEP = BENCHMARKS / "train_step.py"
 
 PEAK = """
 import importlib.util, json, sys
@@ -41,3 +42,16 @@ def test_a_machine_without_proc_has_a_peak_too(monkeypatch):
     assert found["now"] == found["peak"] > 10
     monkeypatch.setattr(module.sys, "platform", "darwin")
     assert module._memory_mb()["peak"] < found["peak"]
+
+
+def test_the_path_by_hand_gives_the_masks_of_the_predictor(monkeypatch, tmp_path):
+    spec = importlib.util.spec_from_file_location("path", BENCHMARKS / "path.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    scenes = dict(module._scenes(tmp_path))
+    for name in ("photograph to 352", "scan 40 x 50 x 40"):
+        found = module._measured(scenes[name], ("by hand",))
+        assert found["agreement with by hand"] > 0.998
+        steps = sum(step["median"] for step in found["step ms"].values())
+        assert steps <= 2 * found["ms"]["ours"]["median"]

@@ -183,3 +183,15 @@ def test_what_was_killed_before_its_first_card_is_no_bundle(bundle):
 def test_a_run_s_folder_stands_for_its_bundle(bundle, tmp_path):
     shutil.move(bundle, tmp_path / "run" / "bundle")
     assert open_bundle(tmp_path / "run").folder == tmp_path / "run" / "bundle"
+
+
+def test_what_is_no_part_of_a_bundle_is_named_once(bundle, capsys):
+    (bundle / ".DS_Store").write_bytes(b"1")
+    open_bundle(bundle)
+    assert not capsys.readouterr().err
+    (bundle / "README.md").write_text("about this model")
+    (bundle / "weights.onnx").write_bytes(b"2")
+    for _ in range(2):
+        assert open_bundle(bundle).card["epoch"] == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{bundle}: README.md, weights.onnx is no part of the bundle and is not")

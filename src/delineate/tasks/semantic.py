@@ -82,7 +82,10 @@ class Semantic:
         maps = probabilities.maps
         assert maps is not None  # `read` gave them
         if len(self.labels) == 1:
-            maps = np.concatenate([1 - maps, maps])
+            both = np.empty((2, *maps.shape[1:]), np.float32)
+            np.subtract(1, maps[0], out=both[0])
+            both[1] = maps[0]
+            maps = both
         classes = self._values(maps)
         if self.labels.overlap:
             names = self.labels.names
