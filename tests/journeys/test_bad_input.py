@@ -211,7 +211,7 @@ def test_a_full_disk_stops_with_one_line(tiny_run, tmp_path, capsys, monkeypatch
     photos = tmp_path / "photos"
     photos.mkdir()
     cv2.imwrite(str(photos / "a.png"), np.zeros((40, 40, 3), np.uint8))
-    monkeypatch.setattr(sys.modules["delineate.verbs.predict"], "write_mask", full)
+    monkeypatch.setattr(sys.modules["delineate.predictions.predict_case"], "write_mask", full)
     said = r"a.png: No space left on device"
     refused(capsys, ["predict", tiny_run, photos, "-o", tmp_path / "out"], said)
     assert not list((tmp_path / "out").rglob("*.png"))
