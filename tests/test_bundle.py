@@ -7,6 +7,7 @@ import pytest
 
 from delineate.bundle import open_bundle, save_bundle
 from delineate.recipe import load_recipe
+from delineate.resolve import FIRST
 
 RECIPE = """\
 data: {phantom: {cases: 4}}
@@ -58,12 +59,13 @@ def test_a_part_that_was_changed_or_is_gone_is_named(bundle, name):
 
 def test_a_part_that_was_changed_on_purpose_opens_with_the_hash_that_the_message_gives(bundle):
     text = (bundle / "recipe.yaml").read_text()
-    (bundle / "recipe.yaml").write_text(text + "predict: {flips: [0]}\n")
+    (bundle / "recipe.yaml").write_text(text + "predict: [{flips: [0]}]\n")
     with pytest.raises(ValueError, match="changed it on purpose") as refused:
         open_bundle(bundle)
     parts = json.loads((bundle / "card.json").read_text())["parts"]
     change(bundle / "card.json", parts=parts | {"recipe.yaml": str(refused.value).split()[-1]})
-    assert open_bundle(bundle).recipe.predict.args == {"flips": [0]}
+    (flips,) = open_bundle(bundle).recipe.predict
+    assert flips.args == {FIRST: [0]}
 
 
 @pytest.mark.parametrize(

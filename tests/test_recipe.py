@@ -182,12 +182,38 @@ def test_what_is_saved_has_values_where_variables_decide_a_result(write, tmp_pat
 
 def test_calls_are_trusted_as_the_reader_says(write):
     def trusts(recipe):
-        sections = (recipe.trainer, recipe.predict, recipe.audit)
+        sections = (recipe.trainer, recipe.audit)
         return {call.trust for call in (*(call for _, call in all_calls(recipe)), *sections)}
 
     assert trusts(load_recipe(write())) == {OWN}
     assert trusts(saved_recipe(write())) == {NOBODY}
     assert trusts(saved_recipe(write(), Trust(("my_lab",)))) == {Trust(("my_lab",))}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{flips: [0, 1]}", r"\[{flips: \[0, 1\]}\]"),
+        (
+            "{window: [16, 16], overlap: 0.25, flips: [0]}",
+            r"\[{sliding_window: {size: \[16, 16\], overlap: 0.25}}, {flips: \[0\]}\]",
+        ),
+        ("{}", r"\[\]"),
+    ],
+)
+def test_settings_of_predict_as_they_were_are_refused_with_the_list_that_says_the_same(
+    write, old, new
+):
+    path = write()
+    path.write_text(path.read_text() + f"\npredict: {old}\n")
+    said = rf"r.yaml:\d+: .*expected a list of wrappers, from the inside out. Write: predict: {new}"
+    with pytest.raises(RecipeError, match=said) as refused:
+        load_recipe(path)
+    path.write_text(path.read_text().replace(old, str(refused.value).split("Write: predict: ")[1]))
+    names = {"flips": "flips", "window": "sliding_window"}
+    assert [call.name for call in load_recipe(path).predict] == [
+        names[word] for word in names if word in old
+    ][::-1]
 
 
 def test_no_such_file():

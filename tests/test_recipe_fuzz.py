@@ -28,7 +28,7 @@ loss: [{dice: {weight: 0.5, smooth: 1.0}}, {cross_entropy: {class_weights: [1, 2
 optimizer: {adamw: {lr: 1.0e-2, betas: [0.9, 0.99]}}
 schedule: {cosine: {warmup: 0.1}}
 trainer: {epochs: 3, batch_size: 4, ema: 0.9, gradient_clip: 1.0, loggers: [{tensorboard: {}}], monitor: val/dice}
-predict: {window: [16, 16], overlap: 0.5, flips: [0]}
+predict: [{sliding_window: {size: [16, 16], overlap: 0.5}}, {flips: [0]}, {scales: {factors: [1, 2]}}]
 refine: [{remove_small_objects: {min_size: 4, labels: [polyp]}}, fill_holes]
 metrics: [dice, {nsd: {tolerance: 2}}]
 seed: 3

@@ -56,6 +56,10 @@ class _OfTheRecipe:
         return core_schema.with_info_after_validator_function(known, handler(source))
 
 
+class _OfABundle:
+    """Marks the path of a bundle: who saves a recipe with such a path copies what lies there."""
+
+
 def odd(number: int) -> bool:
     """Whether a number is odd."""
     return number % 2 == 1
@@ -96,8 +100,23 @@ LabelName = Annotated[str, _OfTheRecipe()]
 LabelNames = Annotated[list[LabelName], Len(1)]
 """Names of labels, at least one."""
 
+BundlePath = Annotated[Text, _OfABundle()]
+"""The folder of a bundle or a run."""
+
 LabelValue = Annotated[int, _Strictly(), Ge(1), Le(65535)]
 """What stands for a label in a label map; 0 is background."""
+
+
+def names_bundles(hint: Any) -> bool:
+    """Whether a type is that of a bundle's path, or of several.
+
+    >>> names_bundles(BundlePath | None), names_bundles(list[BundlePath]), names_bundles(list[Text])
+    (True, True, False)
+    """
+    if get_origin(hint) is Annotated:
+        inner, *marks = get_args(hint)
+        return any(isinstance(mark, _OfABundle) for mark in marks) or names_bundles(inner)
+    return any(names_bundles(part) for part in get_args(hint))
 
 
 def in_words(hint: Any, labels: Collection[str] | None = None) -> str:
@@ -151,6 +170,8 @@ def _limited(hint: Any, limits: Sequence[Any], labels: Collection[str] | None, m
     if any(isinstance(limit, _OfTheRecipe) for limit in limits):
         which = "" if labels is None else f" ({', '.join(labels)})"
         return ("names of labels" if many else "the name of a label") + which
+    if any(isinstance(limit, _OfABundle) for limit in limits):
+        return "paths of bundles" if many else "the path of a bundle"
     if get_origin(hint) in (list, tuple):
         return _listed(hint, limits, labels, many)
     text = _words(hint, labels, many=many)

@@ -174,8 +174,20 @@ def _parser() -> argparse.ArgumentParser:
     _trust(verb, "the run")
 
     verb = _verb(verbs, "predict", _predict, "write a mask for every image")
-    verb.add_argument("bundle", help="folder of a run or a bundle")
-    verb.add_argument("inputs", nargs="+", help="images, folders or globs")
+    verb.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="BUNDLE IMAGES",
+        help="folder of a run or a bundle, unless --bundle gives it; then images, folders or globs",
+    )
+    verb.add_argument(
+        "--bundle",
+        dest="bundles",
+        action="append",
+        default=[],
+        metavar="BUNDLE",
+        help="folder of a run or a bundle; given again, their probabilities are averaged",
+    )
     verb.add_argument("-o", "--out", required=True, help="folder to write to")
     verb.add_argument("--probabilities", action="store_true", help="also write probabilities")
     verb.add_argument("--no-overlays", action="store_true", help="write no overlays")
@@ -185,6 +197,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--overwrite", action="store_true", help="replace files of others too")
     _device(verb)
     _trust(verb, "the bundle")
+
+    verb = _verb(verbs, "ensemble", _ensemble, "write several bundles as one that averages them")
+    verb.add_argument("bundles", nargs="+", help="folders of runs or bundles, at least two")
+    verb.add_argument("-o", "--out", required=True, help="folder of the new bundle")
+    _trust(verb, "one of the bundles")
 
     verb = _verb(verbs, "list", _list, "names a recipe can use, with their arguments")
     verb.add_argument("what", nargs="?", help="models, losses, metrics, ..., recipes")
@@ -398,9 +415,16 @@ def _say_scores(run: str) -> None:
 def _predict(options: argparse.Namespace) -> int:
     from delineate.verbs.predict import predict
 
+    bundles, inputs = options.bundles, options.inputs
+    if not bundles:
+        bundles, inputs = inputs[:1], inputs[1:]
+    if not inputs:
+        raise ValueError(
+            f"no image was given: expected a bundle and then images, and there is only {bundles[0]}."
+        )
     predicted = predict(
-        options.bundle,
-        options.inputs,
+        bundles,
+        inputs,
         options.out,
         device=options.device,
         probabilities=options.probabilities,
@@ -421,6 +445,12 @@ def _predict(options: argparse.Namespace) -> int:
     return 2
 
 
+def _ensemble(options: argparse.Namespace) -> None:
+    from delineate.verbs.ensemble import ensemble
+
+    print(f"bundle: {ensemble(options.bundles, options.out, trust=options.trust)}")
+
+
 def _list(options: argparse.Namespace) -> None:
     import json
 
@@ -428,7 +458,7 @@ def _list(options: argparse.Namespace) -> None:
     from delineate.verbs.list_names import as_mapping, list_names
 
     if options.what is None:
-        print("\n".join([*CATALOGUES, "trainer", "predict", "recipes"]))
+        print("\n".join([*CATALOGUES, "trainer", "recipes"]))
         return
     entries = list_names(options.what)
     if options.json:

@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "optimizer": "adamw",
     "schedule": "constant",
     "trainer": {},
-    "predict": {},
+    "predict": [],
     "refine": [],
     "metrics": ["dice", "iou"],
     "seed": 0,
@@ -75,7 +75,7 @@ class Recipe:
     optimizer: Call
     schedule: Call
     trainer: Call
-    predict: Call
+    predict: tuple[Call, ...]
     refine: tuple[Call, ...]
     metrics: tuple[Call, ...]
     seed: int
@@ -167,6 +167,11 @@ def _load(
         places = {key: where(section, key) for key in full[section]}
         return Call(section, full[section], where(section), places, labels.names, trust)
 
+    if isinstance(full["predict"], dict):
+        raise RecipeError(
+            f"{where('predict')}: predict is key: value; expected a list of wrappers, from the inside out. "
+            f"Write: predict: {_as_wrappers(full['predict'])}"
+        )
     if full["loss"] == []:
         raise RecipeError(f"{where('loss')}: loss is []; expected at least one, for instance dice.")
     return Recipe(
@@ -185,11 +190,22 @@ def _load(
         optimizer=one("optimizer"),
         schedule=one("schedule"),
         trainer=options("trainer"),
-        predict=options("predict"),
+        predict=many("predict"),
         refine=many("refine"),
         metrics=many("metrics"),
         seed=top["seed"],
     )
+
+
+def _as_wrappers(settings: Mapping[Any, Any]) -> str:
+    """The list of wrappers that says what the settings `window`, `overlap` and `flips` said before there was one."""
+    rest = dict(settings)
+    window = {"size": rest.pop("window", None), "overlap": rest.pop("overlap", None)}
+    windows = {key: value for key, value in window.items() if value is not None}
+    found = [{"sliding_window": windows}] if "size" in windows else []
+    found += [{name: value} for name, value in rest.items()]
+    written: str = yaml.safe_dump(found, default_flow_style=True, sort_keys=False, width=10**6)
+    return written.strip()
 
 
 def _top(name: Annotated[str, Len(1, 200)], seed: Seed) -> None:
@@ -383,6 +399,13 @@ def as_calls(
     )
 
 
+def as_tree(call: Call) -> Any:
+    """A call as a recipe writes it: what `as_call` takes."""
+    if not call.args:
+        return call.name
+    return {call.name: call.args[FIRST] if FIRST in call.args else dict(call.args)}
+
+
 def _labels(tree: Any, where: Where) -> LabelSet:
     if not isinstance(tree, Mapping):
         raise RecipeError(
@@ -553,5 +576,6 @@ def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call]]:
     yield "deep_supervision", recipe.deep_supervision
     yield "optimizers", recipe.optimizer
     yield "schedules", recipe.schedule
+    yield from (("predict", call) for call in recipe.predict)
     yield from (("refine", call) for call in recipe.refine)
     yield from (("metrics", call) for call in recipe.metrics)

@@ -36,6 +36,7 @@ CATALOGUES = {
     "schedules": "delineate.training.schedules",
     "loggers": "delineate.training.loggers",
     "tasks": "delineate.tasks",
+    "predict": "delineate.inference.wrappers",
     "metrics": "delineate.evaluation.metrics",
     "refine": "delineate.refine",
 }
@@ -55,6 +56,7 @@ GIVEN = {
     "schedules": {"progress"},
     "loggers": {"run"},
     "tasks": {"labels"},
+    "predict": {"network", "predictor", "load"},
     "metrics": {"prediction", "truth"},
 }
 """Arguments that the program itself gives, and a recipe may not."""

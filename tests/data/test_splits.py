@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.data import write_split
-from delineate.data._splits import split_cases
-from delineate.data._strata import _contents
+from delineate.data._splits import _contents, split_cases
 
 LABELS = LabelSet((Label("polyp", 1), Label("tool", 2)))
 FEW = settings(max_examples=25, deadline=None)

@@ -1,11 +1,25 @@
+import pickle
+import sys
+import types
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from delineate.core import Output
-from delineate.inference import Ensemble, Flipped, Windowed
+from delineate.core import Case, Geometry, Image, Label, LabelSet, Output, Probabilities
+from delineate.inference import CasePredictor, wrap_network, wrap_predictor
+from delineate.inference.wrappers.ensemble import MeanProbabilities, ensemble, mean
+from delineate.inference.wrappers.flips import flips
+from delineate.inference.wrappers.scales import scales
+from delineate.inference.wrappers.sliding_window import sliding_window
+from delineate.prepare import load_prepare
+from delineate.resolve import FIRST, OWN, Call, RecipeError, names
+from delineate.tasks import load_task
+
+LABELS = LabelSet((Label("polyp", 1),))
 
 
 def pointwise(pixels):
@@ -13,9 +27,18 @@ def pointwise(pixels):
     return Output(np.concatenate([2 * pixels, pixels**2], axis=1))
 
 
+def identity(pixels):
+    return Output(pixels)
+
+
 def ramp(pixels):
     """Depends on the place, so that flips and windows show."""
     return Output(pixels + np.arange(pixels.shape[-1], dtype=np.float32))
+
+
+def about(pixels):
+    """A network with an image-level head besides the dense one."""
+    return Output(pixels, image=pixels.mean(axis=(2, 3)))
 
 
 IMAGES = hnp.arrays(
@@ -30,25 +53,60 @@ IMAGES = hnp.arrays(
     IMAGES,
     st.integers(1, 7),
     st.sampled_from([0.0, 0.3, 0.5, 0.9]),
-    st.sampled_from(["gaussian", "uniform"]),
+    st.sampled_from(["gaussian", "constant"]),
 )
-def test_windows_change_nothing_for_a_pointwise_network(pixels, size, overlap, weight):
-    windowed = Windowed(pointwise, (size,) * (pixels.ndim - 2), overlap, weight)
+def test_windows_change_nothing_for_a_pointwise_network(pixels, size, overlap, blend):
+    windowed = sliding_window(pointwise, (size,) * (pixels.ndim - 2), overlap, blend)
     assert windowed(pixels).logits == pytest.approx(pointwise(pixels).logits, abs=1e-4)
 
 
 @settings(max_examples=20, deadline=None)
 @given(IMAGES)
 def test_flips_change_nothing_for_a_pointwise_network(pixels):
-    flipped = Flipped(pointwise, tuple(range(pixels.ndim - 2)))
+    flipped = flips(pointwise, tuple(range(pixels.ndim - 2)))
     assert flipped(pixels).logits == pytest.approx(pointwise(pixels).logits, abs=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(IMAGES, st.floats(-2, 2, width=16), st.sampled_from([0.5, 0.75, 1.0, 1.5, 3.0]))
+def test_every_wrapper_of_networks_gives_what_a_constant_image_has(pixels, value, factor):
+    """The identity of a constant is the constant, whatever is moved, cut or resized on the way."""
+    flat, ndim = np.full_like(pixels, value), pixels.ndim - 2
+    made = {
+        "flips": flips(identity, tuple(range(ndim))),
+        "scales": scales(identity, (factor, 1.0)),
+        "sliding_window": sliding_window(identity, (3,) * ndim),
+    }
+    assert sorted([*made, "ensemble"]) == names("predict")
+    for wrapped in made.values():
+        assert wrapped(flat).logits == pytest.approx(flat, abs=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(IMAGES, st.sampled_from([0.5, 0.75, 1.25, 2.0]))
+def test_flips_and_scales_in_either_order_are_the_same(pixels, factor):
+    axes = tuple(range(pixels.ndim - 2))
+    one = flips(scales(ramp, (1.0, factor)), axes)
+    other = scales(flips(ramp, axes), (1.0, factor))
+    assert one(pixels).logits == pytest.approx(other(pixels).logits, abs=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(IMAGES, st.integers(1, 7))
+def test_flips_around_or_inside_windows_are_the_same_where_windows_lie_alike(pixels, size):
+    """Windows are spread evenly, up to half a sample, so that a flipped image is cut as the image is."""
+    ndim = pixels.ndim - 2
+    axes = tuple(range(ndim))
+    one = flips(sliding_window(pointwise, (size,) * ndim), axes)
+    other = sliding_window(flips(pointwise, axes), (size,) * ndim)
+    assert one(pixels).logits == pytest.approx(other(pixels).logits, abs=1e-4)
 
 
 def test_flips_average_what_depends_on_the_place():
     pixels = np.zeros((1, 1, 2, 3), np.float32)
-    assert Flipped(ramp, (1,))(pixels).logits == pytest.approx(np.ones((1, 1, 2, 3)))
-    with pytest.raises(ValueError, match="the image has 2"):
-        Flipped(ramp, (2,))(pixels)
+    assert flips(ramp, (1,))(pixels).logits == pytest.approx(np.ones((1, 1, 2, 3)))
+    with pytest.raises(ValueError, match="axes 0 to 1"):
+        flips(ramp, (2,))(pixels)
 
 
 def test_a_network_sees_windows_of_the_size_asked_for():
@@ -58,27 +116,52 @@ def test_a_network_sees_windows_of_the_size_asked_for():
         seen.append(pixels.shape[2:])
         return pointwise(pixels)
 
-    Windowed(network, (4, 6))(np.zeros((1, 1, 10, 5), np.float32))
+    sliding_window(network, (4, 6))(np.zeros((1, 1, 10, 5), np.float32))
     assert set(seen) == {(4, 6)}
     assert len(seen) == 4
 
 
-def test_ensembles_average():
-    pixels = np.ones((1, 1, 2, 2), np.float32)
-    both = Ensemble((ramp, lambda p: Output(3 * ramp(p).logits)))
-    assert both(pixels).logits == pytest.approx(2 * ramp(pixels).logits)
+def test_scaled_sizes_stay_divisible_as_encoders_ask():
+    seen = []
+
+    def network(pixels):
+        seen.append(pixels.shape[2:])
+        return Output(pixels)
+
+    scales(network, (0.75, 1, 1.25))(np.zeros((1, 1, 352, 100), np.float32))
+    assert seen == [(256, 76), (352, 100), (448, 124)]
 
 
-def about(pixels):
-    """A network with an image-level head besides the dense one."""
-    return Output(pixels, image=pixels.mean(axis=(2, 3)))
+def test_scales_average_logits_resized_back_to_the_grid():
+    from skimage.transform import resize
+
+    pixels = np.random.default_rng(0).random((1, 2, 24, 40), np.float32)
+    found = scales(pointwise, (2.0, 1.0))(pixels).logits
+    large = resize(pixels, (1, 2, 48, 80), order=1, mode="edge", anti_aliasing=False)
+    back = pointwise(large).logits.reshape(1, 4, 24, 2, 40, 2)
+    # halving by a triangle as wide as two new samples: weights 1 3 3 1 over 8 along each axis
+    padded = np.pad(
+        back.reshape(1, 4, 48, 80),
+        ((0, 0), (0, 0), (1, 1), (1, 1)),
+        mode="constant",
+        constant_values=np.nan,
+    )
+    total, weight = np.zeros((1, 4, 24, 40)), np.zeros((1, 4, 24, 40))
+    for i, a in enumerate((1, 3, 3, 1)):
+        for j, b in enumerate((1, 3, 3, 1)):
+            part = padded[..., i : i + 48 : 2, j : j + 80 : 2]
+            total += np.nan_to_num(part) * a * b
+            weight += ~np.isnan(part) * a * b
+    expected = (total / weight + pointwise(pixels).logits) / 2
+    assert found == pytest.approx(expected, abs=1e-4)
 
 
 def test_image_level_logits_are_averaged_too():
     pixels = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3)
-    both = Ensemble((about, lambda p: Output(p, image=np.zeros((1, 1), np.float32))))
-    assert both(pixels).image == pytest.approx(np.array([[1.25]]))
-    assert Flipped(about, (0, 1))(pixels).image == pytest.approx(np.array([[2.5]]))
+    assert flips(about, (0, 1))(pixels).image == pytest.approx(np.array([[2.5]]))
+    assert scales(about, (1, 2))(pixels).image == pytest.approx(np.array([[2.5]]))
+    only = scales(lambda p: Output(image=p.mean(axis=(2, 3))), (1, 2))
+    assert only(pixels).heads == ("image",)
 
 
 def test_heads_that_a_wrapper_cannot_join_are_refused_by_name():
@@ -86,22 +169,215 @@ def test_heads_that_a_wrapper_cannot_join_are_refused_by_name():
     with pytest.raises(
         ValueError, match="join dense logits only, and the network gives dense, image"
     ):
-        Windowed(about, (4, 4))(pixels)
-    with pytest.raises(ValueError, match="objects cannot be averaged"):
-        Flipped(lambda p: Output(objects=()), (0,))(pixels)
-    with pytest.raises(ValueError, match=r"the heads \('dense',\) and \('dense', 'image'\)"):
-        Ensemble((ramp, about))(pixels)
+        sliding_window(about, (4, 4))(pixels)
+    for wrap in (lambda n: flips(n, (0,)), lambda n: scales(n, (1,))):
+        with pytest.raises(ValueError, match="gives objects, which cannot be averaged. Leave"):
+            wrap(lambda p: Output(objects=()))(pixels)
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Ensemble(()), "at least one"),
-        (lambda: Windowed(pointwise, (4, 4), overlap=1.0), "overlap is 1.0"),
-        (lambda: Windowed(pointwise, (4, 0)), "needs a sample"),
-        (lambda: Windowed(pointwise, (4,))(np.zeros((1, 1, 4, 4), np.float32)), "does not fit"),
+        (lambda: sliding_window(pointwise, (4, 4), overlap=1.0), "overlap is 1.0"),
+        (lambda: sliding_window(pointwise, (4, 0)), "at least one sample"),
+        (
+            lambda: sliding_window(pointwise, (4,))(np.zeros((1, 1, 4, 4), np.float32)),
+            "have 2 axes",
+        ),
+        (lambda: flips(pointwise, (1, 1)), "expected each axis once"),
+        (lambda: scales(pointwise, ()), "at least one"),
     ],
 )
 def test_nonsense_is_refused(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+# ---- wrappers of predictors
+
+
+def sigmoid_of(pixels):
+    return Output(pixels)
+
+
+def shifted(pixels):
+    return Output(pixels - 1)
+
+
+def doubled(pixels):
+    return Output(2 * pixels)
+
+
+def predictor(network, *steps, labels=LABELS, task="semantic", **known):
+    return CasePredictor(
+        load_prepare(steps),
+        network,
+        load_task(Call(task), labels),
+        keep_probabilities=True,
+        **known,
+    )
+
+
+def case(seed=0, shape=(12, 20)):
+    pixels = np.random.default_rng(seed).normal(size=(1, *shape)).astype(np.float32)
+    image = Image(pixels, Geometry.in_pixels(shape))
+    return Case("photo", "p", lambda: image)
+
+
+def test_an_ensemble_of_one_is_the_member():
+    one = predictor(sigmoid_of)
+    alone = replace(one, source=MeanProbabilities((one,)))
+    assert np.array_equal(alone(case()).probabilities, one(case()).probabilities)
+
+
+def test_an_ensemble_averages_probabilities_on_the_grid_of_the_file():
+    """Members differ in network and preparation; the mean is over what each alone says."""
+    resized = predictor(shifted, Call("resize", {"shape": [8, 8]}))
+    members = {"b": resized, "c": predictor(doubled)}
+    ours = predictor(sigmoid_of)
+    joined = ensemble(ours, ["b", "c"], members.__getitem__)
+    alone = [p(case()).probabilities for p in (ours, *members.values())]
+    found = joined(case())
+    assert found.probabilities == pytest.approx(np.mean(alone, axis=0), abs=1e-6)
+    assert np.array_equal(found.classes == 1, np.mean(alone, axis=0)[1] > 0.5)
+    assert (joined.labels, joined.task, joined.keep_probabilities) == (LABELS, ours.task, True)
+
+
+def test_image_level_probabilities_of_members_are_averaged():
+    def shows(logit):
+        return predictor(lambda p: Output(image=np.array([[logit]])), task="presence")
+
+    both = ensemble(shows(-2.0), ["b"], lambda path: shows(3.0))
+    expected = (1 / (1 + np.exp(2.0)) + 1 / (1 + np.exp(-3.0))) / 2
+    assert both(case()).scores["presence of polyp"] == pytest.approx(expected)
+
+
+def test_members_are_asked_one_after_the_other_and_the_image_is_read_once():
+    reads, order = [], []
+
+    def asked(name):
+        def network(pixels):
+            order.append(name)
+            return Output(pixels)
+
+        return predictor(network)
+
+    photo = case()
+    counted = replace(photo, load_image=lambda: reads.append(1) or photo.image)
+    ensemble(asked("a"), ["b"], asked)(counted)
+    assert order == ["a", "b"]
+    assert len(reads) == 1
+
+
+def test_what_members_say_of_unlike_images_is_told_of_all():
+    parts = [
+        Probabilities(np.zeros((1, 2)), (0.0,), unlike_training=words)
+        for words in (("too dark",), ("too dark", "grey"))
+    ]
+    assert mean(parts).unlike_training == ("too dark", "grey")
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        (
+            predictor(sigmoid_of, labels=LabelSet((Label("stool", 1),))),
+            "member b has the labels stool: 1, and the model it is to join has polyp: 1",
+        ),
+        (
+            predictor(sigmoid_of, labels=LabelSet((Label("polyp", 2),))),
+            "member b has the labels polyp: 2, and",
+        ),
+        (predictor(sigmoid_of, task="presence"), "the task presence .* has semantic"),
+        (predictor(sigmoid_of, task="regions"), "the task regions .* has semantic"),
+    ],
+)
+def test_members_of_another_problem_are_refused_naming_both(member, said):
+    with pytest.raises(ValueError, match=said):
+        ensemble(predictor(sigmoid_of), ["b"], lambda path: member)
+
+
+def test_labels_in_another_order_are_another_problem():
+    two = Label("polyp", 1), Label("stool", 2)
+    ours, theirs = (predictor(sigmoid_of, labels=LabelSet(labels)) for labels in (two, two[::-1]))
+    with pytest.raises(ValueError, match="stool: 2, polyp: 1, and .* has polyp: 1, stool: 2"):
+        ensemble(ours, ["b"], lambda path: theirs)
+
+
+def test_objects_are_refused_before_anything_runs():
+    class Detect:
+        heads, labels, gives = {"objects": 1}, LABELS, frozenset()
+
+    ours = replace(predictor(sigmoid_of), task=Detect())
+    with pytest.raises(ValueError, match="objects cannot be averaged"):
+        ensemble(ours, ["b"], lambda path: ours)
+
+
+# ---- as a recipe lists them
+
+
+def scaled_up(predictor, by: float = 2.0):
+    """Somebody's own wrapper of predictors, which looks at another network."""
+    return replace(predictor, network=lambda pixels: Output(by * pixels))
+
+
+def not_a_predictor(predictor):
+    return 7
+
+
+def wraps_nothing(x=1):
+    return x
+
+
+def test_the_list_goes_from_the_inside_out():
+    seen = []
+
+    def network(pixels):
+        seen.append(pixels.shape[2:])
+        return Output(pixels)
+
+    window, larger = Call("sliding_window", {"size": [4, 4]}), Call("scales", {FIRST: [2]})
+    pixels = np.zeros((1, 1, 4, 4), np.float32)
+    wrap_network([window, larger], network)(pixels)
+    assert seen == [(4, 4)] * 9
+    seen.clear()
+    wrap_network([larger, window], network)(pixels)
+    assert seen == [(8, 8)]
+
+
+def test_a_wrapper_of_networks_after_one_of_predictors_is_refused():
+    calls = [Call("ensemble", {"bundles": ["b"]}), Call("flips", {FIRST: [0]}, "r.yaml:9")]
+    with pytest.raises(RecipeError, match=r"r.yaml:9: flips wraps a network and stands after ens"):
+        wrap_network(calls, identity)
+
+
+def test_wrappers_that_are_given_can_be_pickled():
+    wrapped = flips(scales(sliding_window(identity, (3, 3)), (1, 2)), (0,))
+    again = pickle.loads(pickle.dumps(wrapped))
+    pixels = np.random.default_rng(0).random((1, 1, 7, 9), np.float32)
+    assert np.array_equal(again(pixels).logits, wrapped(pixels).logits)
+    both = ensemble(predictor(sigmoid_of), ["b"], lambda path: predictor(shifted))
+    again = pickle.loads(pickle.dumps(both))
+    assert np.array_equal(again(case()).probabilities, both(case()).probabilities)
+
+
+def test_a_wrapper_of_ones_own_is_checked():
+    module = types.ModuleType("own_wrappers")
+    for function in (scaled_up, not_a_predictor, wraps_nothing):
+        function.__module__ = "own_wrappers"
+        setattr(module, function.__name__, function)
+    sys.modules["own_wrappers"] = module
+    try:
+
+        def call(name):
+            return Call(f"own_wrappers:{name}", {}, "r.yaml:3", trust=OWN)
+
+        ours = predictor(sigmoid_of)
+        found = wrap_predictor([call("scaled_up")], ours, lambda path: ours)
+        assert found.network(np.ones((1, 1, 2, 2))).logits.max() == 2
+        with pytest.raises(RecipeError, match="r.yaml:3: .* gives int; expected a CasePredictor"):
+            wrap_predictor([call("not_a_predictor")], ours, lambda path: ours)
+        with pytest.raises(RecipeError, match="first argument of .* is x; expected network or pre"):
+            wrap_network([call("wraps_nothing")], identity)
+    finally:
+        del sys.modules["own_wrappers"]

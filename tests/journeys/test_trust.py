@@ -47,12 +47,13 @@ ATTACKS = {
     "optimizers": {"optimizer": {"canary:ran": {"lr": 1}}},
     "schedules": {"schedule": "canary:ran"},
     "loggers": {"trainer": {"epochs": 3, "loggers": [{"canary:ran": {}}]}},
+    "predict": {"predict": [{"flips": [0]}, {"canary:ran": {"size": 2}}]},
     "refine": {"refine": [{"remove_small_objects": {"min_size": 2}}, "canary:ran"]},
     "metrics": {"metrics": ["dice", {"canary:ran": {"beta": 2}}]},
 }
 """For each catalogue, a section of a recipe that names code which is no part of it."""
 
-PREDICTING = ("tasks", "prepare", "models", "refine")
+PREDICTING = ("tasks", "prepare", "models", "predict", "refine")
 ASKS = {
     "predict": PREDICTING,
     "calibrate": (*PREDICTING, "data"),

@@ -137,12 +137,14 @@ class Probabilities:
     outside: for each channel of `maps` its probability where the network did not look, as beyond a crop.
     image: image-level probabilities, by name.
     objects: with probabilities as scores and masks, and boxes in samples of the grid at hand.
+    unlike_training: how the image differs from the training images of the model that says this, in words.
     """
 
     maps: np.ndarray | None = None
     outside: tuple[float, ...] = ()
     image: Mapping[str, float] = field(default_factory=dict)
     objects: Objects[np.ndarray] | None = None
+    unlike_training: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         channels = 0 if self.maps is None else len(self.maps)

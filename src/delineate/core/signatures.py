@@ -10,6 +10,7 @@ import numpy as np
 from delineate.core.case import Case
 from delineate.core.geometry import Geometry
 from delineate.core.image import Image
+from delineate.core.labels import LabelSet
 from delineate.core.output import Output, Probabilities, Target
 from delineate.core.segmentation import Segmentation
 
@@ -29,6 +30,10 @@ class Task(Protocol):
     Nothing else decides what is where: `read` and `decide` are the two halves of it, and between them
     probabilities go home to the grid of the file.
     """
+
+    @property
+    def labels(self) -> LabelSet:
+        """The labels of the problem."""
 
     @property
     def heads(self) -> Mapping[str, int]:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
-from delineate.core import Case, Network, Refinement, Segmentation, Task
+from delineate.core import (
+    Case,
+    Image,
+    LabelSet,
+    Network,
+    Probabilities,
+    Refinement,
+    Segmentation,
+    Task,
+)
 from delineate.core.segmentation import EXPECTED_DICE
 from delineate.inference.confidence import expected_dice
 from delineate.inference.fingerprint import Fingerprint, Measures
@@ -28,6 +38,8 @@ class CasePredictor:
     fingerprint: of the training images; a segmentation says how its image differs from them.
     temperature: what logits are divided by where the model says how good it expects its mask to be; see
         `delineate calibrate`.
+    source: gives the probabilities of a case in place of the network alone: what a wrapper of predictors sets, which
+        asks several predictors, or asks one about part of the image.
     origin: loads the same predictor again, in another process too; None for one that was put together in memory, and
         for what `replace` makes of another one. Pickling a predictor pickles its origin.
 
@@ -41,6 +53,7 @@ class CasePredictor:
     keep_probabilities: bool = False
     temperature: float = 1.0
     fingerprint: Fingerprint | None = None
+    source: Callable[[Case], Probabilities] | None = None
     origin: Callable[[], CasePredictor] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -53,6 +66,11 @@ class CasePredictor:
             )
         return self.origin, ()
 
+    @property
+    def labels(self) -> LabelSet:
+        """What is delineated."""
+        return self.task.labels
+
     def __call__(self, case: Case) -> Segmentation:
         """The segmentation of one case, its scores saying the Dice that the model expects of each label.
 
@@ -60,6 +78,18 @@ class CasePredictor:
             ValueError: the image cannot be prepared; with the id of the case.
             NotFiniteError: its prepared pixels, or what the network says of them, are not all finite.
         """
+        image = case.image
+        held = replace(case, load_image=partial(_same, image))  # a case reads its file each time
+        return self.decide(self.probabilities(held), image)
+
+    def probabilities(self, case: Case) -> Probabilities:
+        """What the model says of one case, on the grid of its file; nothing is decided yet.
+
+        Raises:
+            ValueError, NotFiniteError: as calling the predictor.
+        """
+        if self.source is not None:
+            return self.source(case)
         image = case.image
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # told below, by name
@@ -81,8 +111,11 @@ class CasePredictor:
                 f"{case.id}: the network answers NaN or infinity. Its weights are damaged, or the values of the image "
                 f"(prepared {pixels.min():.4g} to {pixels.max():.4g}) are far from those it was trained on."
             )
-        probabilities = self.task.read(output, grid)
-        probabilities = self.prepare.restore(probabilities, image.geometry)
+        probabilities = self.prepare.restore(self.task.read(output, grid), image.geometry)
+        return replace(probabilities, unlike_training=unlike)
+
+    def decide(self, probabilities: Probabilities, image: Image) -> Segmentation:
+        """The segmentation that probabilities on the grid of the image amount to, refined."""
         found = self.task.decide(probabilities, image.geometry)
         said_by_network = found.probabilities
         for step in self.refine:
@@ -92,5 +125,9 @@ class CasePredictor:
             expected = expected_dice(judged, temperature=self.temperature)
             said = {EXPECTED_DICE.format(label=label): dice for label, dice in expected.items()}
             found = replace(found, scores={**found.scores, **said})
-        found = replace(found, unlike_training=unlike)
+        found = replace(found, unlike_training=probabilities.unlike_training)
         return found if self.keep_probabilities else replace(found, probabilities=None)
+
+
+def _same(image: Image) -> Image:
+    return image

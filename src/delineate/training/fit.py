@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from safetensors.torch import save
 from torch import nn
 
-from delineate.bundle import assemble, open_bundle, predict_options, save_bundle
+from delineate.bundle import assemble, open_bundle, save_bundle
 from delineate.core import Case, Splits
 from delineate.evaluation.metrics import load_metrics
 from delineate.files import cache_folder
@@ -89,15 +89,19 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     ema = EMA(options.ema)
     clock = Clock(recipe.schedule, options.epochs, options.seconds, recipe.seed)
 
+    kept = recipe
+
     def keep_best(scores: Mapping[str, float], epoch: int) -> None:
         known_scores = {name: score if score == score else None for name, score in scores.items()}
         training = {"epoch": epoch, "scores": known_scores, "device": device}
         known = {**card, "channels": channels, "ndim": ndim, "training": training}
-        save_bundle(run / "bundle", recipe, known, _weights(model))
+        nonlocal kept
+        # once it holds its members, the bundle is saved from what it holds
+        kept = save_bundle(run / "bundle", kept, known, _weights(model)).recipe
 
     validation = Validation(
         splits.get("val", ()),
-        assemble(recipe, run_torch(model), predict_options(recipe.predict, ndim)),
+        assemble(recipe, run_torch(model)),
         metrics,
         loss,
         ema,

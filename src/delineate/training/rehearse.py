@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch.strategies import StrategyRegistry
 from torch import Tensor, nn
 
-from delineate.core import Case, Geometry, Image, LabelSet, Output, Segmentation, Splits, Target
+from delineate.bundle import assemble, open_member
+from delineate.core import (
+    Case,
+    Geometry,
+    Image,
+    LabelSet,
+    Objects,
+    Output,
+    Segmentation,
+    Splits,
+    Target,
+)
 from delineate.evaluation.metrics import forget, load_metrics
+from delineate.inference import CasePredictor, wrap_network, wrap_predictor
 from delineate.losses import load_loss
 from delineate.models import load_model, sees_target
 from delineate.prepare import load_prepare
@@ -47,6 +61,7 @@ def build_parts(recipe: Recipe) -> None:
     load_loss(recipe.loss, recipe.deep_supervision)
     load_refine(recipe.refine)
     load_metrics(recipe.metrics)
+    _try_predictors(recipe)
     weight = nn.Parameter(torch.zeros(1))
     optimizer = build("optimizers", recipe.optimizer, params=[weight])
     weight.grad = torch.zeros(1)
@@ -96,6 +111,8 @@ def rehearse(recipe: Recipe, splits: Splits) -> None:
         else:
             output = _try_model(recipe, (batch, *pixels.shape))
             _try_losses(recipe, *_small(recipe, pixels.shape[1:], output))
+        _try_networks(recipe, pixels.shape)
+        _try_predictors(recipe, pixels.ndim - 1)
         _try_judging(recipe, image)
         return
 
@@ -246,6 +263,56 @@ def _try_losses(recipe: Recipe, output: Output[Tensor], target: Target[Tensor]) 
             found = loss(output, target)
             if not isinstance(found, Tensor) or found.numel() != 1:
                 raise ValueError(f"{call.name} gives no single number.")
+
+
+def _try_networks(recipe: Recipe, shape: tuple[int, ...]) -> None:
+    """Each wrapper of networks around those before it, and in the middle a network that finds nothing."""
+    heads = load_task(recipe.task, recipe.labels).heads
+    pixels = np.zeros(
+        (1, shape[0], *(min(n, SMALL[len(shape) - 1]) for n in shape[1:])), np.float32
+    )
+    for count in range(1, 1 + len(recipe.predict)):
+        with telling(recipe.predict[count - 1]):
+            output = wrap_network(recipe.predict[:count], partial(_nothing, heads))(pixels)
+            for head in heads:
+                expected, found = (getattr(o, head) for o in (_nothing(heads, pixels), output))
+                if head != "objects" and (found is None or found.shape != expected.shape):
+                    raise ValueError(
+                        f"{recipe.predict[count - 1].name} gives {None if found is None else found.shape} as the "
+                        f"{head} head; expected logits {expected.shape}."
+                    )
+
+
+def _nothing(heads: Mapping[str, int], pixels: np.ndarray) -> Output[np.ndarray]:
+    """What a network with these heads says that finds nothing."""
+    batch, spatial = pixels.shape[0], pixels.shape[2:]
+    found: dict[str, Any] = {}
+    if "dense" in heads:
+        found["dense"] = np.zeros((batch, heads["dense"], *spatial), np.float32)
+    if "image" in heads:
+        found["image"] = np.zeros((batch, heads["image"]), np.float32)
+    if "objects" in heads:
+        none = (np.zeros((0, heads["objects"])), np.zeros((0, 2, len(spatial))))
+        found["objects"] = (Objects(*none, np.zeros((0, *[1] * len(spatial)))),) * batch
+    return Output(**found)
+
+
+def _try_predictors(recipe: Recipe, ndim: int | None = None) -> None:
+    """The wrappers of predictors; the bundles that they name are opened, and no weights are loaded."""
+
+    def load(path: str) -> CasePredictor:
+        member = open_member(recipe, path)
+        if ndim not in (None, member.card["ndim"]):
+            raise ValueError(
+                f"{path} is for images of {member.card['ndim']} axes; those of this recipe have {ndim}."
+            )
+        return without_weights(member.recipe)
+
+    def without_weights(recipe: Recipe) -> CasePredictor:
+        heads = load_task(recipe.task, recipe.labels).heads
+        return assemble(recipe, partial(_nothing, heads))
+
+    wrap_predictor(recipe.predict, without_weights(recipe), load)
 
 
 def _try_judging(recipe: Recipe, image: Image) -> None:

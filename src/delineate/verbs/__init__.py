@@ -4,6 +4,7 @@ from delineate.verbs.calibrate import calibrate
 from delineate.verbs.check import check
 from delineate.verbs.compare import compare
 from delineate.verbs.demo import demo
+from delineate.verbs.ensemble import ensemble
 from delineate.verbs.evaluate import evaluate
 from delineate.verbs.evaluate_masks import evaluate_masks
 from delineate.verbs.list_names import list_names
@@ -15,6 +16,7 @@ __all__ = [
     "check",
     "compare",
     "demo",
+    "ensemble",
     "evaluate",
     "evaluate_masks",
     "list_names",

@@ -165,15 +165,22 @@ class RunFolder:
         """The recipe as it was run; its section `data` as it is written, for `cases` to read."""
         return saved_recipe(self.path / "recipe.yaml", self.trust)
 
+    @property
+    def plan(self) -> Recipe:
+        """The recipe to go on with; its relative paths are looked for where they were when the run was begun."""
+        return self._as_begun(self.recipe)
+
+    def _as_begun(self, recipe: Recipe) -> Recipe:
+        folder, started = self._origin()
+        return replace(recipe, folder=folder, started=started)
+
     def cases(self) -> Splits:
         """The cases as the run had them, by its own split; data that changed since are refused.
 
         Raises:
             RecipeError: the data are not there any more, or have changed, or need code that is not trusted.
         """
-        recipe = saved_recipe(self.path / "recipe.yaml", self.trust, data=True)
-        folder, started = self._origin()
-        recipe = replace(recipe, folder=folder, started=started)
+        recipe = self._as_begun(saved_recipe(self.path / "recipe.yaml", self.trust, data=True))
         frozen = {**recipe.data.args, "split": str((self.path / "split.csv").resolve())}
         call = replace(recipe.data, args=frozen)
         try:

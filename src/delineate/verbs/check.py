@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from delineate.audit import Finding
-from delineate.bundle import predict_options
 from delineate.core import Splits
 from delineate.data import load_cases
 from delineate.evaluation.report import write_audit
@@ -90,7 +89,7 @@ def _unprepared(problems: list[str]) -> Finding:
         "unprepared",
         "refuse",
         "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
-        "Change `prepare` or `predict` in the recipe.",
+        "Change `prepare` in the recipe.",
     )
 
 
@@ -113,7 +112,6 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
             continue
         try:
             pixels, grid = prepare(image)
-            predict_options(plan.predict, len(grid.shape))
         except (ValueError, MemoryError) as error:
             problems.append(f"{case.id}: {error}")
             continue

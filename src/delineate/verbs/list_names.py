@@ -35,11 +35,11 @@ def list_names(catalogue: str) -> Iterator[Entry]:
     if catalogue == "recipes":
         yield from _recipes()
         return
-    if catalogue in ("trainer", "predict"):
-        yield from _settings(catalogue)
+    if catalogue == "trainer":
+        yield from _settings()
         return
     if catalogue not in CATALOGUES:
-        known = [*CATALOGUES, "trainer", "predict", "recipes"]
+        known = [*CATALOGUES, "trainer", "recipes"]
         raise ValueError(
             f"nothing to list under {catalogue!r}{nearest(catalogue, known)} "
             f"There are: {', '.join(known)}."
@@ -62,23 +62,21 @@ def types_of(thing: object, given: Set[str] = frozenset()) -> dict[str, str]:
     }
 
 
-def _settings(section: str) -> Iterator[Entry]:
-    """The settings of a section that holds no calls, with what its docstring says of each."""
-    from delineate.bundle import PredictOptions
+def _settings() -> Iterator[Entry]:
+    """The settings of the trainer, with what its docstring says of each."""
     from delineate.training.options import Options
 
-    options = Options if section == "trainer" else PredictOptions
     said: dict[str, str] = {}
     here: list[str] = []
-    for line in (inspect.getdoc(options) or "").splitlines():
+    for line in (inspect.getdoc(Options) or "").splitlines():
         known, colon, text = line.partition(":")
         if colon and all(name.strip().isidentifier() for name in known.split(",")):
             here = [name.strip() for name in known.split(",")]
             said |= dict.fromkeys(here, text.strip())
         elif line.startswith(" "):
             said |= {name: f"{said[name]} {line.strip()}" for name in here}
-    defaults, types = options(), types_of(options)
-    for setting in fields(options):
+    defaults, types = Options(), types_of(Options)
+    for setting in fields(Options):
         name = setting.name
         yield Entry(name, _plain(getattr(defaults, name)), said[name], {name: types[name]})
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from delineate.bundle import load_bundle, open_bundle
+from delineate.bundle import join_bundles, load_bundle, open_bundle
 from delineate.core import Case
 from delineate.data import cases_of
 from delineate.predictions import (
@@ -52,8 +52,8 @@ class Predicted:
 
 
 def predict(
-    bundle: str | Path,
-    inputs: Sequence[str | Path | Case],
+    bundle: str | Path | Sequence[str | Path],
+    inputs: str | Path | Case | Sequence[str | Path | Case],
     out: str | Path,
     *,
     device: str = "auto",
@@ -79,8 +79,10 @@ def predict(
     the table are written case by case, and those of images that are not predicted again stay.
 
     Args:
-        bundle: a bundle's or a run's folder.
-        inputs: files, folders and globs; from Python also cases, as `Case.of_image` makes of an image in memory.
+        bundle: a bundle's or a run's folder; several make an ensemble, and the first decides with its task and
+            refinements.
+        inputs: files, folders and globs, one or many; from Python also cases, as `Case.of_image` makes of an image in
+            memory.
         out: the folder to write to.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         probabilities: also write <image>.probabilities.npz, (1 + label, *spatial) float16, background first.
@@ -95,10 +97,12 @@ def predict(
         ValueError: no bundle, no input, a device that is not there, a file in `out` that must not be replaced, or
             `strict` with a bundle that does not know its training images.
     """
+    inputs = [inputs] if isinstance(inputs, str | Path | Case) else inputs
     images = [each for each in inputs if isinstance(each, Case)]
     paths = [each for each in inputs if not isinstance(each, Case)]
     cases = [*images, *(cases_of(paths) if paths or not images else ())]
-    known = open_bundle(bundle, trust)
+    bundles = [bundle] if isinstance(bundle, str | Path) else bundle
+    known = join_bundles([open_bundle(path, trust) for path in bundles])
     gives = load_task(known.recipe.task, known.recipe.labels).gives
     if probabilities and "probabilities" not in gives:
         raise ValueError(
@@ -113,7 +117,7 @@ def predict(
         overwrite=overwrite,
     )
     if known.fingerprint is None:
-        unknown = f"{bundle} does not say what its training images are like, so unlike ones are not noticed"
+        unknown = f"{bundles[0]} does not say what its training images are like, so unlike ones are not noticed"
         if strict:
             raise ValueError(f"{unknown}. Train it again, or leave out --strict.")
         warn(f"{unknown}.")

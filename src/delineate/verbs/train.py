@@ -68,7 +68,7 @@ def train(
         ) from error
     if resume is not None:
         folder = RunFolder.find(resume, trust)
-        plan = folder.recipe
+        plan = folder.plan
         check_calls(plan, data=False)
         with folder.locked(), _resumable(folder, plan):
             _train(folder, plan, folder.cases(), resumed=True)
@@ -169,7 +169,6 @@ def check_calls(recipe: Recipe, *, data: bool = True) -> None:
 
     data: the section `data` is checked too; that of a saved recipe is checked when its cases are loaded.
     """
-    from delineate.bundle import predict_options
     from delineate.evaluation.metrics import load_metrics
     from delineate.training.options import check_monitor, load_options
     from delineate.training.rehearse import build_parts
@@ -179,6 +178,5 @@ def check_calls(recipe: Recipe, *, data: bool = True) -> None:
             check(catalogue, call)
     options = load_options(recipe.trainer)
     check_monitor(options, recipe.trainer, load_metrics(recipe.metrics))
-    predict_options(recipe.predict)
     audit_options(recipe.audit)
     build_parts(recipe)

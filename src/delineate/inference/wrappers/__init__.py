@@ -1,0 +1,71 @@
+"""Network -> Network, and Predictor -> Predictor: one wrapper per file.
+
+The first argument of a wrapper says what it wraps: `network` or `predictor`. A recipe lists wrappers from the inside
+out, those of networks first. They return what can be pickled: a `functools.partial` of a function, a dataclass.
+"""
+
+from collections.abc import Callable, Sequence
+from inspect import signature
+
+from delineate.core import Network
+from delineate.inference.predictor import CasePredictor
+from delineate.resolve import Call, build, check, resolve
+
+__all__ = ["wrap_network", "wrap_predictor"]
+
+
+def wrap_network(calls: Sequence[Call], network: Network) -> Network:
+    """The network inside the wrappers of networks that a recipe lists.
+
+    Raises:
+        RecipeError: one that cannot be built, that wraps neither, or that stands after a wrapper of predictors.
+    """
+    for call in _split(calls)[0]:
+        network = build("predict", call, network=network)
+    return network
+
+
+def wrap_predictor(
+    calls: Sequence[Call], predictor: CasePredictor, load: Callable[[str], CasePredictor]
+) -> CasePredictor:
+    """The predictor inside the wrappers of predictors that a recipe lists.
+
+    Args:
+        calls: all wrappers of the recipe; those of networks are left out.
+        predictor: of the network inside its wrappers.
+        load: gives the predictor of a bundle that a wrapper names.
+
+    Raises:
+        RecipeError: as `wrap_network`; or one that gives no `CasePredictor`.
+    """
+    for call in _split(calls)[1]:
+        wrapped = build("predict", call, predictor=predictor, load=load)
+        if not isinstance(wrapped, CasePredictor):
+            raise call.fail(
+                f"{call.name} gives {type(wrapped).__name__}; expected a CasePredictor, for instance "
+                "dataclasses.replace(predictor, source=...)."
+            )
+        predictor = wrapped
+    return predictor
+
+
+def _split(calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
+    """The wrappers of networks, and those of predictors."""
+    networks: list[Call] = []
+    predictors: list[Call] = []
+    for call in calls:
+        check("predict", call)
+        first = next(iter(signature(resolve("predict", call)).parameters), None)
+        if first not in ("network", "predictor"):
+            raise call.fail(
+                f"the first argument of {call.name} is {first}; expected network or predictor, which says what it "
+                "wraps."
+            )
+        if first == "network" and predictors:
+            outer = predictors[-1].name
+            raise call.fail(
+                f"{call.name} wraps a network and stands after {outer}, which wraps a predictor. The list goes from "
+                f"the inside out: write {call.name} before {outer}."
+            )
+        (networks if first == "network" else predictors).append(call)
+    return networks, predictors
