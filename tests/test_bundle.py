@@ -164,6 +164,51 @@ def test_a_kill_at_any_write_leaves_the_old_bundle_or_the_new_one(
     assert "next" not in json.loads((bundle / "card.json").read_text())
 
 
+@pytest.mark.parametrize("times", range(1, 16))
+def test_a_kill_while_members_are_written_leaves_a_bundle_that_opens_or_none(
+    recipe, bundle, tmp_path, monkeypatch, times
+):
+    import delineate.files._whole_file as home
+
+    class KilledError(BaseException):
+        pass
+
+    holder = tmp_path / "holder"
+    left, real = [times], home.os.replace
+
+    def replace(*words):
+        left[0] -= 1
+        if not left[0]:
+            raise KilledError
+        real(*words)
+
+    (tmp_path / "e.yaml").write_text(RECIPE + "predict: [{ensemble: [bundle]}]\n")
+    joined = load_recipe(tmp_path / "e.yaml")
+    monkeypatch.setattr(home.os, "replace", replace)
+    killed = False
+    try:
+        save_bundle(holder, joined, {**CARD, "epoch": 1}, b"first")
+    except KilledError:
+        killed = True
+    monkeypatch.setattr(home.os, "replace", real)
+    if (holder / "card.json").is_file():
+        (name,) = open_bundle(holder).members
+        assert not killed
+        assert (holder / name / "weights.safetensors").read_bytes() == b"first"
+    saved = save_bundle(holder, joined, {**CARD, "epoch": 2}, b"second")
+    again = save_bundle(holder, saved.recipe, {**CARD, "epoch": 3}, b"third")
+    assert list(open_bundle(holder).members) == list(again.members) == list(saved.members)
+    assert not list((holder / "parts").glob(".*"))
+
+
+def test_members_that_a_bundle_has_no_more_are_removed(recipe, bundle, tmp_path):
+    (tmp_path / "e.yaml").write_text(RECIPE + "predict: [{ensemble: {bundles: [bundle]}}]\n")
+    save_bundle(tmp_path / "holder", load_recipe(tmp_path / "e.yaml"), CARD, b"first")
+    save_bundle(tmp_path / "holder", recipe, CARD, b"second")
+    assert not list((tmp_path / "holder" / "parts").iterdir())
+    assert open_bundle(tmp_path / "holder").members == {}
+
+
 def test_a_card_that_is_nested_too_deeply_is_named(bundle):
     (bundle / "card.json").write_text("[" * 100_000)
     with pytest.raises(ValueError, match=r"card\.json: not valid JSON \(nested too deeply"):

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import delineate
-from delineate import load_bundle, load_recipe
+from delineate import load_bundle, load_recipe, verbs
 from delineate.cli import main
 from delineate.resolve import CATALOGUES, Call, Trust, UntrustedError, build, resolve
 from delineate.verbs._run_folder import RunFolder
@@ -146,6 +147,45 @@ def test_a_file_of_labels_runs_nothing(tiny_run, canary, tmp_path, capsys):
     assert not canary.exists()
     assert main([*words, "--trust", "canary"]) == 0
     assert canary.exists()
+
+
+@pytest.mark.parametrize("catalogue", PREDICTING)
+def test_code_that_a_member_names_is_not_run(
+    catalogue, doctored, tiny_run, tiny_recipe, canary, tmp_path, capsys
+):
+    """Nor is it where the user trusts himself: a member of a recipe that he trains is somebody's bundle."""
+    bundle = shutil.copytree(doctored(**ATTACKS[catalogue]) / "bundle", tmp_path / "theirs")
+    said = r"recipe.yaml:\d+: .*'canary:ran' is code of the module canary, .*add --trust canary "
+    out = str(tmp_path / "out")
+    ensemble = f"predict=[{{ensemble: ['{bundle}']}}]"
+    for words in (
+        ["ensemble", str(tiny_run), str(bundle), "-o", out],
+        ["predict", "photo.png", "--bundle", str(tiny_run), "--bundle", str(bundle), "-o", out],
+        ["train", str(tiny_recipe), "-o", out, "--set", ensemble],
+    ):
+        assert main(words) == 2
+        err = capsys.readouterr().err
+        assert re.search(said, err), err
+        assert not Path(out).exists()
+    assert not canary.exists()
+
+
+def test_a_part_of_a_bundle_runs_no_code(doctored, tiny_run, sealed, canary, tmp_path, capsys):
+    joined = verbs.ensemble([tiny_run, doctored(name="theirs") / "bundle"], tmp_path / "joined")
+    (part,) = (joined / "parts").iterdir()
+    tree = yaml.safe_load((part / "recipe.yaml").read_text()) | ATTACKS["refine"]
+    (part / "recipe.yaml").write_text(yaml.safe_dump(tree))
+    sealed(part)
+    sealed(joined)
+    words = ["predict", str(joined), "photo.png", "-o", str(tmp_path / "out")]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert re.search(rf"{part.name}/recipe.yaml:\d+: .*add --trust canary ", err), err
+    assert not canary.exists()
+    (part / "recipe.yaml").write_text(yaml.safe_dump(tree | {"refine": ["canary:polishing"]}))
+    sealed(part)
+    sealed(joined)
+    assert main([*words, "--trust", "canary"]) == 0
 
 
 def test_trusted_code_runs_and_no_other(doctored, canary, tmp_path, capsys):

@@ -35,7 +35,7 @@ from delineate.prepare import load_prepare
 from delineate.prepare.augment import Augment, load_augment
 from delineate.recipe import Recipe
 from delineate.refine import load_refine
-from delineate.resolve import build, nearest, telling
+from delineate.resolve import build, check, nearest, telling
 from delineate.tasks import load_task
 from delineate.training.callbacks.clock import Clock
 from delineate.training.options import Options, load_options, logger_calls
@@ -306,6 +306,7 @@ def _try_predictors(recipe: Recipe, ndim: int | None = None) -> None:
             raise ValueError(
                 f"{path} is for images of {member.card['ndim']} axes; those of this recipe have {ndim}."
             )
+        check("models", member.recipe.model)
         return without_weights(member.recipe)
 
     def without_weights(recipe: Recipe) -> CasePredictor:

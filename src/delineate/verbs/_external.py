@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from delineate.data import Values, load_cases
 from delineate.recipe import DataFile, Recipe, load_data
 from delineate.resolve import Call, RecipeError, check, nearest, resolve
 from delineate.verbs._audit import audit_cases, audit_options
-from delineate.verbs._independence import ACROSS, Independence, in_words, used_splits
+from delineate.verbs._independence import ACROSS, Independence, digests, in_words, used_splits
 from delineate.verbs._run_folder import RunFolder
 from delineate.verbs._two_folders import two_folders
 
@@ -262,7 +262,7 @@ def _shared(
         for f in found.findings
         if f.level == "refuse" and f.check.endswith(ACROSS)
     ]
-    known = {d for name in used_splits(card) for d in _digests(card).get(name, ())}
+    known = {d for name in used_splits(card) for d in digests(card).get(name, ())}
     if known and known != set(found.pixels[TRAINING]):
         return leaks, (
             "The images of the training data are not those that were learnt from: they have changed since, so that "
@@ -275,7 +275,7 @@ def _copies(
     own: Audit, external: External, card: Mapping[str, Any], reason: str
 ) -> tuple[list[Finding], str]:
     """Exact copies of training images, by the digests on the card; and what could not be looked for."""
-    known = {d for name in used_splits(card) for d in _digests(card).get(name, ())}
+    known = {d for name in used_splits(card) for d in digests(card).get(name, ())}
     looked = (
         "only exact copies of training images were looked for"
         if known
@@ -288,11 +288,6 @@ def _copies(
     check = f"duplicates{ACROSS}"
     many = f"{len(copies)} image{'s' * (len(copies) > 1)} in {TRAINING} and in {external.name}"
     return [Finding(check, "refuse", many, _advice(check), tuple((id,) for id in copies))], unknown
-
-
-def _digests(card: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
-    digests: Mapping[str, Collection[str]] = card.get("audit", {}).get("pixels", {})
-    return digests
 
 
 def _advice(check: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from delineate.audit import Audit, Finding
+from delineate.bundle import Bundle
 
 ACROSS = "_across_splits"
 """Ends the name of a finding about cases that are on two sides of a split."""
@@ -48,6 +49,39 @@ def independence_of_split(card: Mapping[str, Any], split: str, audit: Audit | No
             f"The data are known to leak across the split: {in_words(leaks)}. On new patients the scores may be worse."
         )
     return Independence(not caveats, tuple(caveats))
+
+
+def with_members(
+    known: Independence, members: Mapping[str, Bundle], images: Collection[str]
+) -> Independence:
+    """What is known of the cases once the members of an ensemble count too; only exact copies of images are found.
+
+    Args:
+        known: of the model itself.
+        members: of its bundle, with theirs.
+        images: digests of the images that are judged, as an audit has them.
+    """
+    for name, member in members.items():
+        pixels = digests(member.card)
+        made_of = {d for split in used_splits(member.card) for d in pixels.get(split, ())}
+        if shared := len(made_of & set(images)):
+            said = (
+                f"The member {name} was made from {shared} of these {len(images)} images: on new patients the scores "
+                "are likely to be worse."
+            )
+            known = Independence(False, (*known.caveats, said))
+        elif not made_of or not images:
+            said = f"It is not known whether the member {name} was made from these images."
+            independent = False if known.independent is False else None
+            known = Independence(independent, (*known.caveats, said))
+        known = with_members(known, member.members, images)
+    return known
+
+
+def digests(card: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+    """The digests of the images that a model was made from, by split; none where its data were not audited."""
+    found: Mapping[str, Collection[str]] = card.get("audit", {}).get("pixels", {})
+    return found
 
 
 def used_splits(card: Mapping[str, Any]) -> tuple[str, ...]:

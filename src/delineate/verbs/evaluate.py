@@ -22,7 +22,7 @@ from delineate.verbs._external import (
     load_external,
 )
 from delineate.verbs._facts import built_from, data_hash, done_by
-from delineate.verbs._independence import independence_of_split
+from delineate.verbs._independence import digests, independence_of_split, with_members
 from delineate.verbs._metrics import full_metrics
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder
@@ -144,7 +144,11 @@ def _on_own(
             part,
             split=name,
             predictions=True,
-            independence=independence_of_split(bundle.card, name, audited),
+            independence=with_members(
+                independence_of_split(bundle.card, name, audited),
+                bundle.members,
+                digests(bundle.card).get(name, ()),
+            ),
         )
         known = {**bundle.card, "scores": {**bundle.card.get("scores", {}), name: table.scores()}}
         report(
@@ -182,6 +186,8 @@ def _on_external(
     predictor = load_bundle(bundle, device=device, keep_probabilities=True)
     card = bundle.card
     audited, independence = compared_with_training(folder, card, external)
+    images = audited.pixels.get(external.title, ())
+    independence = with_members(independence, bundle.members, images)
     with replacing(out, PREDICTED) as part:
         table = judge(
             predictor,
