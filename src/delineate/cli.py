@@ -177,8 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "inputs",
         nargs="+",
-        metavar="BUNDLE IMAGES",
-        help="folder of a run or a bundle, unless --bundle gives it; then images, folders or globs",
+        metavar="PATH",
+        help="folder of a run or a bundle, then images, folders or globs; with --bundle images alone",
     )
     verb.add_argument(
         "--bundle",
