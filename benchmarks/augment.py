@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from delineate.core import Label, LabelSet
+from delineate.prepare import Layers
 from delineate.prepare.augment import case_rng, load_augment
 from delineate.resolve import Call
 
@@ -102,11 +103,12 @@ def _compare(name: str, mine: list, theirs: list) -> float:
     )
     labels = LabelSet((Label("polyp", 1),))
     augment = load_augment([Call(op, {**args, "p": p}) for (op, args), p in mine], labels)
+    truth = Layers(mask, labels)
     count = iter(range(10**9))
 
     seconds = _medians(
         {
-            "ours": lambda: augment(pixels, mask, case_rng(0, 0, next(count))),
+            "ours": lambda: augment(pixels, truth, case_rng(0, 0, next(count))),
             "albumentations": lambda: peer(image=photo, mask=mask),
         }
     )

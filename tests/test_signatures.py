@@ -14,7 +14,7 @@ from delineate.evaluation.metrics import forget, load_metrics
 from delineate.inference import wrap_network
 from delineate.losses import load_loss
 from delineate.models import load_model
-from delineate.prepare import load_prepare
+from delineate.prepare import Layers, load_prepare
 from delineate.prepare.augment import case_rng, load_augment
 from delineate.recipe import load_recipe
 from delineate.refine import load_refine
@@ -118,7 +118,7 @@ def use_augment(call):
     step = load_augment([replace(call, labels=None)], LABELS)
     pixels = image(2).pixels
     for epoch in range(8):
-        step(pixels, segmentation(2).classes, case_rng(0, epoch, 0))
+        step(pixels, Layers.of(segmentation(2)), case_rng(0, epoch, 0))
 
 
 def use_models(call):

@@ -1,12 +1,17 @@
 from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delineate.core import Target
-from delineate.training.batches import CaseSampler, collate
+from delineate.core import Case, Geometry, Image, Instance, Label, LabelSet, Segmentation, Target
+from delineate.prepare import load_prepare
+from delineate.prepare.augment import load_augment
+from delineate.resolve import Call
+from delineate.training.batches import AugmentedCases, CaseSampler, collate
+from delineate.training.cache import PreparedCases
 
 SHOWS = np.array([True, True, False, False, False, False, False, False, True])
 
@@ -61,3 +66,47 @@ def test_shapes_that_differ_say_what_to_do():
     items = [(str(n), np.zeros((1, n, 4), np.float32), Target(np.zeros((n, 4)))) for n in (4, 5)]
     with pytest.raises(ValueError, match="resize"):
         collate(items)
+
+
+@dataclass
+class Recorder:
+    """A task that keeps the truths it is given."""
+
+    gives: frozenset[str]
+    seen: list[Segmentation] = field(default_factory=list)
+
+    def encode(self, truth):
+        self.seen.append(truth)
+        return Target(truth.classes)
+
+
+@pytest.mark.parametrize("gives", [{"classes", "instances"}, {"classes"}])
+def test_the_whole_truth_reaches_the_task(gives):
+    labels = LabelSet((Label("cell", 1, "thing"), Label("tissue", 2)))
+    shape = (16, 24)
+    classes = np.full(shape, 2, np.uint8)
+    classes[2:6, 2:6] = classes[4:8, 4:8] = 1
+    square = np.ones((4, 4), bool)
+    instances = tuple(Instance("cell", s, square, at) for s, at in ((0.25, (2, 2)), (0.75, (4, 4))))
+    truth = Segmentation(
+        classes,
+        labels,
+        Geometry.in_pixels(shape),
+        instances,
+        {"quality": 0.5},
+        {"tissue": True, "cell": None},
+    )
+    image = Image(np.zeros((1, *shape), np.uint8), truth.geometry)
+    case = Case("a", "a", lambda: image, lambda: truth)
+    task = Recorder(frozenset(gives))
+    cases = PreparedCases(
+        [case], labels, load_prepare([]), [], None, instances="instances" in task.gives
+    )
+    augment = load_augment([Call("flip", {"axes": [1], "p": 1.0})], labels)
+    AugmentedCases(cases, augment, task, seed=0)[0, 0]
+    (prediction,) = task.seen
+    assert np.array_equal(prediction.classes, classes[:, ::-1])
+    assert (prediction.scores, prediction.present) == (truth.scores, truth.present)
+    expected = [("cell", 0.25, (2, 18)), ("cell", 0.75, (4, 16))] if "instances" in gives else []
+    assert [(i.label, i.score, i.start) for i in prediction.instances] == expected
+    assert all(i.mask.all() and i.mask.shape == (4, 4) for i in prediction.instances)

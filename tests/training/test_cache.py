@@ -1,5 +1,6 @@
 import errno
 import os
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as itk
 
-from delineate.core import Case, Geometry, Label, LabelSet, Segmentation
+from delineate.core import Case, Geometry, Instance, Label, LabelSet, Segmentation
 from delineate.data.folder import folder
 from delineate.files import read_image
 from delineate.prepare import load_prepare
@@ -38,7 +39,8 @@ def prepared(case, folder, calls=CALLS):
 def test_what_is_kept_is_what_was_prepared(case, tmp_path):
     kept = prepared(case, tmp_path / "cache")
     for _ in range(2):  # written, then mapped
-        pixels, classes = kept[0]
+        pixels, found = kept[0]
+        classes = found.classes
         assert pixels.dtype == np.uint8
         assert np.array_equal(pixels, load_prepare(CALLS).fixed(case.image).pixels)
         assert classes.shape == (8, 10)
@@ -51,7 +53,7 @@ def test_another_file_or_another_step_is_another_entry(case, tmp_path):
     folder = tmp_path / "cache"
     prepared(case, folder).fill()
     other = (Call("resize", {"shape": [8, 12]}), *CALLS[1:])
-    assert prepared(case, folder, other)[0][1].shape == (8, 12)
+    assert prepared(case, folder, other)[0][1].classes.shape == (8, 12)
     cv2.imwrite(str(case.files[0]), np.zeros((20, 30, 3), np.uint8))
     os.utime(case.files[0], ns=(1, 1))
     assert prepared(case, folder)[0][0].max() == 0
@@ -78,8 +80,8 @@ def test_another_data_file_below_the_same_header_is_another_entry(tmp_path, whic
 
     def kept():
         (case,) = folder(**recipe, **given)["train"]
-        pixels, classes = prepared(case, tmp_path / "cache", calls)[0]
-        return pixels.max(), classes.max()
+        pixels, found = prepared(case, tmp_path / "cache", calls)[0]
+        return pixels.max(), found.classes.max()
 
     assert kept() == (1, 1)
     data = tmp_path / which / "a.raw"
@@ -138,7 +140,92 @@ def test_an_entry_whose_arrays_do_not_belong_together_is_made_again(case, tmp_pa
     prepared(case, folder).fill()
     (file,) = folder.rglob(cache.CLASSES)
     np.save(file, np.ones((3, 4), np.uint8))
-    assert prepared(case, folder)[0][1].shape == (8, 10)
+    assert prepared(case, folder)[0][1].classes.shape == (8, 10)
+
+
+def detailed():
+    """A truth with two objects that overlap, one that leaves the crop, and facts about the image."""
+    square = np.ones((4, 4), bool)
+    instances = (
+        Instance("polyp", 0.5, square, (8, 10)),
+        Instance("polyp", 0.7, square, (10, 12), crowd=True),
+        Instance("polyp", 0.9, square, (0, 0)),
+    )
+    classes = np.zeros((20, 30), np.uint8)
+    for instance in instances:
+        classes[instance.box] = 1
+    geometry = Geometry.in_pixels((20, 30))
+    return Segmentation(classes, LABELS, geometry, instances, {"quality": 0.25}, {"polyp": True})
+
+
+def image_level():
+    return Segmentation(
+        np.zeros((20, 30), np.uint8),
+        LABELS,
+        Geometry.in_pixels((20, 30)),
+        present={"polyp": None},
+        outlined=False,
+    )
+
+
+CROP = (Call("crop", {"shape": [12, 16]}),)
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_a_truth_is_kept_whole(case, tmp_path, in_folder):
+    case = replace(case, load_truth=detailed)
+    folder = tmp_path / "cache" if in_folder else None
+    kept = PreparedCases([case], LABELS, load_prepare(CROP), CROP, folder, instances=True)
+    expected = load_prepare(CROP).truth(detailed())
+    assert kept.fill().tolist() == [True]
+    found = kept[0][1].segmentation()
+    assert np.array_equal(found.classes, expected.classes)
+    assert (found.scores, found.present) == ({"quality": 0.25}, {"polyp": True})
+    assert [(i.label, i.score, i.crowd, i.start) for i in found.instances] == [
+        ("polyp", 0.5, False, (4, 3)),
+        ("polyp", 0.7, True, (6, 5)),
+    ]
+    for a, b in zip(found.instances, expected.instances, strict=True):
+        assert np.array_equal(a.mask, b.mask)
+
+
+def test_instances_are_not_kept_for_a_task_that_does_not_learn_from_them(case, tmp_path):
+    plain = replace(detailed(), present={}, scores={})
+    kept = prepared(replace(case, load_truth=lambda: plain), None, CROP)
+    assert kept[0][1].numbers is None
+    assert not kept[0][1].segmentation().instances
+
+
+def test_a_plain_truth_is_kept_as_one_map_and_one_of_image_level_labels_as_none(case, tmp_path):
+    prepared(case, tmp_path / "plain").fill()
+    names = sorted(p.name for p in (tmp_path / "plain").rglob("*") if p.is_file())
+    assert names == [cache.CLASSES, cache.PIXELS]
+    kept = prepared(replace(case, load_truth=image_level), tmp_path / "image")
+    assert kept.fill().tolist() == [False]
+    names = sorted(p.name for p in (tmp_path / "image").rglob("*") if p.is_file())
+    assert names == [cache.FACTS, cache.PIXELS]
+    found = kept[0][1].segmentation()
+    assert not found.outlined
+    assert found.present == {"polyp": None}
+    assert found.classes.shape == (8, 10)
+
+
+@pytest.mark.parametrize("name", [cache.PIXELS, cache.LAYERS, cache.FACTS])
+def test_an_entry_of_which_a_file_is_gone_or_cut_is_made_again(case, tmp_path, name):
+    case = replace(case, load_truth=detailed)
+
+    def kept():
+        return PreparedCases(
+            [case], LABELS, load_prepare(CROP), CROP, tmp_path / "cache", instances=True
+        )[0][1].segmentation()
+
+    assert len(kept().instances) == 2
+    for damage in (b"", b"{}", None):
+        (file,) = (tmp_path / "cache").rglob(name)
+        file.unlink() if damage is None else file.write_bytes(damage)
+        again = kept()
+        assert [i.score for i in again.instances] == [0.5, 0.7]
+        assert again.present == {"polyp": True}
 
 
 def test_a_cache_that_cannot_be_written_says_what_to_do(case, tmp_path):

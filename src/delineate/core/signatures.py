@@ -41,7 +41,10 @@ class Task(Protocol):
 
     @property
     def gives(self) -> frozenset[str]:
-        """What its segmentations hold, by the names of `Segmentation`: classes, probabilities, present, instances."""
+        """What its segmentations hold, by the names of `Segmentation`: classes, probabilities, present, instances.
+
+        A task that gives no instances learns from none: training leaves them out of the truth, which saves their time.
+        """
 
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
         """The truth in the network's terms, without a batch axis."""

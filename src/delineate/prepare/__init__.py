@@ -1,7 +1,18 @@
 """Image -> pixels on the network's grid, and back. One step per file; every step can be undone."""
 
+from delineate.prepare._layers import Layers, Object
 from delineate.prepare._prepare import Prepare, load_prepare
 from delineate.prepare._resample import linear
 from delineate.prepare._step import Carry, GridStep, Step, ValueStep
 
-__all__ = ["Carry", "GridStep", "Prepare", "Step", "ValueStep", "linear", "load_prepare"]
+__all__ = [
+    "Carry",
+    "GridStep",
+    "Layers",
+    "Object",
+    "Prepare",
+    "Step",
+    "ValueStep",
+    "linear",
+    "load_prepare",
+]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from delineate.core import Geometry, Image, Objects, Probabilities, Segmentation
-from delineate.prepare._resample import linear, majority
+from delineate.prepare._layers import Layers, Resample
+from delineate.prepare._resample import linear
 from delineate.prepare._step import Carry, GridStep, Step, ValueStep
 from delineate.resolve import Call, build
 
@@ -74,12 +76,23 @@ class Prepare:
         """The network's grid for an image that lies on `geometry`."""
         return self._grids(geometry)[-1]
 
-    def truth(self, truth: Segmentation) -> Segmentation:
-        """The truth's label map on the network's grid, each sample what most of it is; without instances."""
-        array, grid = truth.classes[None], truth.geometry
-        for step in self._moves:
-            array, grid = step.forward(array, grid, Carry(majority, (0,))), step.grid(grid)
-        return replace(truth, classes=array[0], geometry=grid, instances=(), probabilities=None)
+    def truth(self, truth: Segmentation, instances: bool = True) -> Segmentation:
+        """The truth on the network's grid, without probabilities.
+
+        A sample of the label map is what most of it is. The instances of a label together cover what the majority of
+        their union covers; those that leave the grid go.
+
+        Args:
+            truth: on the grid of the file.
+            instances: bring the instances too; they are left out for a task that does not learn from them.
+        """
+        layers, grids = (
+            Layers.of(truth if instances else replace(truth, instances=())),
+            self._grids(truth.geometry),
+        )
+        for step, before in zip(self._moves, grids, strict=False):
+            layers = layers.moved(partial(_forward, step, before))
+        return layers.segmentation(grids[-1])
 
     def restore(self, probabilities: Probabilities, geometry: Geometry) -> Probabilities:
         """Probabilities on the network's grid, on the grid of the file: every step undone, the last first.
@@ -125,6 +138,11 @@ class Prepare:
         for step, before in zip(reversed(self._moves), reversed(grids[:-1]), strict=True):
             array = step.backward(array, before, carry)
         return array
+
+
+def _forward(step: GridStep, before: Geometry, maps: np.ndarray, resample: Resample) -> np.ndarray:
+    """Maps of a truth after a step; beyond the grid there is nothing."""
+    return step.forward(maps, before, Carry(resample, (0,)))
 
 
 def _index_map(step: GridStep, before: Geometry) -> np.ndarray:

@@ -104,7 +104,7 @@ def _rows(rows: np.ndarray, n: int) -> np.ndarray:
     """(old, anything) -> (n, anything)."""
     if _as_bytes(rows):
         return _rows_of_bytes(rows, n)
-    return np.asarray(_weights(rows.shape[0], n) @ rows)
+    return np.asarray(linear_weights(rows.shape[0], n) @ rows)
 
 
 def _as_bytes(array: np.ndarray) -> bool:
@@ -139,7 +139,7 @@ _resizers = _Resizers()
 
 
 @lru_cache(maxsize=32)
-def _weights(old: int, new: int) -> csr_array:
+def linear_weights(old: int, new: int) -> csr_array:
     """(new, old): how much each old sample counts in each new one."""
     from scipy.sparse import csr_array
 

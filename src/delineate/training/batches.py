@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from delineate.core import Geometry, Segmentation, Target, Task
+from delineate.core import Target, Task
 from delineate.prepare.augment import Augment, case_rng
 from delineate.training.cache import PreparedCases
 
@@ -38,10 +38,9 @@ class AugmentedCases(Dataset[tuple[str, np.ndarray, Target[np.ndarray]]]):
 
     def __getitem__(self, draw: tuple[int, int]) -> tuple[str, np.ndarray, Target[np.ndarray]]:
         epoch, index = draw
-        pixels, classes = self.cases[index]
-        pixels, classes = self.augment(pixels, classes, case_rng(self.seed, epoch, index))
-        truth = Segmentation(classes, self.cases.labels, Geometry.in_pixels(classes.shape))
-        target = self.task.encode(truth)
+        pixels, truth = self.cases[index]
+        pixels, truth = self.augment(pixels, truth, case_rng(self.seed, epoch, index))
+        target = self.task.encode(truth.segmentation())
         return self.cases.cases[index].id, self.cases.prepare.finish(pixels), target
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,15 @@ import numpy as np
 from delineate._version import __version__
 from delineate.core import Case, LabelSet
 from delineate.files import whole_file
-from delineate.prepare import Prepare
+from delineate.prepare import Layers, Object, Prepare
 from delineate.progress import track
 from delineate.resolve import Call, resolve
 
-READING = 2
+READING = 3
 """Raised whenever files are read, refused or prepared in another way, so that no entry of before is used."""
 
-PIXELS, CLASSES = "pixels.npy", "classes.npy"
+PIXELS, CLASSES, LAYERS, FACTS = "pixels.npy", "classes.npy", "layers.npy", "facts.json"
+"""The files of an entry: a truth of which there is more than the label map has the last two in place of the second."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class PreparedCases:
     prepare steps: whatever changes makes another entry, and nothing old is ever served.
 
     folder: where entries are kept; None keeps them in memory, as cases always are that were drawn, not read.
+    instances: whether the task learns from the instances of the truth; they are not kept where it does not.
     """
 
     cases: Sequence[Case]
@@ -39,23 +42,24 @@ class PreparedCases:
     prepare: Prepare
     calls: Sequence[Call]
     folder: Path | None
-    memory: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    instances: bool = False
+    memory: dict[int, tuple[np.ndarray, Layers]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.cases)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(channel, *spatial) pixels as `prepare.fixed` gives them, (*spatial) label values; not to be written to."""
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Layers]:
+        """(channel, *spatial) pixels as `prepare.fixed` gives them, and their truth; neither is to be written to."""
         if self.folder is None or not self.cases[index].files:
             if index not in self.memory:
                 self.memory[index] = self._prepared(index)
             return self.memory[index]
         entry = self.folder / self._key(self.cases[index])
-        kept = _load(entry)
+        kept = _load(entry, self.labels)
         if kept is None:
             prepared = self._prepared(index)
             _store(prepared, entry)
-            kept = _load(entry) or prepared
+            kept = _load(entry, self.labels) or prepared
         return kept
 
     def fill(self) -> np.ndarray:
@@ -67,27 +71,29 @@ class PreparedCases:
         shows = np.zeros(len(self), dtype=bool)
         channels = len(self[0][0])
         for i in track(range(len(self)), "preparing"):
-            pixels, classes = self[i]
+            pixels, layers = self[i]
             if len(pixels) != channels:
                 raise ValueError(
                     f"{self.cases[i].id} has {len(pixels)} channels when prepared, {self.cases[0].id} has "
                     f"{channels}. Begin prepare with {{channels: 1}} or {{channels: 3}}."
                 )
-            shows[i] = np.isin(classes, self.labels.values).any()
+            truth = replace(layers, numbers=None, objects=()).segmentation()
+            shows[i] = any(map(truth.shows, self.labels.names))
         return shows
 
-    def _prepared(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _prepared(self, index: int) -> tuple[np.ndarray, Layers]:
         case = self.cases[index]
         truth = case.truth
         if truth is None:
             raise ValueError(f"{case.id}: no truth to learn from.")
-        return self.prepare.fixed(case.image).pixels, self.prepare.truth(truth).classes
+        pixels = self.prepare.fixed(case.image).pixels
+        return pixels, Layers.of(self.prepare.truth(truth, self.instances))
 
     def _key(self, case: Case) -> str:
         stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in case.files]
         read = pickle.dumps((case.load_image, case.load_truth))
         steps = [(call.name, dict(call.args), _own_code(call)) for call in self.calls]
-        text = repr((READING, __version__, case.id, stats, steps)).encode() + read
+        text = repr((READING, __version__, case.id, stats, steps, self.instances)).encode() + read
         return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
@@ -96,25 +102,69 @@ def _own_code(call: Call) -> str:
     return inspect.getsource(resolve("prepare", call)) if ":" in call.name else ""
 
 
-def _load(entry: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Pixels and classes of an entry, mapped; None where it is not there or not whole: it is then made again."""
+def _load(entry: Path, labels: LabelSet) -> tuple[np.ndarray, Layers] | None:
+    """Pixels and truth of an entry, mapped; None where it is not there or not whole: it is then made again."""
     try:
-        pixels, classes = (np.load(entry / name, mmap_mode="r") for name in (PIXELS, CLASSES))
-    except (OSError, ValueError, EOFError):  # a cut header, or less data than the header says
+        pixels = np.moveaxis(np.load(entry / PIXELS, mmap_mode="r"), -1, 0)
+        truth = _load_truth(entry, labels, pixels.shape[1:])
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        TypeError,
+    ):  # cut, or less data than its header says
         return None
-    if pixels.ndim != classes.ndim + 1 or pixels.shape[:-1] != classes.shape:
-        return None
-    return np.moveaxis(pixels, -1, 0), classes
+    maps = [truth.classes, *(() if truth.numbers is None else truth.numbers)]
+    return (pixels, truth) if all(m.shape == pixels.shape[1:] for m in maps) else None
 
 
-def _store(prepared: tuple[np.ndarray, np.ndarray], entry: Path) -> None:
-    pixels, classes = prepared
+def _load_truth(entry: Path, labels: LabelSet, shape: tuple[int, ...]) -> Layers:
     try:
-        for name, array in ((PIXELS, np.moveaxis(pixels, 0, -1)), (CLASSES, classes)):
-            with whole_file(entry / name) as part, open(part, "wb") as file:
-                np.save(file, array)
+        return Layers(np.load(entry / CLASSES, mmap_mode="r"), labels)
+    except FileNotFoundError:
+        facts = json.loads((entry / FACTS).read_text(encoding="utf-8"))
+    objects = tuple(Object(*known) for known in facts["objects"])
+    layers = np.broadcast_to(np.uint8(0), (1, *shape))  # nothing is kept of an empty map
+    if facts["outlined"]:
+        layers = np.load(entry / LAYERS, mmap_mode="r")
+    return Layers(
+        layers[0],
+        labels,
+        layers[1:] if len(layers) > 1 else None,
+        objects,
+        facts["present"],
+        facts["scores"],
+        facts["outlined"],
+    )
+
+
+def _store(prepared: tuple[np.ndarray, Layers], entry: Path) -> None:
+    pixels, truth = prepared
+    facts = {
+        "objects": [(known.label, known.score, known.crowd) for known in truth.objects],
+        "present": dict(truth.present),
+        "scores": dict(truth.scores),
+        "outlined": truth.outlined,
+    }
+    plain = facts == {"objects": [], "present": {}, "scores": {}, "outlined": True}
+    maps = truth.classes
+    if not plain:
+        maps = maps[None] if truth.numbers is None else np.concatenate([maps[None], truth.numbers])
+    try:
+        _save(np.moveaxis(pixels, 0, -1), entry / PIXELS)
+        if truth.outlined:
+            _save(maps, entry / (CLASSES if plain else LAYERS))
+        if not plain:
+            with whole_file(entry / FACTS) as part:
+                part.write_text(json.dumps(facts), encoding="utf-8")
     except OSError as error:
         raise OSError(
             f"the cache at {entry.parent} cannot be written ({error.strerror}). Free some space there, "
             "point DELINEATE_CACHE to another folder, or train with --set trainer.cache=false."
         ) from error
+
+
+def _save(array: np.ndarray, path: Path) -> None:
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.save(file, array)

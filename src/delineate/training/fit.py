@@ -213,12 +213,14 @@ def _short_of_memory(error: Exception, options: Options, device: str) -> Excepti
 def _cases(
     recipe: Recipe, train: Sequence[Case], options: Options
 ) -> tuple[CaseSampler, AugmentedCases]:
+    task = load_task(recipe.task, recipe.labels)
     prepared = PreparedCases(
         train,
         recipe.labels,
         load_prepare(recipe.prepare),
         recipe.prepare,
         cache_folder() if options.cache else None,
+        instances="instances" in task.gives,
     )
     shows = prepared.fill()
     try:
@@ -226,9 +228,7 @@ def _cases(
     except ValueError as error:
         raise recipe.trainer.fail(str(error)) from error
     augment = load_augment(recipe.augment, recipe.labels)
-    return draws, AugmentedCases(
-        prepared, augment, load_task(recipe.task, recipe.labels), recipe.seed
-    )
+    return draws, AugmentedCases(prepared, augment, task, recipe.seed)
 
 
 def _device(options: Options) -> str:

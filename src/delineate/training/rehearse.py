@@ -31,7 +31,7 @@ from delineate.evaluation.metrics import forget, load_metrics
 from delineate.inference import CasePredictor, wrap_network, wrap_predictor
 from delineate.losses import load_loss
 from delineate.models import load_model, sees_target
-from delineate.prepare import load_prepare
+from delineate.prepare import Layers, load_prepare
 from delineate.prepare.augment import Augment, load_augment
 from delineate.recipe import Recipe
 from delineate.refine import load_refine
@@ -126,7 +126,7 @@ def _try_oversampling(recipe: Recipe, options: Options, train: Sequence[Case]) -
             truth = case.truth
         except (ValueError, OSError, MemoryError):
             continue
-        seen.add(truth is not None and bool(np.isin(truth.classes, recipe.labels.values).any()))
+        seen.add(truth is not None and any(map(truth.shows, recipe.labels.names)))
         if len(seen) == 2:
             return
     raise recipe.trainer.fail(
@@ -139,10 +139,10 @@ def _try_oversampling(recipe: Recipe, options: Options, train: Sequence[Case]) -
 def _try_augment(recipe: Recipe, fixed: Image) -> None:
     """Each augmentation by itself, drawn to act."""
     steps = load_augment(recipe.augment, recipe.labels).steps
-    classes = np.zeros(fixed.geometry.shape, np.uint8)
+    truth = Layers(np.zeros(fixed.geometry.shape, np.uint8), recipe.labels)
     for step, call in zip(steps, recipe.augment, strict=True):
         with telling(call):
-            Augment((step,))(fixed.pixels, classes, _Always(np.random.PCG64(0)))
+            Augment((step,))(fixed.pixels, truth, _Always(np.random.PCG64(0)))
 
 
 class _Always(np.random.Generator):

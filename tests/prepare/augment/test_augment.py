@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.core import Label, LabelSet
+from delineate.prepare import Layers
 from delineate.prepare.augment import Warp, case_rng, load_augment
 from delineate.resolve import GIVEN, Call, RecipeError, names, resolve
 
@@ -33,8 +34,20 @@ IDENTITY = {  # arguments with which an augmentation changes nothing
 GEOMETRIC = ["elastic", "flip", "grid_distortion", "rotate", "rotate90", "scale", "shear", "shift"]
 
 
+class OfMaps:
+    """An augmentation of pixels and a plain label map."""
+
+    def __init__(self, augment):
+        self.augment = augment
+        self.steps = augment.steps
+
+    def __call__(self, pixels, classes, rng):
+        prediction, truth = self.augment(pixels, Layers(classes, LABELS), rng)
+        return prediction, truth.classes
+
+
 def augment(*calls):
-    return load_augment([Call(name, args) for name, args in calls], LABELS)
+    return OfMaps(load_augment([Call(name, args) for name, args in calls], LABELS))
 
 
 def example(ndim, dtype=np.uint8, channels=3, seed=0):
@@ -202,11 +215,12 @@ def test_a_shift_moves_by_whole_samples(ndim):
     only_last.matrix[-2, -1] = -2
     from delineate.prepare.augment._warp import warp
 
-    found, moved = warp(pixels, classes, only_last)
-    np.testing.assert_array_equal(found[..., 2:], pixels[..., :-2])
+    prediction, truth = warp(pixels, Layers(classes, LABELS), only_last)
+    moved = truth.classes
+    np.testing.assert_array_equal(prediction[..., 2:], pixels[..., :-2])
     np.testing.assert_array_equal(moved[..., 2:], classes[..., :-2])
     assert (moved[..., :2] == 0).all()
-    assert (found[..., :2] == 0).all()
+    assert (prediction[..., :2] == 0).all()
 
 
 def test_reflected_borders_bring_in_the_image():

@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from delineate.core import Label, LabelSet
+from delineate.prepare import Layers
 from delineate.prepare.augment import case_rng, load_augment
 from delineate.resolve import Call
 
@@ -15,8 +16,9 @@ LUMA = np.array([0.299, 0.587, 0.114])
 
 def run(pixels, *calls):
     steps = [Call(name, {"p": 1.0, **args}) for name, args in calls]
-    classes = np.zeros(pixels.shape[1:], np.uint8)
-    return load_augment(steps, LabelSet((Label("a", 1),)))(pixels, classes, case_rng(0, 0, 0))[0]
+    labels = LabelSet((Label("a", 1),))
+    truth = Layers(np.zeros(pixels.shape[1:], np.uint8), labels)
+    return load_augment(steps, labels)(pixels, truth, case_rng(0, 0, 0))[0]
 
 
 def as_bytes(values):

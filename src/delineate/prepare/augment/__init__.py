@@ -1,4 +1,4 @@
-"""Pixels and label map -> the same, varied; together, and seeded. One augmentation per file."""
+"""Pixels and truth -> the same, varied; together, and seeded. One augmentation per file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import reduce
 import numpy as np
 
 from delineate.core import LabelSet
+from delineate.prepare._layers import Layers
 from delineate.prepare.augment._colour import recolour
 from delineate.prepare.augment._part import Augmentation, Curve, Filter, Mix, Warp
 from delineate.prepare.augment._warp import warp
@@ -49,7 +50,7 @@ def load_augment(calls: Sequence[Call], labels: LabelSet) -> Augment:
 
 @dataclass(frozen=True)
 class Augment:
-    """Augmentations of pixels and label map together.
+    """Augmentations of pixels and truth together.
 
     Those that move samples act first, fused into one warp, so that samples are interpolated once; the others follow in
     their order. Pixels are whole numbers on the range of their dtype, or floats from 0 to 1.
@@ -58,17 +59,17 @@ class Augment:
     steps: tuple[Augmentation, ...] = ()
 
     def __call__(
-        self, pixels: np.ndarray, classes: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (channel, *spatial) and classes (*spatial), varied; shapes and dtypes stay.
+        self, pixels: np.ndarray, truth: Layers, rng: np.random.Generator
+    ) -> tuple[np.ndarray, Layers]:
+        """Pixels (channel, *spatial) and their truth, varied; shapes and dtypes stay.
 
         What is drawn to stay unchanged is given back itself, not as a copy.
         """
         if not self.steps:
-            return pixels, classes
-        if pixels.shape[1:] != classes.shape:
+            return pixels, truth
+        if pixels.shape[1:] != truth.classes.shape:
             raise ValueError(
-                f"augment: pixels have shape {pixels.shape} and classes {classes.shape}; "
+                f"augment: pixels have shape {pixels.shape} and classes {truth.classes.shape}; "
                 "expected (channel, *spatial) and (*spatial)."
             )
         if pixels.dtype not in _DTYPES:
@@ -76,13 +77,13 @@ class Augment:
                 f"augment: pixels are {pixels.dtype}; expected uint8, uint16, or float32 from 0 to 1. "
                 "Add window or rescale_intensity to prepare."
             )
-        drawn = [step.draw(rng, classes.shape) for step in self.steps]
+        drawn = [step.draw(rng, truth.classes.shape) for step in self.steps]
         warps = [part for part in drawn if isinstance(part, Warp)]
         if warps:
-            pixels, classes = warp(pixels, classes, reduce(Warp.then, warps))
+            pixels, truth = warp(pixels, truth, reduce(Warp.then, warps))
         return recolour(
             pixels, [p for p in drawn if p is not None and not isinstance(p, Warp)]
-        ), classes
+        ), truth
 
 
 def case_rng(seed: int, epoch: int, index: int) -> np.random.Generator:

@@ -1,28 +1,44 @@
-"""One warp of image and label map: linear for the one, nearest for the other."""
+"""One warp of image and truth: linear for the one, nearest for the other."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 
 from delineate.prepare._arrays import channel_first, interleaved
+from delineate.prepare._layers import Layers
 from delineate.prepare.augment._part import Border, Warp
 
 
-def warp(pixels: np.ndarray, classes: np.ndarray, part: Warp) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (channel, *spatial) and classes (*spatial) moved together."""
-    turn = _quarter_turn(part, classes.shape)
+def warp(pixels: np.ndarray, truth: Layers, part: Warp) -> tuple[np.ndarray, Layers]:
+    """Pixels (channel, *spatial) and the truth moved together."""
+    shape = pixels.shape[1:]
+    turn = _quarter_turn(part, shape)
     if turn is not None:
-        pixels, classes = _turned(pixels, *turn), _turned(classes[None], *turn)[0]
+        pixels = _turned(pixels, *turn)
+        truth = _moved(truth, lambda maps: _turned(maps, *turn))
     else:
-        at = _coordinates(part, classes.shape)
-        warped = _warped_2d if classes.ndim == 2 else _warped_nd
+        at = _coordinates(part, shape)
+        warped = _warped_2d if len(shape) == 2 else _warped_nd
         pixels = warped(pixels, at, part.border, smooth=True)
-        classes = warped(classes[None], at, part.border, smooth=False)[0]
-    return pixels, _swapped(classes, part.swap)
+        truth = _moved(truth, lambda maps: warped(maps, at, part.border, smooth=False))
+    return pixels, _swapped(truth, part.swap)
+
+
+def _moved(truth: Layers, move: Callable[[np.ndarray], np.ndarray]) -> Layers:
+    """The truth with its maps moved."""
+
+    def moved(maps: np.ndarray, _: object) -> np.ndarray:
+        # OpenCV moves no uint32, which more than 65,535 objects need
+        bits = maps.view(np.int32) if maps.dtype == np.uint32 else maps
+        return move(bits).view(maps.dtype)
+
+    return truth.moved(moved) if truth.outlined else truth
 
 
 def _quarter_turn(
@@ -110,15 +126,28 @@ def _warped_nd(
     return found.astype(pixels.dtype, copy=False)
 
 
-def _swapped(classes: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """Label values changed over, one pair after the other."""
+def _swapped(truth: Layers, pairs: tuple[tuple[int, int], ...]) -> Layers:
+    """Labels changed over, one pair after the other: in the label map, of the objects, and of the image."""
     if not pairs:
-        return classes
-    table = np.arange(max(int(classes.max()), *map(max, pairs)) + 1, dtype=classes.dtype)
+        return truth
+    table = np.arange(
+        max(int(truth.classes.max()), *map(max, pairs)) + 1, dtype=truth.classes.dtype
+    )
     for a, b in pairs:
         where_a, where_b = table == a, table == b
         table[where_a], table[where_b] = b, a
-    return np.asarray(table[classes])
+    name_of = {label.value: label.name for label in truth.labels.labels}
+    new = {
+        name: name_of.get(int(table[value]), name)
+        for value, name in name_of.items()
+        if value < len(table)
+    }
+    return replace(
+        truth,
+        classes=np.asarray(table[truth.classes]),
+        objects=tuple(replace(o, label=new.get(o.label, o.label)) for o in truth.objects),
+        present={new.get(name, name): shown for name, shown in truth.present.items()},
+    )
 
 
 class _Scratch(threading.local):

@@ -131,7 +131,7 @@ class Validation(Callback):
         return row
 
     def _loss(self, truth: Segmentation, prepare: Prepare, task: Task) -> float:
-        target = task.encode(prepare.truth(truth))
+        target = task.encode(prepare.truth(truth, instances="instances" in task.gives))
         output = self.overheard.output
         assert output is not None
         with torch.inference_mode():
