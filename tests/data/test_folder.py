@@ -1,4 +1,5 @@
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -264,3 +265,82 @@ def test_values_are_checked_before_any_mask_is_read(tmp_path):
     message = refused(made(tmp_path, "a"), values={"polip": 255})
     assert "did you mean 'polyp'" in message
     assert "values is {'polyp': None}" in refused(tmp_path, values={"polyp": None})
+
+
+def write_table(place: Path, *rows: str, header: str = "id,device") -> str:
+    (place / "cases.csv").write_text("\n".join((header, *rows)) + "\n")
+    return str(place / "cases.csv")
+
+
+def test_image_level_labels_come_from_the_table_without_masks(tmp_path):
+    words = {"a": "1", "b": "TRUE", "c": "yes", "d": "0", "e": "false", "f": "No"}
+    made(tmp_path, *words)
+    table = write_table(tmp_path, *(f"{id},{word}" for id, word in words.items()))
+    found = cases(tmp_path, masks=None, table=table, present={"polyp": "device"})
+    assert [case.truth.shows("polyp") for case in found] == [True] * 3 + [False] * 3
+    for case in found:
+        assert not case.truth.outlined
+        assert case.truth.geometry == case.image.geometry
+        assert case.truth_files == ()
+        assert pickle.loads(pickle.dumps(case)).truth.present == case.truth.present
+
+
+def test_a_case_of_which_nothing_is_known_has_no_truth(tmp_path):
+    made(tmp_path, "a", "b")
+    given = {
+        "masks": None,
+        "table": write_table(tmp_path, "a,1", "b,"),
+        "present": {"polyp": "device"},
+    }
+    assert "1 of 2 images have no mask or known image-level label" in refused(tmp_path, **given)
+    assert [c.truth is None for c in cases(tmp_path, unlabelled="keep", **given)] == [False, True]
+    assert [c.id for c in cases(tmp_path, unlabelled="drop", **given)] == ["a"]
+
+
+def test_image_level_labels_stand_beside_masks(tmp_path):
+    made(tmp_path, "a", "b", "c")
+    (tmp_path / "masks/c.png").unlink()
+    labels = LabelSet((Label("polyp", 1), Label("device", 2)))
+    given = {
+        "root": str(tmp_path),
+        "images": "images/*.jpg",
+        "masks": "masks/*.png",
+        "values": {"polyp": 1, "device": []},
+        "table": write_table(tmp_path, "a,yes,", "b,,0", "c,no,", header="id,device,seen"),
+        "present": {"device": "device", "polyp": "seen"},
+        "split": {"all": 1},
+    }
+    a, b, c = build("data", Call("folder", given), labels=labels, folder=tmp_path, seed=0)["all"]
+    assert a.truth.outlined
+    assert (a.truth.shows("polyp"), a.truth.shows("device")) == (True, True)  # one by its mask
+    assert (b.truth.shows("polyp"), b.truth.shows("device")) == (
+        False,
+        None,
+    )  # masks hold no device
+    assert not c.truth.outlined
+    assert (c.truth.shows("polyp"), c.truth.shows("device")) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"present": {"polyp": "devise"}}, r"polyp is said to be in the column 'devise', but .*cases\.csv has no "
+         r"such column. There are: id, device. Did you mean 'device'\?"),
+        ({"present": {"pollyp": "device"}}, "present names 'pollyp', which is no label to find.*'polyp'"),
+        ({"present": {"polyp": "device"}, "table": None}, "present names columns of a table, but there is none"),
+        ({"present": {"polyp": "device"}}, r"cases\.csv:3: the column 'device', which says whether the image shows "
+         "polyp, holds 'maybe'; expected 1, true or yes; 0, false or no; or nothing"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_image_level_labels_is_said_with_its_place(tmp_path, given, message):
+    made(tmp_path, "a", "b")
+    table = write_table(tmp_path, "a,1", "b,maybe")
+    said = refused(tmp_path, **{"masks": None, "table": table, **given})
+    assert re.search(message, said, re.I), said
+
+
+def test_a_row_of_several_lines_has_the_number_of_its_last(tmp_path):
+    made(tmp_path, "a", "b")
+    table = write_table(tmp_path, 'a,1,"two', 'lines"', "b,2,one", header="id,device,note")
+    said = refused(tmp_path, masks=None, table=table, present={"polyp": "device"})
+    assert "cases.csv:4: " in said

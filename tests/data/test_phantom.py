@@ -268,6 +268,19 @@ def test_errors_say_what_was_given(given, message):
         phantom(**{"labels": things("polyp"), "seed": 0, **given})
 
 
+@pytest.mark.parametrize("scene", SCENES)
+def test_without_masks_the_truth_is_what_the_masks_would_show(scene):
+    labels = things(*SCENES[scene].names)
+    given = {"labels": labels, "seed": 0, "scene": scene, "cases": 12, "shape": SMALL[scene]}
+    with_masks, without = cases_of(phantom(**given)), cases_of(phantom(masks=False, **given))
+    for drawn, said in zip(with_masks, without, strict=True):
+        assert drawn.id == said.id
+        truth = said.truth
+        assert not truth.outlined
+        assert truth.geometry == drawn.truth.geometry
+        assert truth.present == {name: drawn.truth.shows(name) for name in labels.names}
+
+
 def test_recipe_builds_it_and_refuses_an_unknown_scene():
     call = Call("phantom", {"cases": 9, "shape": [32, 32]}, "recipe.yaml:3")
     splits = build("data", call, labels=things("polyp"), seed=0, folder=None)

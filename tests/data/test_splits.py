@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.data import write_split
-from delineate.data._splits import _contents, split_cases
+from delineate.data._splits import split_cases
+from delineate.data._strata import _Content, _content
 
 LABELS = LabelSet((Label("polyp", 1), Label("tool", 2)))
 FEW = settings(max_examples=25, deadline=None)
@@ -147,6 +148,50 @@ def test_stratified_by_labels_each_split_has_each_kind():
         assert kind == dict.fromkeys(range(6), 5)
 
 
+def image_level(id: str, group: str | None = None, **present: bool | None) -> Case:
+    def load() -> Segmentation:
+        classes = np.zeros((4, 4), np.uint8)
+        return Segmentation(
+            classes, LABELS, Geometry.in_pixels((4, 4)), present=present, outlined=False
+        )
+
+    return Case(id, group or id, image, load)
+
+
+@FEW
+@given(st.integers(3, 8), st.integers(30, 120), seeds)
+def test_a_rare_image_level_label_is_on_every_side_and_the_shares_stay(rare, count, seed):
+    cases = [
+        image_level(f"{i:03}", polyp=i % 3 == 0, tool=i < rare if i % 7 else None)
+        for i in range(count)
+    ]
+    splits = split_cases(cases, SHARES, seed=seed, stratify="labels")
+    plain = split_cases(cases, SHARES, seed=seed)
+    for name, part in splits.items():
+        shown = [case.truth.shows("tool") for case in part]
+        if sum(c.truth.shows("tool") is True for c in cases) >= 3:
+            assert True in shown
+        assert abs(len(part) - len(plain[name])) <= 3
+        assert any(case.truth.shows("polyp") for case in part)
+
+
+def test_a_patient_with_one_rare_image_among_many_counts_as_rare():
+    cases = [
+        image_level(f"{p:02}-{i}", f"{p:02}", tool=i == 0 and p in (3, 8, 11))
+        for p in range(12)
+        for i in range(5)
+    ]
+    for part in split_cases(cases, {"a": 0.5, "b": 0.25, "c": 0.25}, stratify="labels").values():
+        assert any(case.truth.shows("tool") for case in part)
+
+
+def test_folds_have_a_rare_image_level_label_each():
+    cases = [image_level(f"{i:03}", tool=i % 20 == 0) for i in range(100)]  # five show it
+    for fold in range(5):
+        splits = split_cases(cases, {"folds": 5, "fold": fold}, stratify="labels")
+        assert sum(bool(c.truth.shows("tool")) for c in splits["val"]) == 1
+
+
 def test_fractions_may_have_any_names():
     splits = split_cases([case(c) for c in "abcd"], {"learn": 0.5, "judge": 0.5})
     assert {name: len(part) for name, part in splits.items()} == {"learn": 2, "judge": 2}
@@ -259,4 +304,4 @@ def test_the_area_of_a_label_and_of_its_part_is_counted_once():
     classes = np.array([[1, 1, 2, 2], [0, 0, 0, 0]], np.uint8)
     truth = Segmentation(classes, labels, Geometry.in_pixels(classes.shape))
     one = Case("a", "a", image, lambda: truth)
-    assert _contents(one) == (("liver", "lesion"), 0.5)
+    assert _content(one) == _Content(("liver", "lesion"), 0.5)

@@ -1,4 +1,4 @@
-"""Mask files -> segmentations on the grid of their images."""
+"""Mask files, or what a table says of images -> segmentations on the grid of their images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ MOST_VALUES = 1 << 20
 
 
 def read_truth(
-    image: Path, mask: Path, values: MaskValues, trust_shape: bool = False
+    image: Path,
+    mask: Path,
+    values: MaskValues,
+    trust_shape: bool = False,
+    *,
+    present: Mapping[str, bool | None] | None = None,
 ) -> Segmentation:
     """The truth in `mask`, its axes ordered as those of `image`; nothing is resampled.
 
     trust_shape: take the mask to lie on its image wherever their shapes agree, whatever the headers say.
+    present: image-level labels that are known beside the mask.
 
     Raises:
         ValueError: the samples of the two do not coincide, or a raw value has no label; names the files.
@@ -41,7 +47,21 @@ def read_truth(
         classes = decode_mask(found.pixels, values)
     except ValueError as error:
         raise ValueError(f"{mask}: {error}") from error
-    return Segmentation(classes, values.labels, geometry)
+    return Segmentation(classes, values.labels, geometry, present=present or {})
+
+
+def image_level_truth(
+    image: Path, labels: LabelSet, *, present: Mapping[str, bool | None]
+) -> Segmentation:
+    """A truth of image-level labels only, on the grid of `image`; its header is read, and nothing is outlined.
+
+    Raises:
+        ValueError: the image cannot be read.
+    """
+    geometry = read_geometry(image)
+    largest = max(label.value for label in labels.labels)
+    classes = np.zeros(geometry.shape, np.min_scalar_type(largest))
+    return Segmentation(classes, labels, geometry, present=present, outlined=False)
 
 
 def _advice(image: Geometry, mask: Geometry) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
 
 from delineate.core import Case, Splits
 from delineate.data._groups import COLUMN, column_values
 from delineate.data._paths import find_file
+from delineate.data._strata import strata
 from delineate.data._tables import read_split
 from delineate.words import some
 
@@ -51,7 +49,7 @@ def split_cases(
         return _gathered(cases, _complete(read_split(path), cases, path))
     check = _check_folds if "folds" in split else _check_fractions
     check(split)
-    kinds = _strata(cases, stratify)  # may read every mask
+    kinds = strata(cases, stratify)  # may read every mask
     if "folds" in split:
         return _gathered(cases, _by_fold(cases, split, seed, kinds))
     return _gathered(cases, _by_group(cases, split, seed, kinds), split)
@@ -143,59 +141,6 @@ def _written(split: Mapping[str, float]) -> str:
     return "{" + ", ".join(f"{name}: {share:g}" for name, share in split.items()) + "}"
 
 
-def _strata(cases: Sequence[Case], stratify: str | None) -> dict[str, str]:
-    """The kind of each group: that of most of its cases, the first by name if several tie.
-
-    Args:
-        cases: all cases.
-        stratify: None: all of one kind. "labels": which labels are there, and the third its area is in
-            among the cases that have any; reads every mask once. "column:NAME": a column of the cases.
-
-    Raises:
-        ValueError: another word, or no such column.
-    """
-    if stratify is None:
-        return {}
-    if stratify == "labels":
-        kinds = _label_kinds(cases)
-    elif stratify.startswith(COLUMN):
-        kinds = column_values({case.id: case.columns for case in cases}, stratify, "stratify")
-    else:
-        raise ValueError(f"stratify is {stratify!r}; expected 'labels' or 'column:NAME'.")
-    votes: dict[str, Counter[str]] = {}
-    for case in cases:
-        votes.setdefault(case.group, Counter())[kinds[case.id]] += 1
-    return {
-        group: min(count, key=lambda kind: (-count[kind], kind)) for group, count in votes.items()
-    }
-
-
-def _label_kinds(cases: Sequence[Case]) -> dict[str, str]:
-    with (
-        ThreadPoolExecutor() as pool
-    ):  # reading files and unpacking them leaves the interpreter free
-        contents = dict(zip((case.id for case in cases), pool.map(_contents, cases), strict=True))
-    filled = [area for names, area in contents.values() if names]
-    thirds = np.quantile(filled, (1 / 3, 2 / 3)) if filled else np.zeros(2)
-    return {id: _kind(names, area, thirds) for id, (names, area) in contents.items()}
-
-
-def _contents(case: Case) -> tuple[tuple[str, ...] | None, float]:
-    """The labels that are there, and the fraction of the image they take; None without truth."""
-    truth = case.truth
-    if truth is None:
-        return None, 0.0
-    filled = np.count_nonzero(np.isin(truth.classes, truth.labels.values))
-    names = tuple(name for name in truth.labels.names if truth.mask(name).any())
-    return names, filled / truth.classes.size
-
-
-def _kind(names: tuple[str, ...] | None, area: float, thirds: np.ndarray) -> str:
-    if not names:
-        return "unlabelled" if names is None else "empty"
-    return f"{'+'.join(names)} {np.searchsorted(thirds, area)}"
-
-
 def _draw(
     sizes: Mapping[str, int], shares: Mapping[str, float], seed: int, kinds: Mapping[str, str]
 ) -> dict[str, str]:
@@ -203,8 +148,10 @@ def _draw(
 
     Kind by kind, largest group first, a group draws among the splits that have room for all of it, in
     proportion to that room; where it fits nowhere it goes where there is most. What a kind leaves over or
-    takes too much is carried to the next. A split that got nothing is at last given the smallest group of
-    the split with most groups, so that none is empty while there are as many groups.
+    takes too much is carried to the next. A split that got nothing at all is then given the smallest group of
+    the split with most groups, so that none is empty while there are as many groups. At last a split without a kind of
+    which there are as many groups as splits is given one of them for one of a kind that it has several of, so that a
+    rare kind is on every side and the shares stay.
 
     Chance is made from the seed and the group's name: the order of files, the platform and the version of
     NumPy have no part in it.
@@ -228,6 +175,7 @@ def _draw(
         found[group] = _one(room, sizes[group], chance[group][1])
         room[found[group]] -= sizes[group]
     _fill(found, shares, sizes, chance)
+    _share_out(found, shares, sizes, chance, kinds)
     return found
 
 
@@ -253,6 +201,40 @@ def _fill(
             groups = {s: [g for g in found if found[g] == s] for s in shares}
             fullest = max(shares, key=lambda s: len(groups[s]))
             found[min(groups[fullest], key=lambda g: (sizes[g], chance[g]))] = name
+
+
+def _share_out(
+    found: dict[str, str],
+    shares: Mapping[str, float],
+    sizes: Mapping[str, int],
+    chance: Mapping[str, tuple[float, float]],
+    kinds: Mapping[str, str],
+) -> None:
+    """Exchange groups of about the same size, so that kinds are on every side."""
+    of_kind: dict[str, list[str]] = {}
+    for group in found:
+        of_kind.setdefault(kinds.get(group, ""), []).append(group)
+    count = Counter((found[group], kinds.get(group, "")) for group in found)
+    for kind, members in of_kind.items():
+        for name in shares if len(members) >= len(shares) else ():
+            if count[name, kind]:
+                continue
+            spare = [g for g in found if found[g] == name and count[name, kinds.get(g, "")] > 1]
+            if not spare:
+                continue
+            fullest = max(shares, key=lambda s: count[s, kind])
+            given, taken = min(
+                ((g, t) for g in members if found[g] == fullest for t in spare),
+                key=lambda pair: (
+                    abs(sizes[pair[0]] - sizes[pair[1]]),
+                    chance[pair[0]],
+                    chance[pair[1]],
+                ),
+            )
+            for group, to in ((given, name), (taken, fullest)):
+                count[found[group], kinds.get(group, "")] -= 1
+                count[to, kinds.get(group, "")] += 1
+                found[group] = to
 
 
 def _chances(seed: int, group: str) -> tuple[float, float]:

@@ -10,7 +10,14 @@ from delineate.core import Splits
 from delineate.data._paths import split_ending
 from delineate.words import some
 
-Row = dict[str, str]
+
+class Row(dict[str, str]):
+    """The fields of a row, by column.
+
+    line: where it stands in the file; a row of several lines ends there.
+    """
+
+    line: int = 0
 
 
 def read_table(path: Path) -> list[Row]:
@@ -29,21 +36,24 @@ def read_table(path: Path) -> list[Row]:
     header = lines[0] if lines else ""
     reader = csv.reader(lines, delimiter=max(",;\t", key=header.count))
     try:
-        records = [row for row in reader if row]
+        records = [(row, reader.line_num) for row in reader if row]
     except csv.Error as error:  # one field longer than 131,072 letters is no fact about a case
         raise ValueError(f"{path}:{reader.line_num}: not a row of a CSV: {error}.") from error
     if len(records) < 2:
         raise ValueError(f"{path}: the table has no rows; expected a header and one row per case.")
-    columns, *rows = ([field.strip() for field in record] for record in records)
+    (columns, _), *rows = (([field.strip() for field in row], line) for row, line in records)
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise ValueError(f"{path}: two columns are named {twice[0]!r}.")
-    for row in rows:
+    found = []
+    for row, line in rows:
         if len(row) != len(columns):
             raise ValueError(
                 f"{path}: the row {','.join(row)!r} has {len(row)} fields; the header has {len(columns)}."
             )
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+        found.append(Row(zip(columns, row, strict=True)))
+        found[-1].line = line
+    return found
 
 
 def rows_by_id(path: Path) -> dict[str, Row]:

@@ -55,6 +55,11 @@ class MaskValues:
     tolerance: float = 0.0
     key: str = "values"
 
+    def holds(self, name: str) -> bool:
+        """Whether masks can hold a label, or something that it includes."""
+        meant = {*self.numbers.values(), *self.thresholds.values(), *self.colours.values()}
+        return not meant.isdisjoint(self.labels.values_of(name))
+
 
 def mask_values(
     labels: LabelSet,

@@ -1,24 +1,36 @@
-"""Images and masks in a folder, paired by name or by a table."""
+"""Images and masks in a folder, paired by name or by a table, which may hold image-level labels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from delineate.arguments import NonNegative, Text
-from delineate.core import Case, LabelSet, Splits
+from delineate.core import Case, LabelSet, Segmentation, Splits
 from delineate.data._groups import group_names
-from delineate.data._masks import read_truth
+from delineate.data._masks import image_level_truth, read_truth
 from delineate.data._paths import by_stem, find_file, find_folder, made_of
 from delineate.data._splits import split_cases
 from delineate.data._tables import Row, rows_by_id
 from delineate.data._values import Values, mask_values
 from delineate.files import read_image
+from delineate.resolve import nearest
 from delineate.words import some
 
 Unlabelled = Literal["refuse", "keep", "drop"]
+YES_OR_NO = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "": None,
+}
+"""What a column of image-level labels may hold, in lower case."""
+
 THREE_WAYS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
@@ -36,6 +48,7 @@ def folder(
     group: Text | None = None,
     values: Values | None = None,
     tolerance: NonNegative = 0.0,
+    present: dict[str, Text] | None = None,
     unlabelled: Unlabelled = "refuse",
     split: dict[str, NonNegative] | Text | None = None,
     stratify: Text | None = None,
@@ -65,7 +78,11 @@ def folder(
         values: what masks hold, by name of label: a number, a list, a threshold ">127", a colour "#rrggbb".
             None: the values of the labels.
         tolerance: how far a colour in a mask may lie from the nearest one in `values`, Euclidean in RGB.
-        unlabelled: what becomes of images without mask.
+        present: image-level labels: for each label the column of the table that says whether the image shows it, by
+            1, true or yes, by 0, false or no, or by an empty field where that is not known. Masks are not needed then;
+            a label that masks outline needs no column. Of a label whose field is empty the mask decides, if masks
+            hold it.
+        unlabelled: what becomes of images with neither mask nor known image-level label.
         split: fractions {train: 0.8, val: 0.1, test: 0.1}, folds {folds: 5, fold: 0, test: 0.1},
             "column:NAME", or a CSV with the columns id and split. None: the column split of the table if it
             has one, else those fractions.
@@ -80,13 +97,15 @@ def folder(
     here = (Path.cwd(),) if started is None else (started, Path.cwd())
     home = find_folder(root, (folder, *here))
     places = (folder, home, *here)
-    rows = {} if table is None else rows_by_id(find_file(table, places, "table"))
+    table_file = None if table is None else find_file(table, places, "table")
+    rows = {} if table_file is None else rows_by_id(table_file)
     image_files = _image_files(home, images, rows)
     mask_files = _mask_files(home, masks, rows)
     if images is not None:
         _refuse_unpaired(image_files, {} if masks is None else mask_files, rows)
-    kept = _labelled(image_files, mask_files, unlabelled)
-    columns = next(iter(rows.values()), {})
+    shown = {id: _shown(table_file, rows, id, present or {}, labels) for id in image_files}
+    kept = _labelled(image_files, mask_files, shown, unlabelled)
+    columns = next(iter(rows.values()), Row())
     if group is None:
         group = "column:group" if "group" in columns else "{stem}"
     if split is None:
@@ -95,12 +114,21 @@ def folder(
     cases = []
     for id in kept:
         image, mask = image_files[id], mask_files.get(id)
+        known = shown[id]
+        load_truth: Callable[[], Segmentation] | None = None
+        if mask:
+            load_truth = partial(read_truth, image, mask, meaning, trust_shape)
+            known = {n: s for n, s in known.items() if s is not None or not meaning.holds(n)}
+            if known:
+                load_truth = partial(load_truth, present=known)
+        elif any(s is not None for s in known.values()):
+            load_truth = partial(image_level_truth, image, labels, present=known)
         cases.append(
             Case(
                 id,
                 groups[id],
                 partial(read_image, image),
-                partial(read_truth, image, mask, meaning, trust_shape) if mask else None,
+                load_truth,
                 made_of(image),
                 made_of(mask) if mask else (),
                 _facts(rows.get(id, {})),
@@ -138,6 +166,41 @@ def _listed(home: Path, rows: Mapping[str, Row], column: str) -> dict[str, Path]
     return files
 
 
+def _shown(
+    table: Path | None,
+    rows: Mapping[str, Row],
+    id: str,
+    present: Mapping[str, str],
+    labels: LabelSet,
+) -> dict[str, bool | None]:
+    """What the table says of an image, by label; None where it says nothing."""
+    if present and table is None:
+        raise ValueError(
+            "present names columns of a table, but there is none; write table: cases.csv."
+        )
+    found = {}
+    for name, column in present.items():
+        if name not in labels.names:
+            raise ValueError(
+                f"present names {name!r}, which is no label to find. "
+                f"There are: {', '.join(labels.names)}{nearest(name, labels.names)}"
+            )
+        row = rows.get(id, Row())
+        if row and column not in row:
+            raise ValueError(
+                f"present: {name} is said to be in the column {column!r}, but {table} has no such column. "
+                f"There are: {some(row, 12)}{nearest(column, row)}"
+            )
+        word = row.get(column, "")
+        if word.lower() not in YES_OR_NO:
+            raise ValueError(
+                f"{table}:{row.line}: the column {column!r}, which says whether the image shows {name}, holds "
+                f"{word!r}; expected 1, true or yes; 0, false or no; or nothing where it is not known."
+            )
+        found[name] = YES_OR_NO[word.lower()]
+    return found
+
+
 def _refuse_unpaired(
     images: Mapping[str, Path], masks: Mapping[str, Path], rows: Mapping[str, Row]
 ) -> None:
@@ -155,21 +218,27 @@ def _refuse_unpaired(
 
 
 def _labelled(
-    images: Mapping[str, Path], masks: Mapping[str, Path], unlabelled: Unlabelled
+    images: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    shown: Mapping[str, Mapping[str, bool | None]],
+    unlabelled: Unlabelled,
 ) -> list[str]:
     """The ids of the cases to keep."""
-    bare = [path for id, path in images.items() if id not in masks]
+    known = {id for id, labels in shown.items() if any(s is not None for s in labels.values())}
+    wanted = "mask or known image-level label" if any(shown.values()) else "mask"
+    bare = [path for id, path in images.items() if id not in masks and id not in known]
     if bare and unlabelled == "refuse":
         raise ValueError(
-            f"{len(bare)} of {len(images)} images have no mask: {some(bare)}. "
-            "Add the masks, or write unlabelled: drop (or keep, for cases without truth)."
+            f"{len(bare)} of {len(images)} images have no {wanted}: {some(bare)}. "
+            f"Add {'the masks' if wanted == 'mask' else 'one'}, or write unlabelled: drop (or keep, for cases "
+            "without truth)."
         )
-    kept = [id for id in images if id in masks or unlabelled == "keep"]
+    kept = [id for id in images if id in masks or id in known or unlabelled == "keep"]
     if not kept:
-        raise ValueError(f"none of {len(images)} images has a mask, and unlabelled is drop.")
+        raise ValueError(f"none of {len(images)} images has a {wanted}, and unlabelled is drop.")
     return sorted(kept)
 
 
-def _facts(row: Row) -> Row:
+def _facts(row: Mapping[str, str]) -> dict[str, str]:
     """What a row says beyond which case it is about."""
     return {k: v for k, v in row.items() if k not in ("id", "stem", "image", "mask")}

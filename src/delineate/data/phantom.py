@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from itertools import count
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Le, Len
@@ -36,6 +36,7 @@ def phantom(
     scene: Literal["endoscopy", "chest", "abdomen", "abdomen_3d"] = "endoscopy",
     cases: Annotated[Count, Le(100_000)] = 120,
     shape: Annotated[tuple[Annotated[Size, Ge(16), Le(4096)], ...], Len(2, 3)] | None = None,
+    masks: bool = True,
     split: dict[str, NonNegative] = THREE_WAYS,
 ) -> Splits:
     """Drawn images of patients that never were, with their truth; split by patient.
@@ -56,6 +57,7 @@ def phantom(
         scene: what is drawn.
         cases: how many.
         shape: 256 x 256 if none is given, 96 x 96 x 48 (3.5 x 3.5 x 5 mm) for abdomen_3d.
+        masks: False leaves the masks out: the truth is only whether the image shows each label.
         split: fractions by name, which add up to 1, or folds: {folds: 5, fold: 0, test: 0.1}.
 
     Raises:
@@ -84,7 +86,7 @@ def phantom(
                 id=f"{scene}-{number:04d}",
                 group=f"patient-{patient:04d}",
                 load_image=partial(_image, *place),
-                load_truth=partial(_truth, labels, *place),
+                load_truth=partial(_truth if masks else _image_level_truth, labels, *place),
             )
         )
     return split_cases(made, split, seed=seed)
@@ -120,6 +122,17 @@ def _truth(
         _instance(name, mask) for name, mask in seen if known[name].kind == "thing" and mask.any()
     )
     return Segmentation(classes, labels, drawing.geometry, instances)
+
+
+def _image_level_truth(labels: LabelSet, *place: Any) -> Segmentation:
+    drawn = _truth(labels, *place)
+    return Segmentation(
+        np.zeros_like(drawn.classes),
+        labels,
+        drawn.geometry,
+        present={name: drawn.shows(name) for name in labels.names},
+        outlined=False,
+    )
 
 
 def _instance(name: str, mask: np.ndarray) -> Instance:
