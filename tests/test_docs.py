@@ -2,11 +2,17 @@
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image as Picture
 
 from delineate.cli import _parser
+from delineate.data import load_cases
+from delineate.recipe import load_recipe
+from delineate.verbs.train import check_calls
 
 HOME = Path(__file__).parents[1]
 PAGES = sorted(
@@ -42,3 +48,27 @@ def test_python_of_the_pages_names_what_is_there(page):
         compile(block, page.name, "exec")
         imports = [line for line in block.splitlines() if line.startswith(("from ", "import "))]
         exec("\n".join(imports), {})
+
+
+def test_the_recipe_with_image_level_labels_runs_as_written(tmp_path):
+    page = (HOME / "docs/how-to/your-own-data.md").read_text()
+    (block,) = (
+        textwrap.dedent(block)
+        for block in re.findall(r"\n\n((?:    .*\n)+)", page)
+        if "present:" in block and "task:" in block
+    )
+    (tmp_path / "my-recipe.yaml").write_text(block)
+    home = tmp_path / "data/my-study"
+    (home / "images").mkdir(parents=True)
+    rows = ["id,patient,device_or_markup,effusion"]
+    for i in range(30):
+        Picture.fromarray(np.full((24, 32), i, np.uint8)).save(home / f"images/{i:02}.jpg")
+        rows.append(f"{i:02},p{i // 2},{'yes' if i % 10 == 0 else 'no'},{('1', '0', '')[i % 3]}")
+    (home / "cases.csv").write_text("\n".join(rows) + "\n")
+    recipe = load_recipe(tmp_path / "my-recipe.yaml")
+    splits = load_cases(recipe)
+    assert {name: len(part) for name, part in splits.items()} == {"train": 18, "val": 6, "test": 6}
+    for part in splits.values():
+        assert any(case.truth.shows("device") for case in part)
+        assert not any(case.truth.outlined for case in part)
+    check_calls(recipe)

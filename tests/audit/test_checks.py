@@ -1,5 +1,7 @@
 """What each check says of facts that are made up."""
 
+from dataclasses import replace
+
 import pytest
 
 from delineate.audit._audit import summed_up
@@ -33,6 +35,49 @@ def test_a_label_that_is_never_trained_is_refused_and_one_never_judged_is_not(sa
     )
     assert "no_truth" not in found
     assert said(facts("a", truth=None))["no_truth"][1] == (("a",),)
+
+
+def image_level(shown):
+    return TruthFacts({"polyp": ()}, 0, "t", {"polyp": shown}, outlined=False)
+
+
+def test_cases_with_image_level_labels_only_are_counted_by_what_is_said_of_them(labels, facts):
+    cases = [
+        facts("a", mask=None, truth=image_level(True)),
+        facts("b", mask=None, truth=image_level(False)),
+        facts("c", mask=None, truth=image_level(None)),
+        facts("d", "test", truth=truth(20)),
+    ]
+    audit = summed_up(cases, labels)
+    found = {f.check: (f.says, f.cases) for f in audit.findings}
+    assert found.keys() == {"empty_truth", "image_level_labels_only", "image_label_not_known"}
+    assert found["empty_truth"] == ("1 case without any label (1 in train)", (("b",),))
+    says, concerned = found["image_level_labels_only"]
+    assert says == "3 cases with image-level labels and no mask (3 in train)"
+    assert concerned == (("a",), ("b",), ("c",))
+    assert found["image_label_not_known"][1] == (("c",),)
+    train = audit.splits["train"]
+    assert (train["image_level"], train["empty"], train["without_truth"]) == (3, 1, 0)
+    assert (train["labels"]["polyp"]["cases"], train["labels"]["polyp"]["not_known"]) == (1, 1)
+    assert audit.lines()[0] == (
+        "train    3 cases of 3 groups; polyp in 1, not known of 1; 1 empty; 3 with image-level labels only"
+    )
+    assert audit.splits["test"]["labels"]["polyp"]["objects"] == 1
+
+
+def test_an_image_level_label_that_no_training_case_shows_is_refused(said, facts):
+    cases = [facts("a", truth=image_level(False)), facts("b", truth=image_level(None))]
+    assert "label_never_trained" in said(*cases)
+    assert "label_never_trained" not in said(*cases, facts("c", truth=image_level(True)))
+
+
+def test_an_image_level_label_that_the_mask_contradicts_is_listed(said, facts):
+    cases = [
+        facts("a", truth=replace(truth(20), present={"polyp": False})),
+        facts("b", truth=replace(truth(), present={"polyp": True})),
+        facts("c", truth=replace(truth(20), present={"polyp": None})),
+    ]
+    assert said(*cases)["image_label_contradicts_mask"][1] == (("a",), ("b",))
 
 
 def test_intensities_on_scales_of_their_own(said, facts):

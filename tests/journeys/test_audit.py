@@ -13,14 +13,15 @@ import SimpleITK as itk
 import yaml
 
 from delineate.cli import main
+from delineate.data import load_cases
+from delineate.recipe import load_recipe
+from delineate.verbs._facts import data_hash
 
 
 @pytest.fixture
 def recipe(tiny_recipe, tmp_path):
     """The tiny recipe on twelve photographs of the phantom, written to disk with a split."""
-    from delineate.data import load_cases
     from delineate.files import write_image, write_mask
-    from delineate.recipe import load_recipe
 
     cases = [c for part in load_cases(load_recipe(tiny_recipe)).values() for c in part][:12]
     home = tmp_path / "data"
@@ -53,6 +54,67 @@ def test_clean_data_pass_and_leave_a_page_and_a_table(recipe, tmp_path, capsys):
     assert main(["check", str(recipe), "-o", str(out)]) == 0
     assert {p.name for p in out.iterdir()} >= {"audit.html", "audit.json", "cases.csv"}
     assert "refused" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def image_level(recipe):
+    """The recipe with a column that says which image shows a polyp, in place of masks."""
+    home = recipe.parent / "data"
+    splits = (home / "table.csv").read_text().splitlines()[1:]
+    rows = [
+        f"{row},{'yes' if cv2.imread(str(home / 'masks' / f'{row[:2]}.png'), 0).any() else 'no'}"
+        for row in splits
+    ]
+    (home / "table.csv").write_text("\n".join(["id,split,seen", *rows]) + "\n")
+    tree = yaml.safe_load(recipe.read_text())
+    del tree["data"]["folder"]["masks"]
+    tree["data"]["folder"]["present"] = {"polyp": "seen"}
+    recipe.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return recipe
+
+
+def test_a_task_that_learns_from_masks_is_refused_image_level_labels(image_level, tmp_path, capsys):
+    out = tmp_path / "audit"
+    assert main(["check", str(image_level), "-o", str(out)]) != 0
+    said = capsys.readouterr().err
+    assert "task_needs_masks: 12 cases without a mask" in said
+    assert "(00, 01, 02 and 9 more)" in said
+    assert main(["train", str(image_level), "--run", str(tmp_path / "run")]) != 0
+    assert "task_needs_masks" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_image_level_labels_are_enough_for_a_task_that_learns_from_them(
+    image_level, tmp_path, capsys
+):
+    out = tmp_path / "audit"
+    tree = yaml.safe_load(image_level.read_text())
+    tree |= {
+        "task": "presence",
+        "loss": "bce",
+        "model": {"classifier": {"encoder": "resnet10t", "pretrained": None}},
+    }
+    image_level.write_text(yaml.safe_dump(tree, sort_keys=False))
+    assert main(["check", str(image_level), "-o", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "6 with image-level labels only" in said
+    assert "image_level_labels_only: 12 cases" in said
+    assert "Image-level labels only" in (out / "audit.html").read_text()
+    table = (out / "cases.csv").read_text()
+    assert "polyp shown" in table
+    assert "polyp objects" not in table
+
+
+def test_the_hash_of_the_data_covers_image_level_labels(image_level):
+    def hashed():
+        return data_hash(load_cases(load_recipe(image_level)))
+
+    before = hashed()
+    assert hashed() == before
+    table = image_level.parent / "data" / "table.csv"
+    text = table.read_text()
+    table.write_text(text.replace("yes", "no", 1))
+    assert hashed() != before
 
 
 def test_without_a_cache_the_audit_says_so_and_goes_on(recipe, tmp_path, capsys, monkeypatch):

@@ -69,11 +69,23 @@ class MaskFacts:
 
 @dataclass(frozen=True)
 class TruthFacts:
-    """The truth: the sizes in samples of the connected objects of each label, and a digest of it all."""
+    """The truth: the sizes in samples of the connected objects of each label, and a digest of it all.
+
+    present: what is said of the image beside its mask, by label; None where that is not known.
+    outlined: False where there is no mask.
+    """
 
     objects: Mapping[str, tuple[int, ...]]
     ignored: int
     digest: str
+    present: Mapping[str, bool | None] = field(default_factory=dict)
+    outlined: bool = True
+
+    def shows(self, name: str) -> bool | None:
+        """Whether the image shows a label: as is said of it, else by the mask; None where it is not known."""
+        if name in self.present:
+            return self.present[name]
+        return bool(self.objects[name]) if self.outlined else None
 
 
 @dataclass(frozen=True)

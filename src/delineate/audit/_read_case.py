@@ -183,10 +183,16 @@ def _values(case: Case) -> MaskValues | None:
 
 
 def _truth(truth: Segmentation) -> TruthFacts:
+    digest = _digest(truth.classes)
+    if truth.present:
+        said = digest + repr(sorted(truth.present.items()))
+        digest = hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
     return TruthFacts(
         {name: _objects(truth.mask(name)) for name in truth.labels.names},
         int(np.isin(truth.classes, truth.labels.ignored).sum()),
-        _digest(truth.classes),
+        digest,
+        dict(truth.present),
+        truth.outlined,
     )
 
 

@@ -13,12 +13,18 @@ from delineate.core import LabelSet
 
 SIZES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 
+SHOWN = {True: "yes", False: "no", None: ""}
+"""Image-level labels in the table."""
+
 TABLED = {"min": 0, "p0.5": 1, "median": 4, "p99.5": 7, "max": 8}
 """The quantiles in the table, by their place in `QUANTILES`."""
 
 
 def by_split(cases: Sequence[CaseFacts], labels: LabelSet) -> dict[str, Any]:
-    """Per split: cases, groups, those without truth or of no use; per label: in how many, its share, its objects."""
+    """Per split: cases, groups, those without truth or of no use; per label: in how many, its share, its objects.
+
+    Shares, objects and sizes are those of masks; image-level labels have none.
+    """
     return {
         split: _of_split([case for case in cases if case.split == split], labels)
         for split in dict.fromkeys(case.split for case in cases)
@@ -65,23 +71,27 @@ def _of_split(cases: Sequence[CaseFacts], labels: LabelSet) -> dict[str, Any]:
         "groups": len({case.group for case in cases}),
         "without_truth": sum(case.truth is None and not case.problems for case in cases),
         "unusable": sum(bool(case.problems) and None in (case.image, case.truth) for case in cases),
+        "image_level": sum(case.truth is not None and not case.truth.outlined for case in cases),
         "empty": sum(
-            case.truth is not None and not any(case.truth.objects.values()) for case in cases
+            case.truth is not None and all(case.truth.shows(name) is False for name in labels.names)
+            for case in cases
         ),
         "labels": {name: _of_label(cases, name) for name in labels.names},
     }
 
 
 def _of_label(cases: Sequence[CaseFacts], name: str) -> dict[str, Any]:
-    shown = [c for c in cases if c.truth and c.image and c.truth.objects[name]]
+    known = [c for c in cases if c.truth and c.image]
+    drawn = [c for c in known if c.truth and c.truth.objects[name]]
     sizes: dict[str, list[float]] = {}
-    for case in shown:
+    for case in drawn:
         sizes.setdefault(case.size_unit, []).extend(case.sizes(name))
     return {
-        "cases": len(shown),
-        "share": quantiles([share(case, name) for case in shown]),
+        "cases": sum(c.truth is not None and c.truth.shows(name) is True for c in known),
+        "not_known": sum(c.truth is not None and c.truth.shows(name) is None for c in known),
+        "share": quantiles([share(case, name) for case in drawn]),
         "objects": sum(map(len, sizes.values())),
-        "objects_per_case": quantiles([len(c.truth.objects[name]) for c in shown if c.truth]),
+        "objects_per_case": quantiles([len(c.truth.objects[name]) for c in drawn if c.truth]),
         "size": {unit: quantiles(values) for unit, values in sizes.items()},
     }
 
@@ -101,10 +111,16 @@ def split_line(name: str, split: Mapping[str, Any]) -> str:
     """One split of `by_split` in a line."""
     said = [f"{name:<8} {split['cases']} cases of {split['groups']} groups"]
     for label, of in split["labels"].items():
+        unknown = f", not known of {of['not_known']}" if of.get("not_known") else ""
         median = f", median {of['share']['median']:.1%} of the image" if of["share"] else ""
-        said.append(f"{label} in {of['cases']}{median}, {of['objects']} objects")
+        objects = (
+            f", {of['objects']} objects" if split.get("image_level", 0) < split["cases"] else ""
+        )
+        said.append(f"{label} in {of['cases']}{unknown}{median}{objects}")
     if split["empty"]:
         said.append(f"{split['empty']} empty")
+    if split.get("image_level"):
+        said.append(f"{split['image_level']} with image-level labels only")
     for what in ("without_truth", "unusable"):
         if split[what]:
             said.append(f"{split[what]} {what.replace('_', ' ')}")
@@ -138,7 +154,9 @@ def _numbers(case: CaseFacts) -> Iterator[tuple[str, str]]:
         yield "mask type", case.mask.dtype
         yield "mask values", str(case.mask.values)
     if case.truth:
-        for name, objects in case.truth.objects.items():
+        for name in case.truth.present:
+            yield f"{name} shown", SHOWN[case.truth.shows(name)]
+        for name, objects in case.truth.objects.items() if case.truth.outlined else ():
             yield f"{name} objects", str(len(objects))
             yield f"{name} size", f"{sum(case.sizes(name)):.6g}"
             yield f"{name} share", f"{share(case, name):.6g}"

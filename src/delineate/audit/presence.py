@@ -12,20 +12,23 @@ from delineate.words import counted
 FINDS: Mapping[str, Level] = {
     "label_never_trained": "refuse",
     "label_never_judged": "warn",
+    "image_label_contradicts_mask": "warn",
     "no_truth": "note",
     "empty_truth": "note",
+    "image_level_labels_only": "note",
+    "image_label_not_known": "note",
 }
 
 
 def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
-    """Labels that no training case has, or no case of another split; cases without truth or with an empty one."""
+    """Labels that no training case shows, or no case of another split; cases of whose truth a part is not there."""
     splits = list(dict.fromkeys(case.split for case in cases))
     known = {s: [c.truth for c in cases if c.split == s and c.truth] for s in splits}
     missing = [
         (split, name)
         for split, truths in known.items()
         for name in labels.names
-        if truths and not any(truth.objects[name] for truth in truths)
+        if truths and not any(truth.shows(name) for truth in truths)
     ]
     found = []
     for split, name in missing:
@@ -37,9 +40,31 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
         )
         found.append(Finding(check, FINDS[check], f"no case of {split} shows any {name}", advice))
     bare = [c for c in cases if c.truth is None and not c.problems]
-    empty = [c for c in cases if c.truth and not any(c.truth.objects.values())]
+    empty = [
+        c for c in cases if c.truth and all(c.truth.shows(name) is False for name in labels.names)
+    ]
+    image_level = [c for c in cases if c.truth and not c.truth.outlined]
+    unknown = [
+        (c, [name for name in labels.names if c.truth.shows(name) is None])
+        for c in cases
+        if c.truth
+    ]
+    unknown = [(c, names) for c, names in unknown if names]
     return [
         *found,
+        *finding(
+            FINDS,
+            "image_label_contradicts_mask",
+            [
+                ((c.id,), f"{name} is said to be {'there' if said else 'absent'}")
+                for c in cases
+                if c.truth and c.truth.outlined
+                for name, said in c.truth.present.items()
+                if said is not None and said != bool(c.truth.objects[name])
+            ],
+            lambda n: f"image-level labels of {many(n, 'case')} say something else than the mask",
+            "The image-level label wins where images are classified, the mask where they are segmented. Correct one.",
+        ),
         *finding(
             FINDS,
             "no_truth",
@@ -53,6 +78,22 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             [((c.id,), f"in {c.split}") for c in empty],
             lambda n: f"{counted(n, 'case')} without any label ({_by_split(empty, splits)})",
             "They keep a model from seeing things. Where nothing is found either, there is no score.",
+        ),
+        *finding(
+            FINDS,
+            "image_level_labels_only",
+            [((c.id,), f"in {c.split}") for c in image_level],
+            lambda n: (
+                f"{many(n, 'case')} with image-level labels and no mask ({_by_split(image_level, splits)})"
+            ),
+            "The checks of masks (values, places, sizes of objects) pass over them.",
+        ),
+        *finding(
+            FINDS,
+            "image_label_not_known",
+            [((c.id,), ", ".join(names)) for c, names in unknown],
+            lambda n: f"it is not known of {many(n, 'case')} whether they show a label",
+            "Nothing is learnt or judged of a label where it is not known.",
         ),
     ]
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from delineate.audit import Audit, Finding, audit, levels, refusals
-from delineate.core import LabelSet, Splits
+from delineate.core import Geometry, LabelSet, Segmentation, Splits
 from delineate.files import cache_folder, whole_file
 from delineate.recipe import Recipe
 from delineate.resolve import Call, bind, nearest
+from delineate.tasks import load_task
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,36 @@ def _reason(name: str) -> str:
     if levels()[name] == "refuse":
         return ", which cannot be allowed: mend the data."
     return f", which is a {levels()[name]} and refuses nothing."
+
+
+def audit_recipe(recipe: Recipe, splits: Splits) -> Audit:
+    """The audit of a recipe's cases, with what its task cannot learn from among the findings."""
+    found = audit_cases(splits, recipe.labels)
+    return replace(found, findings=(*_unlearnable(recipe, found), *found.findings))
+
+
+def _unlearnable(recipe: Recipe, found: Audit) -> list[Finding]:
+    """Cases with image-level labels only, where the task learns from masks: they can be neither learnt nor judged."""
+    task = load_task(recipe.task, recipe.labels)
+    try:
+        geometry = Geometry.in_pixels((1, 1))
+        task.encode(
+            Segmentation(np.zeros((1, 1), np.uint8), recipe.labels, geometry, outlined=False)
+        )
+    except ValueError as error:
+        cases = [c for c in found.cases if c.truth and not c.truth.outlined]
+        if not cases:
+            return []
+        return [
+            Finding(
+                "task_needs_masks",
+                "refuse",
+                f"{len(cases):,} case{'s' if len(cases) > 1 else ''} without a mask: {error}",
+                "Give them masks, leave them out, or choose a task that learns from image-level labels.",
+                tuple((c.id,) for c in cases),
+            )
+        ]
+    return []
 
 
 def audit_cases(splits: Splits, labels: LabelSet) -> Audit:

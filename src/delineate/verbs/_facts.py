@@ -89,13 +89,16 @@ def fingerprint(recipe: Recipe, cases: Sequence[Case]) -> dict[str, Any] | None:
 
 
 def data_hash(splits: Splits) -> str:
-    """One hash over the content of every file of every case, whatever the folder is called."""
+    """One hash over every file of every case and its image-level labels, whatever the folder is called."""
     total = hashlib.sha256()
     cases = sorted((case for part in splits.values() for case in part), key=lambda case: case.id)
     for case in track(cases, "hashing data"):
         total.update(case.id.encode())
         for file in case.files:
             total.update(bytes.fromhex(sha256(file)))
+        said = getattr(case.load_truth, "keywords", {}).get("present")
+        if said:  # image-level labels, which no file of the case holds
+            total.update(repr(sorted(said.items())).encode())
         if not case.files:  # made, not read: how it is made stands for what it is
             total.update(pickle.dumps((case.load_image, case.load_truth)))
     return total.hexdigest()

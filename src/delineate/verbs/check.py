@@ -16,7 +16,7 @@ from delineate.evaluation.report import write_audit
 from delineate.prepare import load_prepare
 from delineate.progress import track
 from delineate.recipe import Recipe, load_recipe
-from delineate.verbs._audit import audit_cases, audit_options, save_audit
+from delineate.verbs._audit import audit_options, audit_recipe, save_audit
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs.train import check_calls
 
@@ -61,7 +61,7 @@ def check(
 
     rehearse(plan, splits)
     prepared, problems = _prepared(plan, splits)
-    found = audit_cases(splits, plan.labels)
+    found = audit_recipe(plan, splits)
     if problems:
         found = replace(found, findings=(_unprepared(problems), *found.findings))
     with replacing(folder, WRITES) as part:

@@ -14,8 +14,8 @@ from delineate.progress import LOG, log, log_to, warn
 from delineate.recipe import Recipe, all_calls, load_recipe
 from delineate.resolve import NOBODY, Trust, check
 from delineate.verbs._audit import (
-    audit_cases,
     audit_options,
+    audit_recipe,
     for_card,
     refuse,
     saved_audit,
@@ -147,7 +147,7 @@ def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
     """The folder of a new run, with the audit of its data in it; the first of several processes audits."""
     if not is_first_process():
         return RunFolder.begin(plan, splits, run)
-    audited = audit_cases(splits, plan.labels)
+    audited = audit_recipe(plan, splits)
     refuse(plan, audited)
     return RunFolder.begin(plan, splits, run, audited)
 

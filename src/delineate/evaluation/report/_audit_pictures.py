@@ -64,7 +64,8 @@ def samples(splits: Splits, *, seed: int = 0) -> dict[str, list[Panel]]:
 
 def _most(finding: Finding) -> int:
     """How many entries are pictured: few of a group larger than a pair, and none of what is about files."""
-    if finding.check in ("unreadable", "misnamed", "identity_fields", "no_truth", "mixed_types"):
+    unseen = ("unreadable", "misnamed", "identity_fields", "no_truth", "mixed_types")
+    if finding.check in (*unseen, "image_level_labels_only", "image_label_not_known"):
         return 0
     pairs = bool(finding.cases) and len(finding.cases[0]) > 1
     return min(len(finding.cases), PAIRS if pairs else EXAMPLES)

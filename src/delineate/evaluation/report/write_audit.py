@@ -68,6 +68,7 @@ def write_audit(
         findings={HEADINGS[level]: by_level[level] for level in HEADINGS if by_level[level]},
         counts={level: len(findings) for level, findings in by_level.items()},
         splits=audit.splits,
+        image_level=any(split.get("image_level") for split in audit.splits.values()),
         images=audit.fingerprint,
         labels=labels,
         sizes=SIZES,
