@@ -113,9 +113,8 @@ def split_line(name: str, split: Mapping[str, Any]) -> str:
     for label, of in split["labels"].items():
         unknown = f", not known of {of['not_known']}" if of.get("not_known") else ""
         median = f", median {of['share']['median']:.1%} of the image" if of["share"] else ""
-        objects = (
-            f", {of['objects']} objects" if split.get("image_level", 0) < split["cases"] else ""
-        )
+        masks = of["objects"] or (not of["cases"] and split.get("image_level", 0) < split["cases"])
+        objects = f", {of['objects']} objects" if masks else ""
         said.append(f"{label} in {of['cases']}{unknown}{median}{objects}")
     if split["empty"]:
         said.append(f"{split['empty']} empty")

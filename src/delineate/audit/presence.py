@@ -50,6 +50,9 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
         if c.truth
     ]
     unknown = [(c, names) for c, names in unknown if names]
+    outlined = {
+        name for c in cases if c.truth for name, sizes in c.truth.objects.items() if sizes
+    }  # masks may hold no sample of a label that only the table tells of
     return [
         *found,
         *finding(
@@ -60,9 +63,11 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
                 for c in cases
                 if c.truth and c.truth.outlined
                 for name, said in c.truth.present.items()
-                if said is not None and said != bool(c.truth.objects[name])
+                if name in outlined and said is not None and said != bool(c.truth.objects[name])
             ],
-            lambda n: f"image-level labels of {many(n, 'case')} say something else than the mask",
+            lambda n: (
+                f"image-level labels of {counted(n, 'case')} say something else than the mask"
+            ),
             "The image-level label wins where images are classified, the mask where they are segmented. Correct one.",
         ),
         *finding(
@@ -84,7 +89,7 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "image_level_labels_only",
             [((c.id,), f"in {c.split}") for c in image_level],
             lambda n: (
-                f"{many(n, 'case')} with image-level labels and no mask ({_by_split(image_level, splits)})"
+                f"{counted(n, 'case')} with image-level labels and no mask ({_by_split(image_level, splits)})"
             ),
             "The checks of masks (values, places, sizes of objects) pass over them.",
         ),
@@ -92,7 +97,7 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "image_label_not_known",
             [((c.id,), ", ".join(names)) for c, names in unknown],
-            lambda n: f"it is not known of {many(n, 'case')} whether they show a label",
+            lambda n: f"it is not known of {counted(n, 'case')} whether they show a label",
             "Nothing is learnt or judged of a label where it is not known.",
         ),
     ]
