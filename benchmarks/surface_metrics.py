@@ -12,11 +12,11 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+from delineate.evaluation.metrics._surfels import surfel_areas
 from scipy.ndimage import correlate, distance_transform_edt, zoom
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
 from delineate.evaluation.metrics import _surface_distances
-from delineate.evaluation.metrics._surfels import surfel_areas
 from delineate.evaluation.metrics.assd import assd
 from delineate.evaluation.metrics.hausdorff import hausdorff
 from delineate.evaluation.metrics.hd95 import hd95

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from delineate.evaluation.metrics import traits_of
+from delineate.evaluation.metrics import PARTS, Traits, traits_of
 from delineate.resolve import CATALOGUES, resolve
 from delineate.training.options import Options
 from delineate.verbs.list_names import list_names, types_of
@@ -52,8 +52,31 @@ def page(catalogue: str) -> str:
         types = _types(entry.types)
         parts.append(f"\n## {entry.name}\n\n    {call}\n\n{types}```text\n{said.strip()}\n```\n")
         if catalogue == "metrics":
-            parts.append(f"\nEmpty masks: {traits_of(thing).empty}.\n")
+            parts.append(_facts(traits_of(thing)))
     return "".join(parts)
+
+
+def _facts(known: Traits) -> str:
+    """What a metric says of itself besides its docstring."""
+    unit = "mm or px" if known.unit == "length" else "a pure number"
+    better = (
+        "0 is best"
+        if known.signed
+        else "less is better"
+        if known.lower_is_better
+        else "more is better"
+    )
+    if known.range:
+        unit += f" from {known.range[0]:g} to {known.range[1]:g}"
+    needs = [PARTS[part] for part in PARTS if part in known.needs]
+    needs += ["labels of the kind thing"] * known.things
+    needs += ["labels that exclude each other"] * known.exclusive
+    place = "" if known.place is None else "Part of the full set. "
+    return (
+        f"\nIn a report: **{known.title}**. {known.meaning}\n\n"
+        f"{known.family.capitalize()}; {unit}; {better}. {place}Needs {' and '.join(needs) or 'nothing'}.\n\n"
+        f"Empty masks: {known.empty}.\n"
+    )
 
 
 def _types(types: Mapping[str, str]) -> str:

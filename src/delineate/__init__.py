@@ -15,9 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from delineate._version import __version__ as __version__
-
 if TYPE_CHECKING:
+    from delineate._version import __version__ as __version__
     from delineate.bundle import load_bundle
     from delineate.core import Case, Geometry, Image, Instance, Label, LabelSet, Segmentation
     from delineate.data import cases_of, load_cases
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from delineate.verbs import calibrate, check, compare, evaluate, evaluate_masks, predict, train
 
 _HOMES = {
+    "_version": ("__version__",),
     "bundle": ("load_bundle",),
     "core": ("Case", "Geometry", "Image", "Instance", "Label", "LabelSet", "Segmentation"),
     "data": ("cases_of", "load_cases"),

@@ -15,10 +15,10 @@ import re
 import reprlib
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, get_type_hints
 
 from delineate.arguments import MOST, in_words
@@ -253,13 +253,23 @@ def bind(function: Callable[..., Any], call: Call, given: Iterable[str] = ()) ->
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The types that a signature says, with their limits; none where they cannot be read."""
+    """The types that a signature says, with their limits; of an argument whose type cannot be read, none.
+
+    What a function is given by the program may be named by types that it imports for type checkers alone.
+    """
+    described = function.__init__ if inspect.isclass(function) else function
     try:
-        return get_type_hints(
-            function.__init__ if inspect.isclass(function) else function, include_extras=True
-        )
+        return get_type_hints(described, include_extras=True)
     except (NameError, TypeError):
-        return {}
+        pass
+    hints: dict[str, Any] = {}
+    for name, annotation in getattr(described, "__annotations__", {}).items():
+        alone = SimpleNamespace(__annotations__={name: annotation})
+        with suppress(NameError, TypeError):
+            hints |= get_type_hints(
+                alone, getattr(described, "__globals__", {}), include_extras=True
+            )
+    return hints
 
 
 def build(catalogue: str, call: Call, **given: Any) -> Any:

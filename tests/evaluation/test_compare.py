@@ -338,7 +338,7 @@ def test_what_models_say_of_themselves_is_compared_only_by_name():
             Row(f"c{i}", f"p{i}", "polyp", truth_samples=5, prediction_samples=5,
                 scores={"expected_dice": said, "dice": dice}) for i in range(3)
         ]  # fmt: skip
-        own = {"expected_dice": Traits(needs="scores", one_on_itself=False)}
+        own = {"expected_dice": Traits(expects="dice", one_on_itself=False)}
         return Table("test", ("expected_dice", "dice"), tuple(rows), own)
 
     tables = {"modest": judged(0.9, 0.5), "vain": judged(0.5, 0.9)}

@@ -7,7 +7,7 @@ import pytest
 
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluation.evaluate import evaluate
-from delineate.evaluation.metrics import Empty, Traits, load_metrics, traits
+from delineate.evaluation.metrics import Traits, load_metrics, traits, traits_of
 from delineate.resolve import Call
 
 LABELS = LabelSet((Label("polyp", 1), Label("instrument", 2)))
@@ -63,7 +63,7 @@ def test_scores_remember_their_parts_and_metrics_what_is_known_of_them():
     assert table.pooled("polyp", "dice") == pytest.approx(12 / 14)
     assert table.pooled("all", "error") is None
     assert table.traits["error"] == Traits(lower_is_better=True, range=None)
-    assert table.traits["dice"] == Traits(empty=Empty(truth=0, prediction=0, both=None))
+    assert table.traits["dice"] == traits_of(METRICS["dice"])
 
 
 def test_facts_of_the_case_are_in_every_row():
@@ -135,17 +135,30 @@ def test_probabilities_are_asked_for_before_anything_is_judged():
     def never(prediction, truth):
         raise AssertionError("judged")
 
-    @traits(needs="probabilities")
+    @traits(needs=frozenset({"probabilities"}))
     def needy(prediction, truth):
         return {"polyp": float(prediction.probabilities.max())}
 
     metrics = {"first": never, "auroc": needy}
     truth = segmentation([[1, 0, 0]])
-    with pytest.raises(ValueError, match=r"^a: auroc judges probabilities.*leave this metric out"):
+    with pytest.raises(
+        ValueError, match=r"^a: auroc needs the probability of each label.*leave this metric out"
+    ):
         evaluate(lambda _: truth, [case("a", truth)], metrics, progress=False)
     given = replace(truth, probabilities=np.full((3, 1, 3), 0.5, np.float32))
     table = evaluate(lambda _: given, [case("a", truth)], {"auroc": needy}, progress=False)
     assert table.mean("polyp", "auroc") == 0.5
+
+
+@pytest.mark.parametrize("which", ["truth", "finding"])
+def test_masks_are_asked_for_before_anything_is_judged(which):
+    """An empty label map of an image of which only image-level labels are known is no mask."""
+    outlined = segmentation([[1, 0, 0]])
+    alone = replace(segmentation([[0, 0, 0]]), present={"polyp": True}, outlined=False)
+    truth, prediction = (alone, outlined) if which == "truth" else (outlined, alone)
+    told = rf"^ct-7: dice needs a label map, and the {which} has image-level labels only"
+    with pytest.raises(ValueError, match=told):
+        evaluate(lambda _: prediction, [case("ct-7", truth)], METRICS, progress=False)
 
 
 def test_sizes_are_in_the_unit_of_the_geometry():

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delineate.evaluation.metrics import Empty, Tally, Traits, empty_rule, pool, traits_of
+from delineate.evaluation.metrics import Tally, Traits, empty_rule, pool, traits_of
+from delineate.evaluation.metrics.hd95 import hd95
 from delineate.evaluation.stats import clopper_pearson
 from delineate.evaluation.table import Row, Table
 from delineate.resolve import resolve
@@ -119,10 +120,10 @@ def test_a_metric_read_pooled_only_has_no_mean():
     assert None not in found["pooled_interval"]
 
 
-def test_what_is_not_said_of_a_metric_is_that_more_is_better():
-    errors = {"hd95": Traits(lower_is_better=True, unit="length", range=None)}
-    found = Table("test", ("dice", "hd95"), (), errors)
-    assert found.traits == {"dice": Traits(), **errors}
+def test_what_a_metric_is_stands_in_its_file_and_of_one_that_is_not_ours_more_is_better():
+    errors = {"far": Traits(lower_is_better=True, unit="length", range=None)}
+    found = Table("test", ("os:getcwd", "far", "hd95"), (), errors)
+    assert found.traits == {"os:getcwd": Traits(), **errors, "hd95": traits_of(hd95)}
 
 
 def test_columns_with_few_values_part_the_cases():
@@ -197,9 +198,12 @@ def test_scores_are_plain_json_and_count_what_is_empty():
         Row("b", "q", "polyp", 0, 0, 0, 10, 0, 0, 0.0, 0.0, "px²", {"dice": Tally("ratio", (0, 0))}),
         Row("c", "q", "polyp", 0, 4, 0, 6, 4, 0, 4.0, 0.0, "px²", {"dice": Tally("ratio", (0, 4))}),
     )  # fmt: skip
-    distance = Traits(lower_is_better=True, unit="length", range=None)
-    overlap = Traits(empty=Empty(truth=0, prediction=0, both=None))
-    found = Table("val", ("dice", "hd95"), rows, {"hd95": distance, "dice": overlap})
+    found = Table(
+        "val",
+        ("dice", "far"),
+        rows,
+        {"far": Traits(lower_is_better=True, unit="length", range=None)},
+    )
     scores = found.scores()
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
     assert (scores["split"], scores["cases"], scores["groups"]) == ("val", 3, 2)
@@ -208,7 +212,7 @@ def test_scores_are_plain_json_and_count_what_is_empty():
             "lower_is_better": False, "unit": "", "range": [0, 1],
             "empty": {"truth": 0, "prediction": 0, "both": None, "note": ""},
         },
-        "hd95": {"lower_is_better": True, "unit": "px", "range": None, "empty": None},
+        "far": {"lower_is_better": True, "unit": "px", "range": None, "empty": None},
     }  # fmt: skip
     polyp = scores["labels"]["polyp"]
     assert [polyp[n] for n in ("cases", "empty_truth", "empty_found", "only_one_empty")] == [

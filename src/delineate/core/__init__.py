@@ -1,12 +1,21 @@
-"""The types everything else is written in. NumPy only; every dataclass is frozen."""
+"""The types everything else is written in. NumPy only; every dataclass is frozen.
 
-from delineate.core.case import Case, Splits
-from delineate.core.geometry import Geometry
-from delineate.core.image import Image
-from delineate.core.labels import Label, LabelSet
-from delineate.core.output import HEADS, Objects, Output, Probabilities, Target
-from delineate.core.segmentation import Instance, Segmentation
-from delineate.core.signatures import Network, Predictor, Refinement, Task
+Each is loaded when it is first asked for: a loss needs `Output` and no `Segmentation`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from delineate.core.case import Case, Splits
+    from delineate.core.geometry import Geometry
+    from delineate.core.image import Image
+    from delineate.core.labels import Label, LabelSet
+    from delineate.core.output import HEADS, Objects, Output, Probabilities, Target
+    from delineate.core.segmentation import Instance, Segmentation
+    from delineate.core.signatures import Network, Predictor, Refinement, Task
 
 __all__ = [
     "HEADS",
@@ -27,3 +36,20 @@ __all__ = [
     "Target",
     "Task",
 ]
+
+_HOMES = {
+    "case": ("Case", "Splits"),
+    "geometry": ("Geometry",),
+    "image": ("Image",),
+    "labels": ("Label", "LabelSet"),
+    "output": ("HEADS", "Objects", "Output", "Probabilities", "Target"),
+    "segmentation": ("Instance", "Segmentation"),
+    "signatures": ("Network", "Predictor", "Refinement", "Task"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"delineate.core.{home}"), name)
+    raise AttributeError(f"module 'delineate.core' has no attribute {name!r}")

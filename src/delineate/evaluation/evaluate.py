@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from delineate.core import Case, Predictor, Segmentation
-from delineate.evaluation.metrics import Metric, Traits, counts, forget, traits_of
+from delineate.evaluation.metrics import PARTS, Metric, Traits, counts, forget, traits_of
 from delineate.evaluation.table import Row, Table, subgroup_columns
 from delineate.progress import track
 
@@ -35,8 +35,8 @@ def evaluate(
     `subgroup_columns` has them.
 
     Raises:
-        ValueError: no case or no metric, two cases of one id, a case without truth, a metric of probabilities on
-            a finding that has none, or a finding that cannot be compared with its truth; with the case's name.
+        ValueError: no case or no metric, two cases of one id, a case without truth, one whose truth or finding lacks
+            what a metric needs, or a finding that cannot be compared with its truth; with the case's name.
     """
     if not cases:
         raise ValueError(f"the split {split!r} has no case; there is nothing to evaluate.")
@@ -60,7 +60,7 @@ def evaluate(
         assert truth is not None  # load_truth was looked at above
         prediction = predictor(case)
         try:
-            _check_needs(prediction, traits)
+            _check_needs(prediction, truth, traits)
             rows = list(_judge(case, prediction, truth, metrics, columns))
         except ValueError as error:
             raise ValueError(f"{case.id}: {error}") from error
@@ -76,15 +76,27 @@ def evaluate(
     return Table(split, tuple(metrics), tuple(rows), traits)
 
 
-def _check_needs(prediction: Segmentation, traits: Mapping[str, Traits]) -> None:
-    """Refuse before anything is judged what would fail in the middle."""
-    lacking = [metric for metric, known in traits.items() if known.needs == "probabilities"]
-    if lacking and prediction.probabilities is None:
-        raise ValueError(
-            f"{', '.join(lacking)} judge{'s' if len(lacking) == 1 else ''} probabilities, and the finding has a "
-            "label map only. Judge a bundle, whose predictor gives them, or leave "
-            f"{'this metric' if len(lacking) == 1 else 'these metrics'} out."
-        )
+def _check_needs(
+    prediction: Segmentation, truth: Segmentation, traits: Mapping[str, Traits]
+) -> None:
+    """Refuse before anything is judged what would fail in the middle.
+
+    Whether objects and image-level labels are known cannot be told of one case: an image may show none.
+    """
+    outlined = {"classes", "probabilities", "instances"}
+    for metric, known in traits.items():
+        if known.needs & outlined:
+            for what, one in (("truth", truth), ("finding", prediction)):
+                if not one.outlined:
+                    raise ValueError(
+                        f"{metric} needs {PARTS['classes']}, and the {what} has image-level labels only: nothing is "
+                        "outlined. Leave this metric or this case out."
+                    )
+        if "probabilities" in known.needs and prediction.probabilities is None:
+            raise ValueError(
+                f"{metric} needs {PARTS['probabilities']}, and the finding has a label map only. Judge a bundle, whose "
+                "predictor gives them, or leave this metric out."
+            )
 
 
 def _judge(

@@ -5,6 +5,23 @@ labels in order (softmax, unless the loss says otherwise). Pixels that are not v
 float32, under mixed precision too.
 """
 
-from delineate.losses._sum import Loss, load_loss
+from __future__ import annotations
 
-__all__ = ["Loss", "load_loss"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from delineate.losses._sum import Loss, load_loss
+    from delineate.losses._terms import UnfitError
+
+__all__ = ["Loss", "UnfitError", "load_loss"]
+
+_HOMES = {"_sum": ("Loss", "load_loss"), "_terms": ("UnfitError",)}
+"""Loaded when it is first asked for: one loss needs neither the sum nor what reads recipes."""
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"delineate.losses.{home}"), name)
+    raise AttributeError(f"module 'delineate.losses' has no attribute {name!r}")

@@ -23,8 +23,6 @@ from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder, fresh_folder
 
 WRITES = ("report.html", "comparison.csv", "comparison.json")
-PRIMARY = ("dice", "nsd", "hd95")
-"""Compared where no metric is named: few, since each further test makes all of them harder to pass."""
 
 
 def compare(
@@ -42,7 +40,7 @@ def compare(
     Args:
         runs: folders with a cases.csv, of runs or of masks; the first is what the others are compared with.
         out: the folder to write to; outputs/compare/<time> if left out.
-        metrics: names; Dice, NSD and HD95 if left out.
+        metrics: names; if left out, the few that say of themselves that they are compared: Dice, NSD and HD95.
         common: compare the cases that all of them have, where some have more.
         trust: modules whose code the runs may name for their data (`package.module:function`); none else is imported.
 
@@ -66,7 +64,9 @@ def compare(
     tables = {name: Table.load(folder / "cases.csv") for name, folder in named.items()}
     first = next(iter(tables))
     shared = [m for m in tables[first].metrics if all(m in t.metrics for t in tables.values())]
-    chosen = metrics or [m for m in shared if m.partition("(")[0] in PRIMARY] or None
+    # few where none is named, since each further test makes all of them harder to pass
+    few = [m for m in shared if "compared" in tables[first].traits[m].roles]
+    chosen = metrics or few or None
     found = compare_tables(tables, metrics=chosen, reference=first, common=common)
     written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
     with replacing(written, WRITES) as part:

@@ -8,11 +8,12 @@ from typing import Any
 
 from delineate.bundle import load_bundle, open_bundle
 from delineate.data import Values
-from delineate.evaluation.metrics import Metric, load_metrics
+from delineate.evaluation.metrics import Metric, load_metrics, refuse_unfit
 from delineate.evaluation.table import Table
 from delineate.progress import LOG, log, log_to
 from delineate.recipe import Recipe
 from delineate.resolve import OWN, Call, Trust
+from delineate.tasks import load_task
 from delineate.verbs._audit import saved_audit
 from delineate.verbs._evaluation import WRITES, judge, read_answers, report, summary
 from delineate.verbs._external import (
@@ -58,7 +59,7 @@ def evaluate(
     Args:
         run: the folder that train left behind.
         split: of the run's own data: "test" where they have it, else "val". Of other data: all cases.
-        metrics: names; those of the recipe and then the full set if left out.
+        metrics: names; if left out, those of the recipe, then the rest of the full set that fits its task and labels.
         device: "auto", "cpu", "cuda", "mps".
         answers: a YAML file that answers items of the report's checklist, by number ("CLAIM 14") or topic.
         data: other data: a recipe, of which only `data` and `labels` are read, or a YAML file with `data`, and perhaps
@@ -225,9 +226,14 @@ def _on_external(
 
 
 def _metrics(recipe: Recipe, metrics: Sequence[str] | None) -> Mapping[str, Metric]:
+    """Those that are named, else the recipe's and the full set; all of them fit the task and the labels."""
+    gives, giver = load_task(recipe.task, recipe.labels).gives, f"the task {recipe.task.name}"
     if metrics is None:
-        return full_metrics(recipe.metrics, recipe.labels, probabilities=True)
-    return load_metrics([Call(metric, trust=OWN) for metric in metrics])
+        return full_metrics(recipe.metrics, recipe.labels, gives, giver)
+    calls = [Call(metric, trust=OWN) for metric in metrics]
+    chosen = load_metrics(calls)
+    refuse_unfit(calls, recipe.labels, gives, giver)
+    return chosen
 
 
 def _facts(card: Mapping[str, Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from delineate.arguments import NonNegative
 from delineate.core import Case, Image, LabelSet
 from delineate.data import Values, mask_values, prediction_masks
 from delineate.data.folder import folder as folder_layout
-from delineate.evaluation.metrics import Metric, load_metrics, traits_of
+from delineate.evaluation.metrics import Metric, load_metrics, refuse_unfit
 from delineate.evaluation.table import Table
 from delineate.files import read_geometry
 from delineate.recipe import as_calls, load_labels
@@ -30,6 +30,9 @@ from delineate.verbs._metrics import full_metrics
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import fresh_folder
 from delineate.verbs._two_folders import two_folders
+
+GIVEN, GIVER = frozenset({"classes"}), "a folder of masks"
+"""What masks hold that no model of ours predicted."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,7 @@ def evaluate_masks(
         pattern=pattern,
         tolerance=beside.tolerance,
     )
-    named = [Call(name, trust=OWN) for name in metrics or ()]
-    listed = beside.calls
-    chosen = load_metrics(named) if named else full_metrics(listed, label_set, probabilities=False)
-    _refuse_needs(chosen)
+    chosen = _chosen(metrics or (), beside.calls, label_set)
     read_answers(answers)  # a slip there is told before the work begins
     written = fresh_folder(Path("outputs") / "evaluate") if out is None else Path(out)
     own_folder(written, WRITES, [truth, predictions, *([Path(images)] if images else [])])
@@ -169,16 +169,14 @@ def _read_labels(path: Path, trust: Trust = NOBODY) -> tuple[LabelSet, Beside]:
     return labels, replace(beside, calls=calls)
 
 
-def _refuse_needs(metrics: Mapping[str, Metric]) -> None:
-    """Masks have no probabilities, and no model's own opinion."""
-    asking = [
-        n for n, judge in metrics.items() if traits_of(judge).needs in ("probabilities", "scores")
-    ]
-    if asking:
-        raise ValueError(
-            f"{', '.join(asking)}: judged from probabilities, and masks have none. Leave out what asks for them, "
-            "or judge a run."
-        )
+def _chosen(named: Sequence[str], listed: Sequence[Call], labels: LabelSet) -> Mapping[str, Metric]:
+    """Those that are named, else those of the file of labels and the full set; masks are label maps alone."""
+    if not named:
+        return full_metrics(listed, labels, GIVEN, GIVER)
+    calls = [Call(name, trust=OWN) for name in named]
+    chosen = load_metrics(calls)
+    refuse_unfit(calls, labels, GIVEN, GIVER)
+    return chosen
 
 
 def _blank(like: Path) -> Image:

@@ -7,8 +7,8 @@ from scipy import ndimage
 from torchmetrics.functional.classification import binary_calibration_error
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics import _near_truth, pool
-from delineate.evaluation.metrics._near_truth import near_truth
+from delineate.evaluation.metrics import _calibration, pool
+from delineate.evaluation.metrics._calibration import near_truth
 from delineate.evaluation.metrics.ece import ece
 
 LABELS = LabelSet((Label("polyp", 1),))
@@ -77,7 +77,7 @@ def test_the_margin_is_in_the_unit_of_the_grid(unit):
 
 @pytest.mark.parametrize("chunk", [1, 50, 2**18])
 def test_near_the_truth_is_what_the_distance_transform_says(monkeypatch, chunk):
-    monkeypatch.setattr(_near_truth, "CHUNK", chunk)
+    monkeypatch.setattr(_calibration, "CHUNK", chunk)
     rng = np.random.default_rng(0)
     for shape in ((40, 31), (14, 1, 12), (13, 12, 11)):
         truth = (rng.random(shape) < 0.004).astype(np.uint8)

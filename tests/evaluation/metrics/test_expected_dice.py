@@ -17,7 +17,7 @@ def test_reads_what_the_predictor_said_and_nothing_else():
     said = expected_dice(found, TRUTH)
     assert said["tumour"] == 0.25
     assert math.isnan(said["liver"])
-    assert traits_of(expected_dice).needs == "scores"
+    assert traits_of(expected_dice).expects == "dice"
 
 
 def test_refuses_another_grid():

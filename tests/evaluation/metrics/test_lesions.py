@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from delineate.core import Geometry, Instance, Label, LabelSet, Segmentation
 from delineate.evaluation.metrics import pool
-from delineate.evaluation.metrics._lesions import lesions
+from delineate.evaluation.metrics._overlaps import lesions
 from delineate.evaluation.metrics.lesion_f1 import lesion_f1
 from delineate.evaluation.metrics.lesion_precision import lesion_precision
 from delineate.evaluation.metrics.lesion_recall import lesion_recall

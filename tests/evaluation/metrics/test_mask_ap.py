@@ -284,13 +284,11 @@ def test_a_resample_is_what_its_cases_give_together():
 
 
 def test_many_resamples_are_read_in_bounded_memory(monkeypatch):
-    from delineate.evaluation.metrics._readers import coco_ap
-
     rng = np.random.default_rng(6)
     tallies = ours(data_set(rng, [(24, 24)] * 5))
     weights = rng.multinomial(5, np.full(5, 1 / 5), size=20).astype(float)
     at_once = pool_weighted(tallies, weights)
-    monkeypatch.setattr(coco_ap, "AT_ONCE", 1)
+    monkeypatch.setattr("delineate.evaluation.metrics.mask_ap.AT_ONCE", 1)
     assert pool_weighted(tallies, weights) == pytest.approx(at_once, abs=1e-12, nan_ok=True)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.measure import marching_cubes, mesh_surface_area
 
-from delineate.evaluation.metrics._surfels import surfel_areas, surfel_codes
+from delineate.evaluation.metrics._surface_distances import surfel_areas, surfel_codes
 
 SPACINGS = [(1.0, 1.0), (2.5, 0.7), (1.0, 1.0, 1.0), (5.0, 0.7, 0.7), (0.3, 0.7, 2.0)]
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.measure import euler_number
 from skimage.morphology import skeletonize
 
-from delineate.evaluation.metrics._thin import thin
+from delineate.evaluation.metrics.cldice import thin
 
 
 @settings(max_examples=25, deadline=None)

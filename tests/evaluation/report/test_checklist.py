@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import pytest
 
-from delineate.evaluation.metrics import Traits
 from delineate.evaluation.report._checklist import CLAIM, METRICS, Known, checklist
 from delineate.evaluation.table import Row, Table
 
@@ -18,8 +17,7 @@ def known(metrics=("dice",), groups=("p", "q"), columns=None, independent=None, 
             dict.fromkeys(metrics, 0.8), columns or {})
         for i, group in enumerate(groups)
     )  # fmt: skip
-    traits = {"hd95": Traits(lower_is_better=True, unit="length")}
-    table = Table("test", metrics, rows, traits, independent)
+    table = Table("test", metrics, rows, independent=independent)
     return Known(**{
         "table": table, "scores": table.scores(), "facts": {}, "card": {}, "split": {},
         "leaks": None, "shown": (), "parted": (), **what,

@@ -8,18 +8,13 @@ import pytest
 
 from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluation.compare import compare
-from delineate.evaluation.metrics import Tally, Traits
+from delineate.evaluation.metrics import Tally
 from delineate.evaluation.report._comparison import ComparisonPage
 from delineate.evaluation.report._difference import probability, sentence, signed
 from delineate.evaluation.report.write_comparison import write_comparison
 from delineate.evaluation.table import Row, Table
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
-TRAITS = {
-    "hd95": Traits(lower_is_better=True, unit="length", range=None),
-    "volume_error": Traits(signed=True, range=None),
-    "mask_ap": Traits(pooled_only=True),
-}
 
 
 class Page(HTMLParser):
@@ -68,7 +63,7 @@ def table(mean, *, labels=("polyp",), cases=30, seed=0, columns=True):
             about = {"site": "AB"[i % 2]} if columns else {}
             rows.append(Row(f"case <{i}>", f"p{i // 2}", label, prediction_samples=90, truth_samples=100 + i,
                             truth_size=100.0 + i, unit="px²", scores=scores, columns=about))  # fmt: skip
-    return Table("test", tuple(scores), tuple(rows), TRAITS)
+    return Table("test", tuple(scores), tuple(rows))
 
 
 def show(shape=(48, 64), names=("old", "new")):

@@ -11,7 +11,7 @@ import pytest
 from delineate.audit import Finding
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluation.evaluate import evaluate
-from delineate.evaluation.metrics import Tally, Traits, load_metrics
+from delineate.evaluation.metrics import Tally, load_metrics
 from delineate.evaluation.report import write_report
 from delineate.evaluation.table import Row, Table
 from delineate.resolve import Call
@@ -410,11 +410,8 @@ def test_many_labels_unfold(tmp_path, monkeypatch):
 
 
 def test_less_is_better_of_a_distance(tmp_path):
-    known = {"hd95": Traits(lower_is_better=True, unit="length", range=None)}
     scores = {f"c{i}": 4.0 * i for i in range(12)}
-    page = written(
-        tmp_path / "r.html", table=table(scores, metrics=("hd95",), traits=known), gallery=show()
-    )
+    page = written(tmp_path / "r.html", table=table(scores, metrics=("hd95",)), gallery=show())
     assert "a mean HD95 of 22.0 px" in page.text
     alts = [image["alt"] for image in page.all("img")]
     assert alts[0].startswith("c11:")

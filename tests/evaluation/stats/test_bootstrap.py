@@ -174,7 +174,7 @@ def test_a_statistic_beyond_its_bounds_has_none():
 
 def test_an_error_of_zero_that_resamples_do_not_share_has_an_interval():
     """Calibration: two patients err to either side, and cancel."""
-    tallies = [Tally("calibration", [[10], [5], [5 + gap]]) for gap in (-2, 2, -2, 2)]
+    tallies = [Tally("ece", [[10], [5], [5 + gap]]) for gap in (-2, 2, -2, 2)]
     found = bootstrap(partial(pool_weighted, tallies), own(4), bounds=(0, 1))
     assert found.low == 0
     assert 0.1 < found.high <= 1

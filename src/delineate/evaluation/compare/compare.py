@@ -101,7 +101,7 @@ def _shared_metrics(tables: Mapping[str, Table], metrics: Sequence[str] | None) 
 
 
 def _of_itself(table: Table, metric: str) -> bool:
-    return table.traits[metric].needs == "scores"
+    return bool(table.traits[metric].expects)
 
 
 def _who_has_what(tables: Mapping[str, Table]) -> str:

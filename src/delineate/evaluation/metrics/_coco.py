@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delineate.core import Instance
+if TYPE_CHECKING:
+    from delineate.core import Instance
+
 
 MOST = 100
 """Detections judged in one case, the surest."""

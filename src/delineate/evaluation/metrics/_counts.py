@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delineate.core import LabelSet, Segmentation
+from delineate.evaluation.metrics import Tally
 from delineate.evaluation.metrics._pair import remembered, same_layout
-from delineate.evaluation.metrics._tally import Tally
+
+if TYPE_CHECKING:
+    from delineate.core import LabelSet, Segmentation
 
 CHUNK = 2**18
 """Samples counted at a time: they stay in the cache."""

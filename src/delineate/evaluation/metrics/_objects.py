@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import find_objects
 
-from delineate.components import numbered
-from delineate.core import Instance, Label, Segmentation
+if TYPE_CHECKING:
+    from delineate.core import Instance, Label, Segmentation
 
 
 def objects(segmentation: Segmentation, label: Label) -> list[Instance]:
@@ -18,6 +19,8 @@ def objects(segmentation: Segmentation, label: Label) -> list[Instance]:
     A mask of a thing falls into connected components (corners connect), a mask of stuff is one object. They are as
     sure as the mean probability of the label inside, or 1 where no probabilities are kept.
     """
+    from delineate.core import Instance  # made here alone
+
     known = [one for one in segmentation.instances if one.label == label.name]
     if known:
         return known
@@ -65,6 +68,8 @@ def segments(
     Where instances overlap, a sample is of the one with the highest score, among equals of the first; of a crowd only
     where nothing else is.
     """
+    from delineate.components import numbered  # loads cc3d, which not all need
+
     labels = list(labels)
     place = {label.name: i for i, label in enumerate(labels)}
     instances = [one for one in segmentation.instances if one.label in place]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 
-from delineate.core import Geometry, Label, Segmentation
+if TYPE_CHECKING:
+    from delineate.core import Label, Segmentation
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -120,10 +122,11 @@ def _with_axes(segmentation: Segmentation, axes: Sequence[int]) -> Segmentation:
     return replace(
         segmentation,
         classes=np.ascontiguousarray(turned(segmentation.classes)),
-        geometry=Geometry(
-            tuple(geometry.shape[axis] for axis in axes),
-            tuple(geometry.spacing[axis] for axis in axes),
-            geometry.unit,
+        geometry=replace(
+            geometry,
+            shape=tuple(geometry.shape[axis] for axis in axes),
+            spacing=tuple(geometry.spacing[axis] for axis in axes),
+            to_patient=None,
         ),
         instances=tuple(
             replace(one, mask=turned(one.mask), start=tuple(one.start[axis] for axis in axes))

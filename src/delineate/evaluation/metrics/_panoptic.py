@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delineate.core import Segmentation
 from delineate.evaluation.metrics._overlaps import Overlaps, overlaps
 from delineate.evaluation.metrics._pair import remembered
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delineate.core import Label, Segmentation
 from delineate.evaluation.metrics._pair import remembered, same_layout
+
+if TYPE_CHECKING:
+    from delineate.core import Label, Segmentation
 
 SLACK = 1e-3
 """How far beyond 0 and 1 interpolation and half precision may carry a probability."""

@@ -8,14 +8,16 @@ p below one half, and of 1 - p above it: fine everywhere that a float32 is.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from delineate.core import Segmentation
 from delineate.evaluation.metrics._pair import remembered
 from delineate.evaluation.metrics._probabilities import Samples, probabilities
 from delineate.evaluation.metrics._ranks import points
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 OCTAVE = 2**12
 """Fine bins to an octave, a power of two."""

@@ -1,13 +1,24 @@
 """Average symmetric surface distance."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._surface_distances import distance_by_label
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
+    title="ASSD",
+    meaning="Mean distance between the two surfaces, over the points of both.",
+    family="boundary",
+    needs=frozenset({"classes"}),
+    place=90,
     lower_is_better=True,
     unit="length",
     range=None,

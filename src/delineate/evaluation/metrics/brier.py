@@ -1,15 +1,24 @@
 """Brier score."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, Tally, traits
 from delineate.evaluation.metrics._probabilities import probabilities
-from delineate.evaluation.metrics._tally import Tally
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
-    needs="probabilities",
+    title="Brier score",
+    meaning="Mean squared difference of the stated probability from what is true.",
+    family="calibration",
+    needs=frozenset({"classes", "probabilities"}),
+    place=220,
     lower_is_better=True,
     empty=Empty(truth="scored", prediction="scored", both="scored"),
 )

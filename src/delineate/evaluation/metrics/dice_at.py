@@ -1,15 +1,26 @@
 """Dice at a threshold."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from delineate.arguments import FractionAboveZero
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, Tally, traits
 from delineate.evaluation.metrics._probabilities import probabilities
-from delineate.evaluation.metrics._tally import Tally
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(needs="probabilities", empty=Empty(truth=0, prediction=0, both=None))
+@traits(
+    title="Dice at a threshold",
+    meaning="Dice where everything above a stated probability counts as found.",
+    family="overlap",
+    needs=frozenset({"classes", "probabilities"}),
+    empty=Empty(truth=0, prediction=0, both=None),
+)
 def dice_at(
     prediction: Segmentation, truth: Segmentation, *, threshold: FractionAboveZero = 0.5
 ) -> dict[str, float]:

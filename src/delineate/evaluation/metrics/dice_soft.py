@@ -1,15 +1,23 @@
 """Soft Dice."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, Tally, traits
 from delineate.evaluation.metrics._probabilities import probabilities
-from delineate.evaluation.metrics._tally import Tally
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
-    needs="probabilities",
+    title="Dice, soft",
+    meaning="Dice of the probabilities themselves, without a threshold.",
+    family="overlap",
+    needs=frozenset({"classes", "probabilities"}),
     empty=Empty(
         truth=0, prediction="scored", both=0, note="left out only if every probability is exactly 0"
     ),

@@ -1,19 +1,26 @@
 """Dice swept over thresholds."""
 
+from __future__ import annotations
+
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from annotated_types import Ge, Le
 
 from delineate.arguments import WholeNumber
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._probabilities import Samples, probabilities
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
-    needs="probabilities",
+    title="Dice, swept over thresholds",
+    meaning="Mean of the Dice over a range of thresholds.",
+    family="overlap",
+    needs=frozenset({"classes", "probabilities"}),
     one_on_itself=False,
     empty=Empty(truth=None, prediction="scored", both=None),
 )

@@ -1,16 +1,32 @@
 """Expected calibration error, per label."""
 
-from delineate.arguments import NonNegative
-from delineate.core import Segmentation
-from delineate.evaluation.metrics._near_truth import near_truth
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Le
+
+from delineate.arguments import Count, NonNegative
+from delineate.evaluation.metrics import Empty, traits
+from delineate.evaluation.metrics._calibration import calibration_error, near_truth, reliability
 from delineate.evaluation.metrics._pair import same_layout
 from delineate.evaluation.metrics._probabilities import probabilities
-from delineate.evaluation.metrics._reliability import Bins, reliability
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
-    needs="probabilities",
+    title="ECE",
+    meaning=(
+        "Expected calibration error: how far the stated probability of the label is from how often it is "
+        "right."
+    ),
+    family="calibration",
+    needs=frozenset({"classes", "probabilities"}),
+    place=200,
+    curve="reliability",
+    pooled=calibration_error,
     lower_is_better=True,
     empty=Empty(
         truth=None, prediction="scored", both=None, note="scored where the truth has another label"
@@ -20,7 +36,7 @@ def ece(
     prediction: Segmentation,
     truth: Segmentation,
     *,
-    bins: Bins = 15,
+    bins: Annotated[Count, Le(10_000)] = 15,
     margin: NonNegative | None = 10.0,
 ) -> dict[str, float]:
     """Gap between a label's own probability and how often it is there, per label (Naeini et al., AAAI 2015).
@@ -31,6 +47,6 @@ def ece(
     prediction, truth = same_layout(prediction, truth)
     where = near_truth(truth, margin)
     return {
-        label.name: reliability(samples, bins)
+        label.name: reliability(samples, bins, "ece")
         for label, samples in probabilities(prediction, truth, where)
     }

@@ -1,21 +1,31 @@
 """Expected calibration error of the likeliest class."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from annotated_types import Le
 
-from delineate.arguments import NonNegative
-from delineate.core import Segmentation
-from delineate.evaluation.metrics._near_truth import near_truth
+from delineate.arguments import Count, NonNegative
+from delineate.evaluation.metrics import Empty, traits
+from delineate.evaluation.metrics._calibration import calibration_error, near_truth, reliability
 from delineate.evaluation.metrics._pair import same_layout
 from delineate.evaluation.metrics._probabilities import checked, in_range, parts
-from delineate.evaluation.metrics._reliability import Bins, reliability
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
-    needs="probabilities",
+    title="ECE of the top class",
+    meaning="As ECE, for the probability of whichever class came first.",
+    family="calibration",
+    needs=frozenset({"classes", "probabilities"}),
     exclusive=True,
+    place=210,
+    pooled=calibration_error,
     lower_is_better=True,
     empty=Empty(
         truth=None, prediction="scored", both=None, note="scored where the truth has another label"
@@ -25,7 +35,7 @@ def ece_top(
     prediction: Segmentation,
     truth: Segmentation,
     *,
-    bins: Bins = 15,
+    bins: Annotated[Count, Le(10_000)] = 15,
     margin: NonNegative | None = 10.0,
 ) -> dict[str, float]:
     """Gap between the probability of the likeliest class and how often it is right: one number, under "all".
@@ -41,7 +51,9 @@ def ece_top(
             "ece_top asks which single label is the likeliest, and here labels include others, so that a sample has "
             "several. Take ece, which judges each label on its own."
         )
-    return {"all": reliability(_likeliest(*same_layout(prediction, truth), margin), bins)}
+    return {
+        "all": reliability(_likeliest(*same_layout(prediction, truth), margin), bins, "ece_top")
+    }
 
 
 def _likeliest(

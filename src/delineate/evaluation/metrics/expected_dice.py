@@ -1,15 +1,28 @@
 """Dice that the model itself expects."""
 
-import math
+from __future__ import annotations
 
-from delineate.core import Segmentation
+import math
+from typing import TYPE_CHECKING
+
 from delineate.core.segmentation import EXPECTED_DICE
+from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._pair import check_pair
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
-    needs="scores",
+    title="Expected Dice",
+    meaning=(
+        "The Dice that the model itself expects from its probabilities, without seeing the truth."
+    ),
+    family="confidence",
+    needs=frozenset({"classes", "probabilities"}),
+    place=250,
+    roles=frozenset({"beside"}),
+    expects="dice",
     one_on_itself=False,
     empty=Empty(truth="scored", prediction="scored", both="scored"),
 )

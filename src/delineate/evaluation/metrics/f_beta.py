@@ -1,14 +1,29 @@
 """F-beta score."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 from delineate.arguments import Positive
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._counts import counts
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(empty=Empty(truth=0, prediction=0, both=None))
+@traits(
+    title="F{beta}",
+    meaning=(
+        "Precision and recall in one number; a beta above 1 weighs missing more than finding too much, "
+        "and 1 is Dice."
+    ),
+    family="overlap",
+    needs=frozenset({"classes"}),
+    place=60,
+    empty=Empty(truth=0, prediction=0, both=None),
+)
 def f_beta(
     prediction: Segmentation, truth: Segmentation, *, beta: Positive = 2.0
 ) -> dict[str, float]:

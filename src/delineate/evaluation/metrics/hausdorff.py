@@ -1,17 +1,27 @@
 """Hausdorff distance."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, Annotated
+
 from annotated_types import Le
 
 from delineate.arguments import Positive
-from delineate.core import Segmentation
-from delineate.evaluation.metrics._surface_distances import distance_by_label
-from delineate.evaluation.metrics._traits import Empty, traits
+from delineate.evaluation.metrics import Empty, traits
+from delineate.evaluation.metrics._surface_distances import largest_percentile
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
+    title="Hausdorff distance",
+    meaning=(
+        "The largest distance from a point of one surface to the other surface. A single stray pixel "
+        "decides it."
+    ),
+    family="boundary",
+    needs=frozenset({"classes"}),
     lower_is_better=True,
     unit="length",
     range=None,
@@ -35,8 +45,4 @@ def hausdorff(
     """
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile is {percentile}; expected more than 0 and at most 100.")
-    return distance_by_label(
-        prediction,
-        truth,
-        lambda *sides: max(float(np.percentile(side.distances, percentile)) for side in sides),
-    )
+    return largest_percentile(prediction, truth, percentile)

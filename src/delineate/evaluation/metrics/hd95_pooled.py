@@ -1,13 +1,25 @@
 """95th percentile of the distances in both directions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._surface_distances import distance_by_label
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
+    title="HD95, surfaces pooled",
+    meaning=(
+        "As HD95, but with the distances of both directions taken together before the percentile."
+    ),
+    family="boundary",
+    needs=frozenset({"classes"}),
     lower_is_better=True,
     unit="length",
     range=None,

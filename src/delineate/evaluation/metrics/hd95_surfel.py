@@ -1,17 +1,27 @@
 """95th percentile of the Hausdorff distance, by area of the surface."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._surface_distances import (
     Side,
     distance_by_label,
     surfel_distances,
 )
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
+    title="HD95, surfel-weighted",
+    meaning="As HD95, with each point weighted by the piece of surface it stands for.",
+    family="boundary",
+    needs=frozenset({"classes"}),
     lower_is_better=True,
     unit="length",
     range=None,

@@ -1,12 +1,26 @@
 """Lesion-wise F1."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from delineate.arguments import FractionBelowOne
-from delineate.core import Segmentation
-from delineate.evaluation.metrics._lesions import lesions
-from delineate.evaluation.metrics._traits import Empty, traits
+from delineate.evaluation.metrics import Empty, traits
+from delineate.evaluation.metrics._overlaps import lesions
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(needs="things", empty=Empty(truth=0, prediction=0, both=None))
+@traits(
+    title="Lesion F1",
+    meaning="Recall and precision of lesions in one number.",
+    family="detection",
+    needs=frozenset({"classes"}),
+    things=True,
+    place=170,
+    empty=Empty(truth=0, prediction=0, both=None),
+)
 def lesion_f1(
     prediction: Segmentation, truth: Segmentation, *, iou: FractionBelowOne = 0.0
 ) -> dict[str, float]:

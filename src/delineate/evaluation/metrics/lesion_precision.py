@@ -1,12 +1,26 @@
 """Lesion-wise precision."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from delineate.arguments import FractionBelowOne
-from delineate.core import Segmentation
-from delineate.evaluation.metrics._lesions import lesions
-from delineate.evaluation.metrics._traits import Empty, traits
+from delineate.evaluation.metrics import Empty, traits
+from delineate.evaluation.metrics._overlaps import lesions
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(needs="things", empty=Empty(truth=0, prediction=None, both=None))
+@traits(
+    title="Lesion precision",
+    meaning="Of the lesions found, the share that is true, one by one.",
+    family="detection",
+    needs=frozenset({"classes"}),
+    things=True,
+    place=160,
+    empty=Empty(truth=0, prediction=None, both=None),
+)
 def lesion_precision(
     prediction: Segmentation, truth: Segmentation, *, iou: FractionBelowOne = 0.0
 ) -> dict[str, float]:

@@ -1,16 +1,20 @@
 """Average precision of objects."""
 
-from typing import Literal
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from delineate.arguments import FractionAboveZero
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, Tally, traits
 from delineate.evaluation.metrics._coco import coco_parts
 from delineate.evaluation.metrics._objects import objects
 from delineate.evaluation.metrics._pair import same_layout
-from delineate.evaluation.metrics._tally import Tally
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 COCO_IOUS = np.linspace(0.5, 0.95, 10)
 """0.50, 0.55, ..., 0.95."""
@@ -23,8 +27,46 @@ SIZES = {
 }
 """Least and greatest size of what is judged, in samples."""
 
+RECALLS = np.linspace(0, 1, 101)
+"""Where precision is read: 0, 0.01, ..., 1."""
+
+AT_ONCE = 2**17
+"""Numbers of one array while resamples are read: memory is bounded, and they stay in the cache."""
+
+
+def coco_ap(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Precision at 101 recalls, averaged over these and the thresholds; NaN where there is no true object.
+
+    Each part is (1 + detection, 1 + threshold): a first row that begins with the number of true objects, then a row for
+    each detection, its score and whether it is right (1), wrong (0) or ignored (-1) at each threshold. Detections of
+    all cases are sorted once, and count as often as their case was drawn. Those of one score are found together, at one
+    threshold of the score: precision is read behind the last of them, so the order of cases does not matter.
+    """
+    truths = weights @ np.array([part[0, 0] for part in parts])
+    case = np.repeat(np.arange(len(parts)), [len(part) - 1 for part in parts])
+    detections = np.concatenate([part[1:] for part in parts])
+    order = np.argsort(-detections[:, 0], kind="stable")
+    case, flags = case[order], detections[order, 1:].T
+    score = detections[order, 0]
+    ends = np.searchsorted(-score, -score, side="right") - 1
+    scores = np.full(len(weights), np.nan)
+    drawn = np.flatnonzero(truths)
+    step = max(1, AT_ONCE // max(len(case), 1))
+    for start in range(0, len(drawn), step):
+        rows = drawn[start : start + step]
+        scores[rows] = _average(weights[np.ix_(rows, case)], flags, ends, truths[rows])
+    return scores
+
 
 @traits(
+    title="Mask AP",
+    meaning=(
+        "Average precision of finding objects by their masks, averaged over IoU 0.50 to 0.95 (COCO)."
+    ),
+    family="objects",
+    needs=frozenset({"classes"}),
+    place=140,
+    pooled=coco_ap,
     pooled_only=True,
     empty=Empty(
         truth=None,
@@ -59,7 +101,7 @@ def mask_ap(
     thresholds = COCO_IOUS if iou is None else np.array([iou])
     return {
         label.name: Tally(
-            "coco_ap",
+            "mask_ap",
             coco_parts(
                 objects(prediction, label),
                 objects(truth, label),
@@ -70,3 +112,30 @@ def mask_ap(
         )
         for label in truth.labels
     }
+
+
+def _average(
+    times: np.ndarray, flags: np.ndarray, ends: np.ndarray, truths: np.ndarray
+) -> np.ndarray:
+    """Average precision (resample,) of detections counted `times` (resample, detection), from flags by threshold.
+
+    ends: the last detection of the same score, (detection,).
+    """
+    sums = np.zeros(len(times))
+    before = None
+    for flag in flags:
+        judged, hits = flag >= 0, flag == 1
+        if before is None or not np.array_equal(judged, before):  # seldom: few are ignored
+            before, seen = judged, np.cumsum(times * judged, axis=1)
+        # precision is greatest just after a score with a hit, so that no other need be looked at
+        end = ends[hits]
+        last = np.append(end[1:] != end[:-1], True)[: end.size]
+        right = np.cumsum(times[:, hits], axis=1)[:, last]
+        found = seen[:, end[last]]
+        precision = np.divide(right, found, out=np.zeros_like(right), where=right > 0)
+        best_from = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        recall = right / truths[:, None]
+        for row in range(len(times)):
+            reached = np.searchsorted(recall[row], RECALLS)
+            sums[row] += best_from[row, reached[reached < right.shape[1]]].sum()
+    return sums / (len(flags) * len(RECALLS))

@@ -1,13 +1,29 @@
 """Normalised surface Dice."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from delineate.arguments import NonNegative
-from delineate.core import Segmentation
-from delineate.evaluation.metrics._surface_distances import surfel_distances
-from delineate.evaluation.metrics._surface_within import surface_within
-from delineate.evaluation.metrics._traits import Empty, traits
+from delineate.evaluation.metrics import Empty, traits
+from delineate.evaluation.metrics._surface_distances import surface_within, surfel_distances
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(empty=Empty(truth=0, prediction=0, both=None))
+@traits(
+    title="NSD at {tolerance} {unit}",
+    meaning=(
+        "Normalised surface Dice, the share of the two surfaces that lie within a tolerance of each "
+        "other: how much of the outline needs no correction."
+    ),
+    family="boundary",
+    needs=frozenset({"classes"}),
+    place=80,
+    roles=frozenset({"compared"}),
+    empty=Empty(truth=0, prediction=0, both=None),
+)
 def nsd(
     prediction: Segmentation, truth: Segmentation, *, tolerance: NonNegative = 2.0
 ) -> dict[str, float]:

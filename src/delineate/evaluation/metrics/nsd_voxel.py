@@ -1,13 +1,24 @@
 """Normalised surface Dice, by samples."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from delineate.arguments import NonNegative
-from delineate.core import Segmentation
-from delineate.evaluation.metrics._surface_distances import sample_distances
-from delineate.evaluation.metrics._surface_within import surface_within
-from delineate.evaluation.metrics._traits import Empty, traits
+from delineate.evaluation.metrics import Empty, traits
+from delineate.evaluation.metrics._surface_distances import sample_distances, surface_within
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(empty=Empty(truth=0, prediction=0, both=None))
+@traits(
+    title="Voxel NSD at {tolerance} {unit}",
+    meaning="As NSD, counting surface voxels instead of measuring the surface.",
+    family="boundary",
+    needs=frozenset({"classes"}),
+    empty=Empty(truth=0, prediction=0, both=None),
+)
 def nsd_voxel(
     prediction: Segmentation, truth: Segmentation, *, tolerance: NonNegative = 2.0
 ) -> dict[str, float]:

@@ -1,14 +1,28 @@
 """Pixel accuracy."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Empty, Tally, traits
 from delineate.evaluation.metrics._counts import counts
-from delineate.evaluation.metrics._tally import Tally
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(empty=Empty(truth="scored", prediction="scored", both="scored"))
+@traits(
+    title="Pixel accuracy",
+    meaning=(
+        "Share of pixels or voxels that are right, the background included, which dominates it."
+    ),
+    family="accuracy",
+    needs=frozenset({"classes"}),
+    place=240,
+    empty=Empty(truth="scored", prediction="scored", both="scored"),
+)
 def pixel_accuracy(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Share of samples with the right label, background included: one number for the image, under "all".
 

@@ -1,12 +1,24 @@
 """Panoptic quality."""
 
-from delineate.core import Segmentation
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delineate.evaluation.metrics import Empty, Tally, traits
 from delineate.evaluation.metrics._panoptic import panoptic
-from delineate.evaluation.metrics._tally import Tally
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(empty=Empty(truth=0, prediction=0, both=None))
+@traits(
+    title="PQ",
+    meaning="Panoptic quality: objects matched one by one (IoU above 0.5), SQ times RQ.",
+    family="objects",
+    needs=frozenset({"classes"}),
+    place=110,
+    empty=Empty(truth=0, prediction=0, both=None),
+)
 def pq(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Panoptic quality: summed IoU of matched segments / (TP + FP / 2 + FN / 2), per label (Kirillov, CVPR 2019).
 

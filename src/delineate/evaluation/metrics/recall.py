@@ -1,11 +1,25 @@
 """Recall."""
 
-from delineate.core import Segmentation
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._counts import counts
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(empty=Empty(truth=None, prediction=0, both=None))
+@traits(
+    title="Recall",
+    meaning="Of what is true, the share that was found (sensitivity).",
+    family="rates",
+    needs=frozenset({"classes"}),
+    place=40,
+    roles=frozenset({"beside", "on top"}),
+    empty=Empty(truth=None, prediction=0, both=None),
+)
 def recall(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Share of what is there that was found (sensitivity): TP / (TP + FN), per label."""
     n = counts(prediction, truth)

@@ -1,12 +1,24 @@
 """Recognition quality."""
 
-from delineate.core import Segmentation
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delineate.evaluation.metrics import Empty, Tally, traits
 from delineate.evaluation.metrics._panoptic import panoptic
-from delineate.evaluation.metrics._tally import Tally
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(empty=Empty(truth=0, prediction=0, both=None))
+@traits(
+    title="RQ",
+    meaning="Recognition quality: the F1 of finding objects one by one.",
+    family="objects",
+    needs=frozenset({"classes"}),
+    place=130,
+    empty=Empty(truth=0, prediction=0, both=None),
+)
 def rq(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Recognition quality, the F1 of matched segments: TP / (TP + FP / 2 + FN / 2), per label; PQ = SQ x RQ.
 

@@ -1,11 +1,27 @@
 """Specificity."""
 
-from delineate.core import Segmentation
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._counts import counts
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(empty=Empty(truth="scored", prediction=1, both=1))
+@traits(
+    title="Specificity",
+    meaning=(
+        "Of what is not the label, the share that was rightly left alone. Near 1 wherever the background "
+        "is large."
+    ),
+    family="rates",
+    needs=frozenset({"classes"}),
+    place=50,
+    empty=Empty(truth="scored", prediction=1, both=1),
+)
 def specificity(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Share of what is not there that was left alone: TN / (TN + FP), per label.
 

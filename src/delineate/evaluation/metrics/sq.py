@@ -1,12 +1,35 @@
 """Segmentation quality."""
 
-from delineate.core import Segmentation
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from delineate.evaluation.metrics import Empty, Tally, added, traits
 from delineate.evaluation.metrics._panoptic import panoptic
-from delineate.evaluation.metrics._tally import Tally
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
-@traits(empty=Empty(truth=0, prediction=0, both=None))
+def _mean_of_matches(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Sum over matches, matches, and what did not match: their mean; NaN where there is none of either."""
+    total, matched, unmatched = np.moveaxis(added(parts, weights), -1, 0)
+    worst = np.where(unmatched > 0, 0.0, np.nan)
+    return np.asarray(np.divide(total, matched, out=worst, where=matched != 0))
+
+
+@traits(
+    title="SQ",
+    meaning="Segmentation quality: mean IoU of the objects that were matched.",
+    family="objects",
+    needs=frozenset({"classes"}),
+    place=120,
+    pooled=_mean_of_matches,
+    empty=Empty(truth=0, prediction=0, both=None),
+)
 def sq(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Segmentation quality, the mean IoU of matched segments, per label; PQ = SQ x RQ.
 
@@ -15,6 +38,6 @@ def sq(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """
     n = panoptic(prediction, truth)
     return {
-        name: Tally("matched_mean", parts)
+        name: Tally("sq", parts)
         for name, *parts in zip(n.names, n.iou, n.tp, n.fp + n.fn, strict=True)
     }

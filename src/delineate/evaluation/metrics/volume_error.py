@@ -1,11 +1,25 @@
 """Relative volume error."""
 
-from delineate.core import Segmentation
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._counts import counts
-from delineate.evaluation.metrics._traits import Empty, traits
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 
 @traits(
+    title="Volume error",
+    meaning=(
+        "Difference of the size found from the true size, relative to the true size. Says nothing of the "
+        "place."
+    ),
+    family="volume",
+    needs=frozenset({"classes"}),
+    place=100,
     range=None,
     signed=True,
     empty=Empty(

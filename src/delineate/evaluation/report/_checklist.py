@@ -8,18 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from delineate.evaluation.metrics import Traits, family_of_metrics
 from delineate.evaluation.report._scores import named
 from delineate.evaluation.report._words import counted
 from delineate.evaluation.table import Table
 
 Split = Mapping[str, tuple[int, int]]
 """name -> (cases, groups)"""
-
-OVERLAPS = ("dice", "iou", "f_beta", "cldice", "dice_soft")
-DISTANCES = ("hausdorff", "hd95", "hd95_pooled", "hd95_surfel", "nsd", "nsd_voxel", "assd")
-OBJECTS = ("pq", "sq", "rq", "mask_ap", "lesion_recall", "lesion_precision", "lesion_f1")
-STATED = ("ece", "ece_top", "brier")
-RATES = ("recall", "specificity", "precision", "auroc", "average_precision", *OBJECTS[-3:])
 
 
 @dataclass(frozen=True)
@@ -46,14 +41,14 @@ class Known:
         """The text of the recipe; "" where nothing was trained."""
         return self.facts.get("recipe", "")
 
-    def of(self, stems: Collection[str]) -> str:
+    def of(self, which: Callable[[Traits], bool]) -> str:
         """Those of these metrics that were judged, as they are read."""
-        judged = [m for m in self.table.metrics if m.partition("(")[0] in stems]
+        judged = [m for m in self.table.metrics if which(self.table.traits[m])]
         return ", ".join(named(self.table, metric) for metric in judged)
 
-    def judged(self, stems: Collection[str]) -> str:
-        """The same as a sentence."""
-        names = self.of(stems)
+    def judged(self, *families: str) -> str:
+        """The same of families of metrics, as a sentence."""
+        names = self.of(lambda traits: traits.family in families)
         return f"Judged: {names}." if names else ""
 
 
@@ -65,14 +60,16 @@ Answer = Callable[[Known], str]
 class Asked:
     """A question, in our own words.
 
-    left_open: what the authors must say, unless it is answered.
+    left_open: what the authors must say, unless it is answered; `{metrics}` is a metric of each of the families.
     closes: whether the answer, where there is one, says all.
+    families: families of metrics, of which the answer is those that were judged.
     """
 
     topic: str
     left_open: str
     answer: Answer | None = None
     closes: bool = False
+    families: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,9 +123,17 @@ def _item(number: str, asked: Asked, known: Known, answers: Mapping[str, str]) -
     given = answers.get(f"CLAIM {number}") or answers.get(asked.topic)
     if given:
         return Item(number, asked.topic, given, "")
-    answer = asked.answer(known) if asked.answer else ""
+    answer = asked.answer(known) if asked.answer else known.judged(*asked.families)
     closed = asked.closes and answer
-    return Item(number, asked.topic, answer, "" if closed else asked.left_open)
+    return Item(number, asked.topic, answer, "" if closed else _left_open(asked))
+
+
+def _left_open(asked: Asked) -> str:
+    """What is left open, with a metric that would answer it by name."""
+    if not asked.families:
+        return asked.left_open
+    first = [f"“{of[0]}”" for of in map(family_of_metrics, asked.families) if of]
+    return asked.left_open.format(metrics=" or ".join(first))
 
 
 def _intended_use(known: Known) -> str:
@@ -185,7 +190,7 @@ def _picked(known: Known) -> str:
     if not epoch or not known.recipe:
         return ""
     return (
-        f"The weights of epoch {epoch}, the best by what “trainer: monitor” in the recipe names (the Dice on "
+        f"The weights of epoch {epoch}, the best by what “trainer: monitor” in the recipe names (the first metric on "
         "validation cases where it names nothing)."
     )
 
@@ -231,7 +236,7 @@ def _characteristics(known: Known) -> str:
 
 
 def _diagnostic(known: Known) -> str:
-    rates = known.of(RATES)
+    rates = known.of(lambda traits: traits.family in ("rates", "ranking", "detection"))
     return (
         f"{rates}, with intervals, under “Scores”; of pixels, voxels or objects." if rates else ""
     )
@@ -262,7 +267,8 @@ def _task(known: Known) -> str:
 
 
 def _tolerance(known: Known) -> str:
-    return known.judged(("nsd", "nsd_voxel"))
+    names = known.of(lambda traits: "tolerance" in traits.arguments)
+    return f"Judged: {names}." if names else ""
 
 
 def _sizes(known: Known) -> str:
@@ -416,15 +422,18 @@ METRICS = (
     Asked("Why these metrics", "which property matters for the clinical question"),
     Asked(
         "Overlap",
-        "no overlap was judged; “dice” under metrics judges it",
-        lambda k: k.judged(OVERLAPS),
+        "no overlap was judged; {metrics} under metrics judges it",
         closes=True,
+        families=(
+            "overlap",
+            "tubular",
+        ),
     ),
     Asked(
         "Boundary",
-        "no boundary was judged; “nsd” or “hd95” under metrics judges it",
-        lambda k: k.judged(DISTANCES),
+        "no boundary was judged; {metrics} under metrics judges it",
         closes=True,
+        families=("boundary",),
     ),
     Asked(
         "Tolerance of the boundary",
@@ -433,15 +442,18 @@ METRICS = (
     ),
     Asked(
         "Tubular structures",
-        "whether the structure is one; “cldice” under metrics judges it",
-        lambda k: k.judged(("cldice",)),
+        "whether the structure is one; {metrics} under metrics judges it",
         closes=True,
+        families=("tubular",),
     ),
     Asked(
         "Objects one by one",
-        "whether single objects matter; “lesion_f1” or “pq” under metrics judges them",
-        lambda k: k.judged(OBJECTS),
+        "whether single objects matter; {metrics} under metrics judges them",
         closes=True,
+        families=(
+            "objects",
+            "detection",
+        ),
     ),
     Asked("Size of structures", "whether small ones matter as much as large ones", _sizes),
     Asked("Class imbalance", "how much of the image each label takes", _balance, closes=True),
@@ -455,9 +467,9 @@ METRICS = (
     ),
     Asked(
         "Calibration",
-        "whether stated probabilities can be believed; “ece” and “brier” under metrics judge it",
-        lambda k: k.judged(STATED),
+        "whether stated probabilities can be believed; {metrics} under metrics judges it",
         closes=True,
+        families=("calibration",),
     ),
     Asked("Uncertainty of the reference", "how far annotators disagree, against the scores above"),
 )

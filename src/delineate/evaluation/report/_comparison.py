@@ -22,9 +22,9 @@ from delineate.evaluation.report._difference import (
 from delineate.evaluation.report._figures import Plot
 from delineate.evaluation.report._forest import FEWEST
 from delineate.evaluation.report._glossary import explained
-from delineate.evaluation.report._page import BOUNDARY, FEW
+from delineate.evaluation.report._page import FEW
 from delineate.evaluation.report._paired import scores_in_pairs
-from delineate.evaluation.report._scores import between, length_unit, named, unit_of
+from delineate.evaluation.report._scores import between, leading, length_unit, named, unit_of
 from delineate.evaluation.report._side_by_side import ShowAll, SideBySide, side_by_side
 from delineate.evaluation.report._words import (
     counted,
@@ -253,12 +253,9 @@ class ComparisonPage:
     @cached_property
     def pairs(self) -> list[Pair]:
         """Everything by pair."""
-        metrics = self.comparison.metrics
-        stems = {metric.partition("(")[0]: metric for metric in reversed(metrics)}
-        outline = next((stems[stem] for stem in BOUNDARY if stem in stems), metrics[0])
-        leading = tuple(dict.fromkeys((metrics[0], outline)))
+        leads = tuple(leading(self.comparison.first, self.comparison.metrics))
         return [
-            Pair(self.comparison, against, name, leading, self.gallery)
+            Pair(self.comparison, against, name, leads, self.gallery)
             for against, name in self.comparison.pairs
         ]
 
@@ -310,7 +307,9 @@ class ComparisonPage:
     def terms(self) -> dict[str, str]:
         """The metrics in a reader's words."""
         first = self.comparison.first
-        told = {m: explained(m, length_unit(first)) for m in self.comparison.metrics}
+        told = {
+            m: explained(m, first.traits[m], length_unit(first)) for m in self.comparison.metrics
+        }
         return {named(first, metric): words for metric, words in told.items() if words}
 
     @property

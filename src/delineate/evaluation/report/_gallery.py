@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from delineate.core import Image, LabelSet, Segmentation
-from delineate.evaluation.report._scores import unit_of
+from delineate.evaluation.report._scores import named, unit_of
 from delineate.evaluation.report._view import scaled, view
-from delineate.evaluation.report._words import decimals, number, title
+from delineate.evaluation.report._words import decimals, number
 from delineate.evaluation.report.overlay import fill, outline
 from delineate.evaluation.table import Row, Table
 
@@ -99,7 +99,7 @@ def _scores(
 
 def _told(score: float, metric: str, table: Table) -> str:
     unit = unit_of(table, metric)
-    words = f"{title(metric)} {number(score, decimals([score]))}"
+    words = f"{named(table, metric)} {number(score, decimals([score]))}"
     return f"{words} {unit}" if unit and score == score else words
 
 

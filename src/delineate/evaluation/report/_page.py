@@ -18,7 +18,15 @@ from delineate.evaluation.report._forest import Forest, by_kind, by_label
 from delineate.evaluation.report._gallery import Look, Show, look
 from delineate.evaluation.report._glossary import explained
 from delineate.evaluation.report._review import Review, review
-from delineate.evaluation.report._scores import Block, Tile, blocks, length_unit, named, tiles
+from delineate.evaluation.report._scores import (
+    Block,
+    Tile,
+    blocks,
+    leading,
+    length_unit,
+    named,
+    tiles,
+)
 from delineate.evaluation.report._sentences import sentences
 from delineate.evaluation.report._thresholds import thresholds
 from delineate.evaluation.report._words import one_line, several_lines
@@ -38,12 +46,6 @@ FEW = 3
 
 MOST = 24
 """Labels with figures of their own: those of a hundred organs would take a minute to draw, and fit no mail."""
-
-BOUNDARY = ("nsd", "hd95", "assd", "hausdorff", "hd95_surfel", "hd95_pooled", "nsd_voxel")
-"""Scores of the outline; the first of them that there is stands beside the leading metric."""
-
-BESIDE = ("expected_dice", "precision", "recall")
-"""What else is told of a case in the gallery; of a case with several labels, only the first."""
 
 Split = Mapping[str, tuple[int, int]]
 
@@ -206,8 +208,10 @@ class Page:
         """The worst, middle and best cases."""
         if self.gallery is None:
             return {}
-        beside = BESIDE if len(self._scored) == 1 else BESIDE[:1]
-        metrics = [*self._leading, *(m for m in beside if m in self.table.metrics)]
+        traits = self.table.traits
+        beside = [m for m in self.table.metrics if "beside" in traits[m].roles]
+        beside.sort(key=lambda m: not traits[m].expects)
+        metrics = [*self._leading, *(beside if len(self._scored) == 1 else beside[:1])]
         metrics = list(dict.fromkeys(metrics))
         chosen = pick_gallery(self.table, metrics[0], count=PICTURED)
         return {
@@ -235,7 +239,7 @@ class Page:
     def terms(self) -> dict[str, str]:
         """The metrics in a reader's words."""
         unit = length_unit(self.table)
-        told = {m: explained(m, unit) for m in self.table.metrics}
+        told = {m: explained(m, self.table.traits[m], unit) for m in self.table.metrics}
         return {named(self.table, metric): words for metric, words in told.items() if words}
 
     @property
@@ -256,10 +260,7 @@ class Page:
     @cached_property
     def _leading(self) -> list[str]:
         """The first metric, and one of the outline."""
-        first = self.table.metrics[0]
-        stems = {metric.partition("(")[0]: metric for metric in reversed(self.table.metrics)}
-        outline = next((stems[stem] for stem in BOUNDARY if stem in stems), first)
-        return list(dict.fromkeys((first, outline)))
+        return leading(self.table, self.table.metrics)
 
     @cached_property
     def _scored(self) -> list[str]:

@@ -66,10 +66,12 @@ def review(table: Table, label: str) -> Review | None:
 
 def _pairs(table: Table, label: str) -> Iterator[tuple[float, float, str]]:
     """Expected and true Dice of each case that has both, and its name."""
-    for row, expected in table.of(label, "expected_dice"):
-        dice = row.scores.get("dice", math.nan)
-        if expected == expected and dice == dice:
-            yield expected, dice, row.case
+    for metric in table.metrics:
+        if true := table.traits[metric].expects:
+            for row, expected in table.of(label, metric):
+                dice = row.scores.get(true, math.nan)
+                if expected == expected and dice == dice:
+                    yield expected, dice, row.case
 
 
 def _words(sending: Sending, dice: np.ndarray) -> str:

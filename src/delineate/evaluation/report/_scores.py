@@ -71,12 +71,23 @@ def tiles(
     """The leading metrics of one or two labels, the first of them of more, `most` at most; one label has three."""
     labels = [label for label in table.labels if any(table.of(label, leading[0]))]
     if len(labels) == 1:
-        metrics = dict.fromkeys((*leading, "recall", *table.metrics))
+        on_top = [m for m in table.metrics if "on top" in table.traits[m].roles]
+        metrics = dict.fromkeys((*leading, *on_top, *table.metrics))
         told = [(labels[0], m) for m in metrics if any(table.of(labels[0], m))][:3]
     else:
         metrics = dict.fromkeys(leading if len(labels) == 2 else leading[:1])
         told = [(label, m) for label in labels for m in metrics if any(table.of(label, m))][:most]
     return [_tile(table, label, m, scores["labels"][label]["metrics"][m]) for label, m in told]
+
+
+def leading(table: Table, metrics: Sequence[str]) -> list[str]:
+    """The first of these metrics, and one of the outline: of the full set if there is such, a share before a length."""
+    traits = table.traits
+    outlines = [metric for metric in metrics if traits[metric].family == "boundary"]
+    rank = {m: (traits[m].place is None, traits[m].unit == "length") for m in outlines}
+    return list(
+        dict.fromkeys((metrics[0], min(outlines, key=rank.__getitem__, default=metrics[0])))
+    )
 
 
 def length_unit(table: Table) -> str:
@@ -86,7 +97,7 @@ def length_unit(table: Table) -> str:
 
 def named(table: Table, metric: str) -> str:
     """A metric's name as it is read, with its arguments in the unit of the table."""
-    return title(metric, length_unit(table))
+    return title(metric, table.traits[metric], length_unit(table))
 
 
 def unit_of(table: Table, metric: str) -> str:
@@ -125,37 +136,39 @@ def _tile(table: Table, label: str, metric: str, score: Mapping[str, Any]) -> Ti
 
 def _block(table: Table, label: str, about: Mapping[str, Any]) -> Block:
     lines = []
+    roles = {metric: table.traits[metric].roles for metric in about["metrics"]}
+    told_otherwise = next((metric for metric, of in roles.items() if "empty means" in of), "")
     for metric, score in about["metrics"].items():
         known = table.traits[metric]
         pooled = score["pooled"]
         places = decimals([score["mean"], *score["interval"], score["median"], pooled])
         lines.append(
             Line(
-                named(table, metric), explained(metric, length_unit(table)), unit_of(table, metric),
+                named(table, metric), explained(metric, known, length_unit(table)), unit_of(table, metric),
                 "↓" if known.lower_is_better else "→ 0" if known.signed else "",
                 number(score["mean"], places), between(score["interval"], places),
                 number(score["median"], places), number(pooled, places), between(score["pooled_interval"], places),
                 *cases_scored(score), known.pooled_only,
             )
         )  # fmt: skip
-        if metric == "dice" and about["empty_truth"]:
-            lines += _dice_otherwise(about)
+        if metric == told_otherwise and about["empty_truth"]:
+            lines += _otherwise(about, metric, named(table, metric))
     return Block(label, _empties(about), tuple(lines))
 
 
-def _dice_otherwise(about: Mapping[str, Any]) -> list[Line]:
-    """Dice under the two other rules for empty cases that one meets in print; told where they make a difference."""
+def _otherwise(about: Mapping[str, Any], metric: str, name: str) -> list[Line]:
+    """A score under the two other rules for empty cases that one meets in print; told where they make a difference."""
     others = [
-        ("dice_mean_nonempty", "Dice where the truth has it",
+        (f"{metric}_mean_nonempty", f"{name} where the truth has it",
          "The mean over the cases whose truth has the label: what is found where there is nothing does not count.",
          about["cases"] - about["empty_truth"]),
-        ("dice_mean_empty1", "Dice, both empty counted as 1",
+        (f"{metric}_mean_empty1", f"{name}, both empty counted as 1",
          "The mean over all cases, where nothing found of nothing there counts as 1: the rule of many challenges.",
          about["cases"]),
     ]  # fmt: skip
     return [
-        Line(name, says, "", "", number(about.get(key)), "", "", "", "", f"{cases:,}")
-        for key, name, says, cases in others
+        Line(heading, says, "", "", number(about.get(key)), "", "", "", "", f"{cases:,}")
+        for key, heading, says, cases in others
         if about.get(key) is not None
     ]
 

@@ -24,34 +24,34 @@ def thresholds(table: Table, scores: Mapping[str, Any], labels: Sequence[str]) -
     scores: `table.scores()`.
     """
     drawings = (
-        ("auroc", "ROC curve", "false positive rate", "true positive rate (recall)", _roc,
+        ("roc", "ROC curve", "false positive rate", "true positive rate (recall)", _roc,
          "The dot is where the masks lie. The area under the curve is the AUROC over all cases: "),
-        ("average_precision", "Precision-recall curve", "recall", "precision", _precision_recall,
+        ("precision-recall", "Precision-recall curve", "recall", "precision", _precision_recall,
          "The dot is where the masks lie. The area under the curve is the average precision over all cases: "),
-        ("ece", "Reliability", "probability stated", "share that is the label", _reliability,
+        ("reliability", "Reliability", "probability stated", "share that is the label", _reliability,
          "On the line, what is stated is what is true; below it, the model is too sure. Each dot holds a fifteenth of "
          "the range, the larger the more samples. Expected calibration error over all cases: "),
     )  # fmt: skip
     plots = []
-    for stem, heading, across, up, draw, words in drawings:
-        metric = next((m for m in table.metrics if m.partition("(")[0] == stem), None)
+    for curve, heading, across, up, draw, words in drawings:
+        metric = next((m for m in table.metrics if table.traits[m].curve == curve), None)
         parts = {label: _summed(table, label, metric) for label in labels if metric}
         known = {label: part for label, part in parts.items() if part is not None}
         if metric is None or not known:
             continue
         figure, axes = _panel(3.4, 3.2)
-        if stem != "average_precision":
+        if curve != "precision-recall":
             axes.plot([0, 1], [0, 1], color=RULE, linewidth=1)
         key = tuple(zip(NAMED, known, strict=False))
         for colour, label in key:
             draw(axes, known[label], COLOURS[colour])
-            if stem != "ece":
-                axes.plot(*_masks(table, label)[stem], "o", markersize=5, color=COLOURS[colour])
+            if curve != "reliability":
+                axes.plot(*_masks(table, label)[curve], "o", markersize=5, color=COLOURS[colour])
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=across, ylabel=up, aspect="equal")
         told = "; ".join(_told(scores, label, metric, alone=len(known) == 1) for label in known)
         plots.append(
             Plot(
-                heading, _svg(figure, stem, *known), f"{words}{told}.", key if len(key) > 1 else ()
+                heading, _svg(figure, curve, *known), f"{words}{told}.", key if len(key) > 1 else ()
             )
         )
     return plots
@@ -74,7 +74,7 @@ def _masks(table: Table, label: str) -> dict[str, tuple[float, float]]:
     recall = tp / (tp + fn) if tp + fn else np.nan
     alarms = fp / (fp + tn) if fp + tn else np.nan
     precision = tp / (tp + fp) if tp + fp else np.nan
-    return {"auroc": (alarms, recall), "average_precision": (recall, precision)}
+    return {"roc": (alarms, recall), "precision-recall": (recall, precision)}
 
 
 def _told(scores: Mapping[str, Any], label: str, metric: str, *, alone: bool) -> str:

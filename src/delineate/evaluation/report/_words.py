@@ -8,61 +8,54 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from inspect import signature
 
-from delineate.resolve import resolve
-
-NAMES = {
-    "assd": "ASSD", "auroc": "AUROC", "brier": "Brier score", "cldice": "clDice", "dice_at": "Dice at a threshold",
-    "dice_soft": "Dice, soft", "dice_swept": "Dice, swept over thresholds", "ece": "ECE",
-    "ece_top": "ECE of the top class", "hausdorff": "Hausdorff distance", "hd95": "HD95",
-    "hd95_pooled": "HD95, surfaces pooled", "hd95_surfel": "HD95, surfel-weighted", "iou": "IoU",
-    "expected_dice": "Expected Dice", "lesion_f1": "Lesion F1", "mask_ap": "Mask AP", "nsd": "NSD",
-    "nsd_voxel": "Voxel NSD", "pq": "PQ", "rq": "RQ", "sq": "SQ",
-}  # fmt: skip
-"""Names that are not read as they are written; any other metric is read as its file is called."""
+from delineate.evaluation.metrics import Traits, traits_by_name
+from delineate.resolve import names, resolve
 
 
-CARRIED = {"nsd": "tolerance", "nsd_voxel": "tolerance", "f_beta": "beta"}
-"""Arguments without which a score says nothing: they are told also where they are the default."""
-
-
-def title(metric: str, unit: str = "") -> str:
+def title(metric: str, known: Traits | None = None, unit: str = "") -> str:
     """A metric's name as it is read, with the arguments it carries.
 
+    known: what is known of it; by its name if left out. One without a title has its name, somebody's own as written.
     unit: what lengths are measured in, where that is known.
 
     >>> title("pixel_accuracy"), title("iou"), title("f_beta"), title("f_beta(beta=0.5)")
     ('Pixel accuracy', 'IoU', 'F2', 'F0.5')
-    >>> title("nsd"), title("nsd(tolerance=1.0)"), title("nsd(tolerance=1.0)", "mm")
-    ('NSD (tolerance 2)', 'NSD (tolerance 1)', 'NSD at 1 mm')
+    >>> title("nsd"), title("nsd(tolerance=1.0)", unit="mm"), title("ece(bins=10)"), title("my_lab:dice")
+    ('NSD at 2', 'NSD at 1 mm', 'ECE (bins 10)', 'my_lab:dice')
     """
-    name, told = metric.partition("(")[0], arguments(metric)
-    if name == "f_beta":
-        return f"F{told['beta']}"
+    known = traits_by_name(metric) if known is None else known
+    name, told = metric.partition("(")[0], arguments(metric, known)
     words = name.replace("_", " ")
-    words = NAMES.get(name, words[:1].upper() + words[1:])
-    if unit and list(told) == ["tolerance"]:
-        return f"{words} at {told['tolerance']} {unit}"
-    listed = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in told.items())
-    return f"{words} ({listed})" if listed else words
+    words = known.title or (name if ":" in name else words[:1].upper() + words[1:])
+    if known.title:
+        words = words.format(**told, unit=unit).strip()
+    rest = [f"{k.replace('_', ' ')} {v}" for k, v in told.items() if k not in known.arguments]
+    return f"{words} ({', '.join(rest)})" if rest else words
 
 
-def arguments(metric: str) -> dict[str, str]:
-    """The arguments that a metric's name carries, and those of `CARRIED`, as they are read.
+def arguments(metric: str, known: Traits) -> dict[str, str]:
+    """The arguments that a metric's name carries, and those that its title names, as they are read.
 
-    >>> arguments("nsd"), arguments("nsd(tolerance=1.5)"), arguments("dice")
+    >>> nsd = traits_by_name("nsd")
+    >>> arguments("nsd", nsd), arguments("nsd(tolerance=1.5)", nsd), arguments("dice", traits_by_name("dice"))
     ({'tolerance': '2'}, {'tolerance': '1.5'}, {})
     """
     name, _, rest = metric.partition("(")
     pairs = [pair.partition("=") for pair in rest.removesuffix(")").split(", ") if pair]
     given = {key: re.sub(r"[.]0$", "", value) for key, _, value in pairs}
-    if (key := CARRIED.get(name)) and key not in given:
-        given[key] = _default(name, key)
+    for key in known.arguments:
+        if key not in given:
+            given[key] = _default(name, key)
     return given
 
 
 @cache
 def _default(metric: str, argument: str) -> str:
-    return f"{signature(resolve('metrics', metric)).parameters[argument].default:g}"
+    """The default of an argument as it is read; "default" of somebody's own metric, which is not imported for that."""
+    if metric not in names("metrics"):
+        return "default"
+    default = signature(resolve("metrics", metric)).parameters[argument].default
+    return f"{default:g}" if isinstance(default, int | float) else str(default)
 
 
 def in_order(values: Iterable[str]) -> list[str]:

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from delineate.evaluation.table.row import Row
     from delineate.evaluation.table.table import Table
 
-OVERLAPS = ("dice", "iou")
-"""Scores of which two further means are published, since tools differ in what they do with empty masks."""
-
 METHODS = {
     "t": "t interval for few groups, cluster",
     "percentile": "percentile",
@@ -94,8 +91,8 @@ class _Short:
                 if any(True for _ in self.table.of(label, metric))
             },
         }
-        for metric in OVERLAPS:
-            if metric in found["metrics"]:
+        for metric in found["metrics"]:
+            if "empty means" in self.table.traits[metric].roles:
                 found |= self.empties(label, metric)
         return found
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from delineate.evaluation.metrics import Empty, Tally, Traits, traits_of
+from delineate.evaluation.metrics import Empty, Tally, Traits, traits_by_name
 from delineate.evaluation.table.row import Row
 from delineate.files import whole_file
-from delineate.resolve import names, resolve
 
 if TYPE_CHECKING:
     from delineate.evaluation.table.table import Table
@@ -38,12 +37,12 @@ def write_tallies(table: Table, path: Path) -> None:
             if isinstance(score, Tally):
                 key = metric, score.kind, score.parts.dtype.str, score.parts.ndim
                 sets.setdefault(key, []).append((i, score))
-    plain = all(traits == _of_the_house(metric) for metric, traits in table.traits.items())
+    plain = all(traits == traits_by_name(metric) for metric, traits in table.traits.items())
     if not sets and plain and table.independent is None and not table.caveats:
         beside.unlink(missing_ok=True)
         return
     about = {
-        "traits": {metric: asdict(traits) for metric, traits in table.traits.items()},
+        "traits": {metric: _plain(traits) for metric, traits in table.traits.items()},
         "independent": table.independent,
         "caveats": list(table.caveats),
         "rows": [(row.case, row.label) for row in table.rows],
@@ -71,7 +70,7 @@ def read_tallies(
     """
     beside = _beside(path)
     if not beside.is_file():
-        return rows, {metric: _of_the_house(metric) for metric in metrics}, None, ()
+        return rows, {metric: traits_by_name(metric) for metric in metrics}, None, ()
     try:
         with np.load(beside, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
@@ -79,7 +78,7 @@ def read_tallies(
                 (metric, kind, *(file[f"{i}.{what}"] for what in SET))
                 for i, (metric, kind) in enumerate(about["sets"])
             ]
-        traits = {metric: _traits(known) for metric, known in about["traits"].items()}
+        traits = {metric: _traits(metric, known) for metric, known in about["traits"].items()}
         independent, caveats = about.get("independent"), tuple(about.get("caveats", ()))
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(
@@ -88,7 +87,10 @@ def read_tallies(
         ) from error
     places = {(row.case, row.label): i for i, row in enumerate(rows)}
     scores = [dict(row.scores) for row in rows]
-    for metric, kind, members, known, shapes, numbers in sets:
+    for metric, written_kind, members, known, shapes, numbers in sets:
+        kind = written_kind
+        if traits_by_name(metric).pooled is not None:  # what it was called does not matter
+            kind = metric.partition("(")[0]
         parts = np.split(numbers, np.cumsum(shapes.prod(axis=1))[:-1])
         for row, score, shape, part in zip(members, known.tolist(), shapes, parts, strict=True):
             place = places.get(tuple(about["rows"][row]), -1)
@@ -108,18 +110,24 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}.tallies.npz")
 
 
-def _traits(known: dict[str, Any]) -> Traits:
-    within, empty = known["range"], known.get("empty")
-    return Traits(
-        **{
-            **known,
-            "range": None if within is None else tuple(within),
-            "empty": None if empty is None else Empty(**empty),
-        }
-    )
+def _plain(known: Traits) -> dict[str, Any]:
+    """Traits ready for JSON; the pooled form is code, and stays in the metric's own file."""
+    told = asdict(replace(known, pooled=None))
+    del told["pooled"]
+    return {k: sorted(v) if isinstance(v, frozenset) else v for k, v in told.items()}
 
 
-def _of_the_house(metric: str) -> Traits:
-    """By name; of somebody's own metric nothing more is known, and nothing of theirs is imported to read a table."""
-    name = metric.partition("(")[0]
-    return traits_of(resolve("metrics", name)) if name in names("metrics") else Traits()
+def _traits(metric: str, told: dict[str, Any]) -> Traits:
+    """What a table tells of a metric; what an earlier version did not tell is as the house knows it."""
+    house = traits_by_name(metric)
+    kept = {field.name: told[field.name] for field in fields(house) if field.name in told}
+    if kept.get("range") is not None:
+        kept["range"] = tuple(kept["range"])
+    if kept.get("empty") is not None:
+        kept["empty"] = Empty(**kept["empty"])
+    for name in ("needs", "roles"):
+        if isinstance(kept.get(name), list):
+            kept[name] = frozenset(kept[name])
+        else:  # of an earlier version, whose words were others
+            kept.pop(name, None)
+    return replace(house, **kept)

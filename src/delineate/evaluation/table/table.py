@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from delineate.evaluation.metrics import Tally, Traits, pool, pool_weighted
+from delineate.evaluation.metrics import Tally, Traits, pool, pool_weighted, traits_by_name
 from delineate.evaluation.stats import Interval, Method, bootstrap, weighted_mean
 from delineate.evaluation.table._csv import read_table, write_table
 from delineate.evaluation.table._scores import scores
@@ -23,7 +23,7 @@ from delineate.evaluation.table.subgroups import size_column, split_by_size, sub
 class Table:
     """The scores of a predictor on the cases of one split.
 
-    traits: what is known of each metric; of one that is not named here, that it is a ratio and more is better.
+    traits: what is known of each metric; of one that is not named here, what its own file says.
     independent: whether the cases had no part in making the model: neither learnt from nor chosen or fitted on, and not
         known to share patients or images with cases that were. None where that is not known.
     caveats: what speaks against it, or why it is not known: sentences for a reader of the scores.
@@ -39,7 +39,7 @@ class Table:
     def __post_init__(self) -> None:
         if self.independent and self.caveats:
             raise ValueError(f"scores are called independent, and have a caveat: {self.caveats[0]}")
-        known = {metric: self.traits.get(metric, Traits()) for metric in self.metrics}
+        known = {m: self.traits.get(m) or traits_by_name(m) for m in self.metrics}
         object.__setattr__(self, "traits", known)
 
     @cached_property

@@ -1,12 +1,18 @@
-"""Where calibration is judged."""
+"""Calibration: where it is judged, how sure a model was, and how often it was right."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
-from delineate.core import Segmentation
+from delineate.evaluation.metrics import Tally, added
 from delineate.evaluation.metrics._pair import remembered
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
 
 CHUNK = 2**18
 """Samples looked at together: few enough to stay near the processor."""
@@ -69,3 +75,37 @@ def _mark(near: np.ndarray, there: np.ndarray, spacing: tuple[float, ...], margi
                 np.minimum(after[k:], away[:-k], out=after[k:])
                 np.minimum(after[:-k], away[k:], out=after[:-k])
         near[start:stop] = np.sqrt(squares) <= margin
+
+
+def reliability(samples: Iterable[tuple[np.ndarray, np.ndarray]], bins: int, kind: str) -> Tally:
+    """The expected calibration error in `bins` equal parts of 0 to 1, each with its lower end.
+
+    Samples come some at a time: their confidence (sample,) and whether they are correct (sample,), boolean.
+
+    Its tally, of the kind that is named, holds (3, bins): samples, sum of confidence, samples that are correct. Summed
+    over cases, the second and third row over the first are the reliability diagram.
+
+    Raises:
+        ValueError: fewer than one bin.
+    """
+    if bins < 1:
+        raise ValueError(f"bins is {bins}; expected at least 1 (15 is usual).")
+    parts = np.zeros((3, bins))
+    for confidence, correct in samples:
+        place = np.minimum((confidence * bins).astype(np.intp), bins - 1)
+        parts += (
+            np.bincount(place, minlength=bins),
+            np.bincount(place, weights=confidence, minlength=bins),
+            np.bincount(place[correct], minlength=bins),
+        )
+    return Tally(kind, parts)
+
+
+def calibration_error(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Mean gap between confidence and correctness; parts are (3, bin): samples, confidence, correct.
+
+    Bins weigh by their samples; NaN of no sample.
+    """
+    samples, confidence, correct = np.moveaxis(added(parts, weights), 1, 0)
+    gap, total = np.abs(confidence - correct).sum(axis=1), samples.sum(axis=1)
+    return np.asarray(np.divide(gap, total, out=np.full(len(gap), np.nan), where=total != 0))

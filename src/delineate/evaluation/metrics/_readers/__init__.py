@@ -1,1 +1,0 @@
-"""How scores are read from what cases add up to: one kind of tally per file."""
