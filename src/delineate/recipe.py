@@ -38,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "trainer": {},
     "predict": [],
     "refine": [],
-    "metrics": ["dice", "iou"],
+    "metrics": [],  # the first of the full set that fit the task
     "seed": 0,
 }
 

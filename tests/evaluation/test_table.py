@@ -467,3 +467,28 @@ def test_a_metric_is_not_called_like_a_column(tmp_path, name):
 def test_few_groups_are_read_with_care():
     assert table(0.5, 0.6, 0.7).scores()["caution"].startswith("With 3 groups")
     assert table(*[0.5] * 20).scores(resamples=10)["caution"] is None
+
+
+def test_a_table_of_an_earlier_version_is_read_with_what_the_house_knows_today(tmp_path):
+    """It told less of a metric, in other words, and called the pooled forms otherwise."""
+    path = tmp_path / "cases.csv"
+    parts = np.array([[4.0, 6.0], [1.0, 5.0], [2.0, 4.0]])
+    rows = tuple(Row(c, c, "polyp", scores={"ece": Tally("ece", parts)}) for c in "ab")
+    Table("test", ("ece",), rows, {}, independent=True).save(path)
+    beside = tmp_path / "cases.tallies.npz"
+    with np.load(beside) as file:
+        arrays = dict(file)
+    about = json.loads(str(arrays["about"]))
+    about["sets"] = [["ece", "calibration"]]
+    about["traits"] = {
+        "ece": {
+            "lower_is_better": True, "unit": "", "range": [0.0, 1.0], "needs": "probabilities",
+            "pooled_only": False, "one_on_itself": True, "signed": False,
+            "empty": {"truth": None, "prediction": "scored", "both": None, "note": ""},
+        }
+    }  # fmt: skip
+    np.savez_compressed(beside, **(arrays | {"about": np.array(json.dumps(about))}))
+    again = Table.load(path)
+    known = traits_of(resolve("metrics", "ece"))
+    assert again.traits["ece"] == replace(known, empty=replace(known.empty, note=""))
+    assert again.pooled("polyp", "ece") == pytest.approx((1 + 1) / 10)

@@ -52,6 +52,14 @@ def refused(capsys, words, said):
     return err
 
 
+TWO = {"polyp": {"value": 1}, "tool": {"value": 2}}
+
+LOSS_OF_REGIONS = (
+    r"bad.yaml:\d+: cross_entropy learns from labels that exclude each other, and the task regions gives labels that "
+    r"overlap\. Losses that fit as they are: bce, dice, structure, tversky\."
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -119,6 +127,17 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
     ("changes", "said"),
     [
         ({"trainer": {"monitor": "val/dise"}}, "the recipe's metrics give val/loss"),
+        (
+            {"task": "presence", "metrics": ["dice"]},
+            r"bad.yaml:\d+: dice needs a label map, and the task presence gives image-level labels\. Metrics",
+        ),
+        ({"metrics": ["dice", {"lesion_f1": {}}], "labels": {"polyp": 1}}, "judges labels of the kind thing"),
+        (
+            {"metrics": ["dice", "volume_error"], "trainer": {"monitor": "val/volume_error"}},
+            r"neither more nor less of it is better; the recipe's metrics give val/loss, val/dice\.",
+        ),
+        ({"loss": "cross_entropy", "task": "regions", "labels": TWO}, LOSS_OF_REGIONS),
+        ({"loss": "focal", "task": "regions", "labels": TWO}, "exclude each other, unless with form: sigmoid, and"),
         ({"trainer": {"loggers": ["tensorbord"]}}, "did you mean 'tensorboard'"),
         ({"trainer": {"loggers": [{}]}}, r"bad.yaml:\d+: a logger is {}"),
         ({"trainer": {"strategy": "dpp"}}, r"bad.yaml:\d+: .*did you mean 'ddp'"),

@@ -82,8 +82,9 @@ def test_the_best_epoch_is_the_one_kept(tiny_run):
     predictor = load_bundle(tiny_run)
     cases = load_cases(load_recipe(tiny_run / "recipe.yaml"))["val"]
     from delineate.evaluation.metrics import load_metrics
+    from delineate.training.options import validation_metrics
 
-    dice = load_metrics(load_recipe(tiny_run / "recipe.yaml").metrics)["dice"]
+    dice = load_metrics(validation_metrics(load_recipe(tiny_run / "recipe.yaml")))["dice"]
     again = [dice(predictor(case), case.truth)["polyp"] for case in cases]
     assert np.nanmean(again) == pytest.approx(max(scores), abs=1e-5)
 

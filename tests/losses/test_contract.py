@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from delineate.core import Output, Target
-from delineate.losses import Loss, load_loss
+from delineate.losses import Loss, UnfitError, load_loss
 from delineate.resolve import GIVEN, Call, hints_of, names, resolve
 
 SHAPES = ((6, 7), (3, 4, 5))
@@ -309,3 +310,21 @@ def test_sizes_and_heads_that_are_missing_are_told():
         bce(Output(image=torch.zeros(2, 3)), Target(torch.zeros(2, 4, 4).long()))
     with pytest.raises(ValueError, match="has no image head"):
         bce(Output(torch.zeros(2, 3, 4, 4)), Target(image=torch.zeros(2, 3)))
+
+
+REGIONS = Output(torch.zeros(2, 3, 4, 4)), Target(regions=torch.ones(2, 3, 4, 4))
+IMAGE = Output(image=torch.zeros(2, 2)), Target(image=torch.tensor([[1.0, 0.0], [0.0, math.nan]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("cross_entropy", REGIONS, "labels that exclude each other, and the task gives labels that overlap."),
+        ("cross_entropy", IMAGE, "labels that exclude each other, and the task gives image-level labels."),
+        ("dice", IMAGE, "masks, and the task gives image-level labels."),
+        ("structure", IMAGE, "masks, and the task gives image-level labels."),
+    ],
+)  # fmt: skip
+def test_what_a_loss_cannot_learn_from_is_told(name, given, said):
+    with pytest.raises(UnfitError, match=rf"^the loss learns from {re.escape(said)}$"):
+        load_loss([Call(name)])(*given)

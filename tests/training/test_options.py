@@ -2,7 +2,13 @@ import pytest
 
 from delineate.evaluation.metrics import load_metrics, traits
 from delineate.resolve import Call, RecipeError
-from delineate.training.options import Options, load_options, lower_is_better
+from delineate.training.options import (
+    Options,
+    check_monitor,
+    load_options,
+    lower_is_better,
+    monitored,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +58,17 @@ def test_which_way_is_better_follows_from_the_metric():
         m: lower_is_better(Options(monitor=f"val/{m}"), metrics) for m in ("dice", "far", "loss")
     }
     assert ways == {"dice": False, "far": True, "loss": True}
+
+
+def test_what_is_monitored_is_named_or_the_first_metric_with_a_direction():
+    metrics = load_metrics([Call("volume_error"), Call("mask_ap"), Call("hd95"), Call("dice")])
+    assert monitored(Options(), metrics) == "val/hd95"
+    assert lower_is_better(Options(), metrics)
+    assert monitored(Options(monitor="val/dice"), metrics) == "val/dice"
+    assert monitored(Options(), {}) == "val/loss"
+    for name, said in (
+        ("dise", r"trainer.monitor is 'val/dise'; the recipe's metrics give val/loss, val/mask_ap"),
+        ("volume_error", "neither more nor less of it is better"),
+    ):
+        with pytest.raises(RecipeError, match=f"r.yaml:9: .*{said}"):
+            check_monitor(Options(monitor=f"val/{name}"), Call("trainer", {}, "r.yaml:9"), metrics)

@@ -13,6 +13,20 @@ from delineate.core.output import Output, Target
 
 Per = Literal["batch", "image"]
 
+IMAGE_LEVEL = "image-level labels"
+
+
+class UnfitError(ValueError):
+    """A loss cannot learn from what a task gives.
+
+    needs: what the loss learns from. given: what there is.
+    """
+
+    def __init__(self, needs: str, given: str) -> None:
+        super().__init__(f"the loss learns from {needs}, and the task gives {given}.")
+        self.needs = needs
+        self.given = given
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:
@@ -35,18 +49,29 @@ class Pair:
         """The channel of the first label: 1 after a background, 0 where there is none."""
         return 0 if self.classes is None or self.logits.shape[1] == 1 else 1
 
-    def exclusive(self, loss: str) -> Tensor:
+    def exclusive(self, unless: str = "") -> Tensor:
         """The classes, for a loss that needs one label per sample.
 
+        unless: with which argument it does not, in words.
+
         Raises:
-            ValueError: the labels overlap.
+            UnfitError: the labels overlap.
         """
         if self.classes is None:
-            raise ValueError(
-                f"{loss} is a softmax over labels that exclude each other, and the labels of this task overlap. "
-                "Use bce, dice, tversky, structure, or focal with form: sigmoid."
+            given = IMAGE_LEVEL if self.logits.ndim < 3 else "labels that overlap"
+            raise UnfitError(
+                f"labels that exclude each other{unless and f', unless with {unless}'}", given
             )
         return self.classes
+
+    def refuse_image_level(self) -> None:
+        """For a loss of masks.
+
+        Raises:
+            UnfitError: the truth is image-level labels.
+        """
+        if self.logits.ndim < 3:
+            raise UnfitError("masks", IMAGE_LEVEL)
 
     def mean_at_truth(self, values: Tensor) -> Tensor:
         """The mean over valid samples and channels of (batch, channel, *spatial) values, 0 but in the true channels."""
@@ -102,7 +127,7 @@ def read(output: Output[Tensor], target: Target[Tensor]) -> Pair:
         return Pair(logits.float(), None, target.regions.float(), valid)
     classes = target.classes
     if classes is None:
-        raise ValueError("this loss learns from dense labels, and the task gives none.")
+        raise UnfitError("masks", "none")
     if logits.shape[:1] + logits.shape[2:] != classes.shape:
         raise ValueError(
             f"logits have shape {tuple(logits.shape)}, the classes {tuple(classes.shape)}; "
@@ -144,10 +169,7 @@ def overlap(pair: Pair, per: Per) -> tuple[Tensor, Tensor, Tensor]:
     A group is an image, or the batch: that of all devices together where several train one model.
     """
     logits, valid = pair.logits, pair.valid
-    if logits.ndim < 3:
-        raise ValueError(
-            "an overlap is of maps, and this task has image-level labels. Use bce or focal."
-        )
+    pair.refuse_image_level()
     softmax = pair.classes is not None and logits.shape[1] > 1
     predicted = logits.softmax(1) if softmax else logits.sigmoid()
     if valid is not None:

@@ -27,7 +27,7 @@ def cross_entropy(
         label_smoothing: share of the truth that is spread evenly over the classes, in [0, 1].
     """
     pair = read(output, target)
-    classes, valid = pair.exclusive("cross_entropy"), pair.valid
+    classes, valid = pair.exclusive(), pair.valid
     logits = with_background(pair.logits)
     weights = None
     if class_weights is not None:

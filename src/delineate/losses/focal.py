@@ -36,7 +36,7 @@ def focal(
     pair = read(output, target)
     alone = pair.classes is None and pair.logits.shape[1] == 1
     if form == "softmax" and not alone:
-        classes = pair.exclusive("focal with form: softmax")
+        classes = pair.exclusive(unless="form: sigmoid")
         log_p = F.log_softmax(with_background(pair.logits), 1).gather(1, classes[:, None])[:, 0]
         doubt = (-torch.expm1(log_p)).clamp_min(1e-12)  # a power below one has no slope at 0
         loss = -log_p * doubt**gamma

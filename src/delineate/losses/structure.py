@@ -35,10 +35,7 @@ def structure(
     if width < 1 or width % 2 == 0:
         raise ValueError(f"width is {width}; expected an odd number of pixels.")
     pair = read(output, target)
-    if pair.logits.ndim < 3:
-        raise ValueError(
-            "structure is of maps, and this task has image-level labels. Use bce or focal."
-        )
+    pair.refuse_image_level()
     logits, truth, valid = pair.logits[:, pair.first_label :], pair.label_maps(), pair.valid
     there = torch.ones_like(truth) if valid is None else valid[:, None].expand_as(truth)
     truth = truth * there

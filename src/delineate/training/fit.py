@@ -36,7 +36,14 @@ from delineate.training.callbacks.ema import EMA
 from delineate.training.callbacks.table import Table
 from delineate.training.callbacks.validate import Validation
 from delineate.training.module import DivergedError, Learner
-from delineate.training.options import Options, load_options, logger_calls, lower_is_better
+from delineate.training.options import (
+    Options,
+    load_options,
+    logger_calls,
+    lower_is_better,
+    monitored,
+    validation_metrics,
+)
 
 LOST_WORKER = re.compile(
     r"DataLoader worker .*(exited unexpectedly|killed by signal)|Pin memory thread exited"
@@ -85,7 +92,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     )
     loss = load_loss(recipe.loss, recipe.deep_supervision)
     draws, cases = _cases(recipe, splits["train"], options)
-    metrics = load_metrics(recipe.metrics)
+    metrics = load_metrics(validation_metrics(recipe))
     ema = EMA(options.ema)
     clock = Clock(recipe.schedule, options.epochs, options.seconds, recipe.seed)
 
@@ -107,7 +114,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         ema,
         clock,
         keep_best,
-        monitor=options.monitor,
+        monitor=monitored(options, metrics),
         lower_is_better=lower_is_better(options, metrics),
         every=options.val_every,
         patience=options.patience,

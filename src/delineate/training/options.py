@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_types import Le
 
 from delineate.arguments import Count, FractionBetween, NonNegativeWhole, Positive, Text
-from delineate.evaluation.metrics import Metric, traits_of
-from delineate.recipe import as_call
+from delineate.evaluation.metrics import Metric, Traits, full_set, refuse_unfit, traits_of
+from delineate.recipe import Recipe, as_call
 from delineate.resolve import Call, bind
+from delineate.tasks import load_task
+
+LEADING = 2
+"""Metrics of the full set that validation cases are scored by where a recipe names none."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Options:
     gradient_clip: largest norm of the gradient.
     ema: decay of an exponential moving average of the weights, which is then validated and saved; 0.999 is common.
         It starts lower, (1 + n) / (10 + n) after n steps, so that short runs do not average their random start.
-    monitor: the score that picks the best weights: "val/<metric>" or "val/loss".
+    monitor: the score that picks the best weights: "val/<metric>" or "val/loss". If left out, the first of the recipe's
+        metrics whose mean over cases says which weights are better, and val/loss where there is none.
     patience: validations without a new best before training stops; none if left out.
     val_every: epochs from one validation to the next; the last epoch is always validated.
     oversample_foreground: share of drawn cases that show any label, between 0 and 1; as they come if left out.
@@ -48,7 +53,7 @@ class Options:
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     gradient_clip: Positive | None = None
     ema: FractionBetween | None = None
-    monitor: str = "val/dice"
+    monitor: str | None = None
     patience: NonNegativeWhole | None = None
     val_every: Count = 1
     oversample_foreground: FractionBetween | None = None
@@ -66,7 +71,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.seconds == 0:
             raise ValueError(f"trainer.max_time is {self.max_time!r}; expected more than no time.")
-        if not self.monitor.startswith("val/"):
+        if self.monitor is not None and not self.monitor.startswith("val/"):
             raise ValueError(
                 f"trainer.monitor is {self.monitor!r}; expected val/<metric> or val/loss."
             )
@@ -102,19 +107,49 @@ def load_options(call: Call) -> Options:
     return options
 
 
-def check_monitor(options: Options, call: Call, metrics: Iterable[str]) -> None:
-    """Refuse to monitor a score that nothing gives; `call` is the section, `metrics` the names it has."""
-    names = ["val/loss", *(f"val/{name}" for name in metrics)]
-    if options.monitor not in names:
-        raise call.fail(
-            f"trainer.monitor is {options.monitor!r}; the recipe's metrics give {', '.join(names)}.",
-            "monitor",
-        )
+def validation_metrics(recipe: Recipe) -> Sequence[Call]:
+    """What validation cases are scored by: the recipe's metrics, or the first of the full set that fit its task.
+
+    Raises:
+        RecipeError: one that cannot judge what the task gives, or the labels.
+    """
+    gives = load_task(recipe.task, recipe.labels).gives
+    refuse_unfit(recipe.metrics, recipe.labels, gives, f"the task {recipe.task.name}")
+    return recipe.metrics or full_set(recipe.labels, gives)[:LEADING]
+
+
+def monitored(options: Options, metrics: Mapping[str, Metric]) -> str:
+    """The score that picks the best weights, as `Options.monitor` says."""
+    if options.monitor is not None:
+        return options.monitor
+    traits = {name: traits_of(metric) for name, metric in metrics.items()}
+    able = [name for name, of in traits.items() if _has_direction(of) and not of.pooled_only]
+    return f"val/{able[0]}" if able else "val/loss"
+
+
+def check_monitor(options: Options, call: Call, metrics: Mapping[str, Metric]) -> None:
+    """Refuse to monitor a score that nothing gives, or that does not say which weights are better.
+
+    call: the section. metrics: those of the recipe, by name.
+    """
+    name = monitored(options, metrics).removeprefix("val/")
+    able = ["loss", *(m for m, metric in metrics.items() if _has_direction(traits_of(metric)))]
+    if name in able:
+        return
+    there = f"the recipe's metrics give {', '.join(f'val/{m}' for m in able)}."
+    if name in metrics:
+        there = f"neither more nor less of it is better; {there}"
+    raise call.fail(f"trainer.monitor is {options.monitor!r}; {there}", "monitor")
+
+
+def _has_direction(known: Traits) -> bool:
+    """Whether a model is better for more of it, or for less."""
+    return not known.signed and not known.expects
 
 
 def lower_is_better(options: Options, metrics: Mapping[str, Metric]) -> bool:
     """Whether the monitored score falls as the model gets better."""
-    name = options.monitor.removeprefix("val/")
+    name = monitored(options, metrics).removeprefix("val/")
     return name == "loss" or traits_of(metrics[name]).lower_is_better
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,22 @@ from delineate.core import (
 )
 from delineate.evaluation.metrics import forget, load_metrics
 from delineate.inference import CasePredictor, wrap_network, wrap_predictor
-from delineate.losses import load_loss
+from delineate.losses import UnfitError, load_loss
 from delineate.models import load_model, sees_target
 from delineate.prepare import Layers, load_prepare
 from delineate.prepare.augment import Augment, load_augment
 from delineate.recipe import Recipe
 from delineate.refine import load_refine
-from delineate.resolve import build, check, nearest, telling
+from delineate.resolve import Call, build, check, names, nearest, telling
 from delineate.tasks import load_task
 from delineate.training.callbacks.clock import Clock
-from delineate.training.options import Options, load_options, logger_calls
+from delineate.training.options import (
+    Options,
+    load_options,
+    logger_calls,
+    monitored,
+    validation_metrics,
+)
 from delineate.training.schedules import Progress
 
 SMALL = {2: 64, 3: 24}
@@ -60,7 +66,7 @@ def build_parts(recipe: Recipe) -> None:
     load_task(recipe.task, recipe.labels)
     load_loss(recipe.loss, recipe.deep_supervision)
     load_refine(recipe.refine)
-    load_metrics(recipe.metrics)
+    load_metrics(validation_metrics(recipe))
     _try_predictors(recipe)
     weight = nn.Parameter(torch.zeros(1))
     optimizer = build("optimizers", recipe.optimizer, params=[weight])
@@ -193,7 +199,8 @@ def _try_with_target(recipe: Recipe, options: Options, shape: tuple[int, ...]) -
         _check_output(recipe, predicting, shape)
     with torch.no_grad():
         loss = load_loss(recipe.loss, recipe.deep_supervision)(predicting, target)
-    if options.monitor == "val/loss" and loss.isnan():
+    metrics = load_metrics(validation_metrics(recipe))
+    if monitored(options, metrics) == "val/loss" and loss.isnan():
         raise recipe.trainer.fail(
             f"trainer.monitor is val/loss, which is not known: {recipe.model.name} computes its losses only while it "
             "learns. Monitor a metric.",
@@ -260,9 +267,24 @@ def _try_losses(recipe: Recipe, output: Output[Tensor], target: Target[Tensor]) 
     for call in recipe.loss:
         loss = load_loss([call], recipe.deep_supervision)
         with telling(call):
-            found = loss(output, target)
+            try:
+                found = loss(output, target)
+            except UnfitError as error:
+                fit = ", ".join(_losses_that_fit(output, target)) or "none"
+                raise call.fail(
+                    f"{call.name} learns from {error.needs}, and the task {recipe.task.name} gives {error.given}. "
+                    f"Losses that fit as they are: {fit}."
+                ) from error
             if not isinstance(found, Tensor) or found.numel() != 1:
                 raise ValueError(f"{call.name} gives no single number.")
+
+
+def _losses_that_fit(output: Output[Tensor], target: Target[Tensor]) -> Iterator[str]:
+    """The names of the losses that can learn from such targets, without any argument."""
+    for name in names("losses"):
+        with suppress(ValueError):
+            load_loss([Call(name)])(output, target)
+            yield name
 
 
 def _try_networks(recipe: Recipe, shape: tuple[int, ...]) -> None:
@@ -325,7 +347,8 @@ def _try_judging(recipe: Recipe, image: Image) -> None:
     for step, call in zip(load_refine(recipe.refine), recipe.refine, strict=True):
         with telling(call):
             step(there, corner)
-    for metric, call in zip(load_metrics(recipe.metrics).values(), recipe.metrics, strict=True):
+    calls = validation_metrics(recipe)
+    for metric, call in zip(load_metrics(calls).values(), calls, strict=True):
         with telling(call):
             metric(there, there)
     forget()

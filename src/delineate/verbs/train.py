@@ -163,20 +163,20 @@ def _resume(folder: RunFolder, plan: Recipe) -> str:
 
 
 def check_calls(recipe: Recipe, *, data: bool = True) -> None:
-    """Refuse a recipe that names what does not exist or gives arguments that do not fit, before anything runs.
+    """Refuse a recipe that names what does not exist or does not fit its task and labels, before anything runs.
 
     Whatever training builds and needs no data for is built here.
 
     data: the section `data` is checked too; that of a saved recipe is checked when its cases are loaded.
     """
     from delineate.evaluation.metrics import load_metrics
-    from delineate.training.options import check_monitor, load_options
+    from delineate.training.options import check_monitor, load_options, validation_metrics
     from delineate.training.rehearse import build_parts
 
     for catalogue, call in all_calls(recipe):
         if data or call is not recipe.data:
             check(catalogue, call)
     options = load_options(recipe.trainer)
-    check_monitor(options, recipe.trainer, load_metrics(recipe.metrics))
+    check_monitor(options, recipe.trainer, load_metrics(validation_metrics(recipe)))
     audit_options(recipe.audit)
     build_parts(recipe)
