@@ -17,8 +17,8 @@ from delineate.evaluation.report import write_report
 from delineate.evaluation.table import Table, cases_scored
 from delineate.files import whole_file, write_mask
 from delineate.predictions import mask_ending, write_overlay
+from delineate.recipe import read_yaml
 from delineate.verbs._independence import UNKNOWN, Independence
-from delineate.yaml_file import read_yaml
 
 WRITES = ("cases.csv", "cases.tallies.npz", "scores.json", "report.html", "overlays")
 """What a judgement of masks leaves in its folder; that of a run also leaves `predictions`."""

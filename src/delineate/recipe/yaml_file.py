@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +153,25 @@ def _note(
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
             _note(value, (*place, i), found, where)
+
+
+def read_sections(path: Path) -> tuple[dict[str, Any], dict[Place, str]]:
+    """`read_yaml` of a file that has to hold a mapping.
+
+    Raises:
+        RecipeError: as `read_yaml`; or the file holds something else.
+    """
+    tree, places = read_yaml(path)
+    if not isinstance(tree, dict):
+        raise RecipeError(
+            f"{path}: expected sections like 'data: ...', found {type(tree).__name__}."
+        )
+    return tree, places
+
+
+def nearest_place(places: Mapping[Place, str], path: str, *place: str | int) -> str:
+    """Where something was written, or the innermost thing around it."""
+    for cut in range(len(place), -1, -1):
+        if place[:cut] in places:
+            return places[place[:cut]]
+    return path

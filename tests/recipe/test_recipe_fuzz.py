@@ -15,7 +15,7 @@ from delineate.training.rehearse import rehearse
 from delineate.verbs.evaluate_masks import _read_labels
 from delineate.verbs.train import check_calls
 
-HOME = Path(__file__).parents[1]
+HOME = Path(__file__).parents[2]
 RECIPES = sorted([*HOME.glob("recipes/*.yaml"), HOME / "src/delineate/verbs/demo.yaml"])
 SMALL = """\
 data: {phantom: {scene: endoscopy, cases: 8, shape: [32, 32], split: {train: 0.5, test: 0.5}}}

@@ -6,7 +6,7 @@ import pytest
 
 import delineate
 from delineate.resolve import RecipeError
-from delineate.yaml_file import MOST_BYTES, read_yaml
+from delineate.recipe.yaml_file import MOST_BYTES, read_yaml
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n"
@@ -91,4 +91,4 @@ def test_yaml_is_read_here_only():
         for p in home.rglob("*.py")
         if readers.search(p.read_text("utf-8"))
     ]
-    assert found == ["yaml_file.py"]
+    assert found == ["recipe/yaml_file.py"]

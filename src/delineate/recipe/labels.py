@@ -1,0 +1,117 @@
+"""Labels as a recipe, an nnU-Net dataset.json or a file of their own writes them -> LabelSet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from delineate.core.labels import PALETTE, Label, LabelSet
+from delineate.recipe.calls import Where
+from delineate.recipe.yaml_file import nearest_place, read_sections
+from delineate.resolve import Call, RecipeError, bind, shown
+
+
+def load_labels(path: str | Path) -> tuple[LabelSet, Call]:
+    """The labels in a YAML or JSON file, and what else is written beside them.
+
+    The file is a recipe, an nnU-Net dataset.json, or labels alone: `{liver: 1, tumour: {value: 2, kind: thing}}`.
+
+    Raises:
+        RecipeError: no such file, or nothing in it that gives labels; with the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such file of labels.")
+    tree, places = read_sections(path)
+    inner = isinstance(tree.get("labels"), dict)
+    written = tree["labels"] if inner else tree
+    where = partial(nearest_place, places, str(path))
+    if path.suffix == ".json":
+        written = _of_nnunet(
+            written, tree.get("regions_class_order"), where("labels") if inner else str(path)
+        )
+    written = {n: v for n, v in written.items() if isinstance(v, bool) or v not in (0, "0")}
+    labels = labels_of(written, where if inner else lambda *place: where(*place[1:]))
+    beside = {k: v for k, v in tree.items() if inner and k != "labels"}
+    said = Call(str(path), beside, str(path), {key: where(key) for key in beside}, labels.names)
+    return labels, said
+
+
+def labels_of(tree: Any, where: Where) -> LabelSet:
+    """The section `labels` of a recipe.
+
+    Raises:
+        RecipeError: it is no mapping, or a label in it cannot be; with the place.
+    """
+    if not isinstance(tree, Mapping):
+        raise RecipeError(
+            f"{where('labels')}: labels is {shown(tree)}; expected name: {{value: 1, ...}}."
+        )
+    found = []
+    for position, (name, fields) in enumerate(tree.items()):
+        place = where("labels", name)
+        if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
+            raise RecipeError(
+                f"{place}: a label is called {shown(name)}; expected a name, in quotes."
+            )
+        fields = {"value": fields} if isinstance(fields, int) else fields
+        if fields is not None and not isinstance(fields, Mapping):
+            raise RecipeError(
+                f"{place}: label {name!r} is {shown(fields)}; expected a number, or "
+                "{value: 1, kind: thing}."
+            )
+        places = {field: where("labels", name, field) for field in fields or {}}
+        call = Call(f"label {name!r}", fields or {}, place, places)
+        args = bind(Label, call, given={"name"})
+        try:
+            args.setdefault("colour", PALETTE[position % len(PALETTE)])
+            found.append(Label(name=str(name), **args))
+        except ValueError as error:
+            raise call.fail(str(error)) from error
+    try:
+        return LabelSet(tuple(found))
+    except ValueError as error:
+        raise RecipeError(f"{where('labels')}: {error}") from error
+
+
+def _of_nnunet(labels: Mapping[str, Any], order: Any, where: str) -> dict[str, Any]:
+    """Labels as a dataset.json writes them: `{"background": 0, "liver": 1, "ignore": 2}`; before version 2, turned.
+
+    A label of several values is a region, `{"liver": [1, 2], "tumour": 2}`; `regions_class_order` then says which value
+    each is written as.
+    """
+    if all(str(name).isdecimal() and isinstance(value, str) for name, value in labels.items()):
+        labels = {str(value): int(name) for name, value in labels.items()}
+    named = {
+        str(name): {"value": value, "kind": "ignore"} if name == "ignore" else value
+        for name, value in labels.items()
+        if not isinstance(value, list)
+    }
+    if any(isinstance(value, list) for value in labels.values()):
+        named.update(_regions(labels, order, where))
+    return named
+
+
+def _regions(labels: Mapping[str, Any], order: Any, where: str) -> dict[str, Any]:
+    """Labels of several values as labels that include others."""
+    found = [name for name in labels if name not in ("background", "ignore")]
+    lists = [labels[n] if isinstance(labels[n], list) else [labels[n]] for n in found]
+    plain = isinstance(order, list) and all(type(v) is int for part in (*lists, order) for v in part)  # fmt: skip
+    if not plain or len(order) != len(found):
+        raise RecipeError(
+            f"{where}: some of {', '.join(map(str, found))} have several values; expected regions_class_order beside "
+            "labels, with the value that each is written as, in their order."
+        )
+    members = {name: set(part) for name, part in zip(found, lists, strict=True)}
+    regions = {}
+    for name, value in zip(found, order, strict=True):
+        parts = [n for n in found if n != name and members[n] < members[name]]
+        if members[name] != {value}.union(*(members[n] for n in parts)):
+            raise RecipeError(
+                f"{where}: region {name!r} has the values {sorted(members[name])}; expected the value {value} that "
+                f"regions_class_order gives it, and those of the labels inside it ({', '.join(parts) or 'none'})."
+            )
+        regions[name] = {"value": value, "includes": parts}
+    return regions

@@ -1,0 +1,104 @@
+"""`--set section.name.argument=value` -> the same, written into the tree of a recipe."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from delineate.recipe.sections import DEFAULTS, ONE_CALL, SECTIONS
+from delineate.recipe.yaml_file import Place, read_text
+from delineate.resolve import RecipeError, nearest, shown
+
+
+def override(tree: dict[str, Any], places: dict[Place, str], text: str) -> None:
+    """Write `a.b.c=value` into the tree; a step of a list is named by its name or its number."""
+    path, sign, value = text.partition("=")
+    if not sign or not path:
+        raise RecipeError(f"--set {text}: expected section.name.argument=value.")
+    *above, last = path.split(".")
+    if "" in (*above, last):
+        raise RecipeError(f"--set {text}: a name is missing between the dots.")
+    if (above or [last])[0] not in SECTIONS:
+        raise RecipeError(
+            f"--set {text}: no section {path.split('.')[0]!r}{nearest(path.split('.')[0], SECTIONS)}"
+        )
+    here: Any = tree
+    place: Place = ()
+    for depth, key in enumerate(above):
+        if depth == 1 and above[0] in ONE_CALL and isinstance(here, dict) and key not in here:
+            here.clear()  # another optimiser takes the place of the one there
+            _forget(places, place)
+        place += _inside(here, key, text)
+        if isinstance(here, dict) and key not in here:
+            places[place] = f"--set {text}"
+        inner = _step(here, key, text)
+        if isinstance(inner, str) or inner is None:  # `loss: focal` and loss.focal.gamma=3
+            inner = {inner: {}} if isinstance(inner, str) else {}
+            _put(here, key, inner, text)
+        elif not isinstance(inner, dict | list):
+            raise RecipeError(
+                f"--set {text}: {'.'.join(above[: depth + 1])} is {shown(inner)}, which has no parts."
+            )
+        here = inner
+    parsed, _ = read_text(value, f"--set {text}")
+    at = _inside(here, last, text)
+    place += at if isinstance(here, dict) else at[:1]
+    _put(here, last, parsed, text)
+    _forget(places, place)
+    places[place] = f"--set {text}"
+
+
+def _forget(places: dict[Place, str], place: Place) -> None:
+    """Take out what is known of the parts of something that is replaced."""
+    for inner in [p for p in places if p[: len(place)] == place and len(p) > len(place)]:
+        del places[inner]
+
+
+def _inside(here: Any, key: str, text: str) -> Place:
+    """The place of a step from `here`, as `places` has it."""
+    if isinstance(here, dict):
+        return (key,)
+    i = _index(here, key, text)
+    return (i,) if _is_number(key) else (i, key)
+
+
+def _step(here: Any, key: str, text: str) -> Any:
+    if isinstance(here, dict):
+        if key not in here and here is not None:
+            here[key] = copy.deepcopy(DEFAULTS.get(key, {}))
+        return here[key]
+    return here[_index(here, key, text)] if _is_number(key) else _named(here, key, text)
+
+
+def _named(items: list[Any], key: str, text: str) -> Any:
+    i = _index(items, key, text)
+    if isinstance(items[i], str):
+        items[i] = {key: {}}
+    items[i][key] = items[i][key] or {}
+    return items[i][key]
+
+
+def _put(here: Any, key: str, value: Any, text: str) -> None:
+    if isinstance(here, dict):
+        here[key] = value
+    else:
+        i = _index(here, key, text)
+        here[i] = value if _is_number(key) else {key: value}
+
+
+def _index(items: list[Any], key: str, text: str) -> int:
+    names = [
+        next(iter(item), "") if isinstance(item, dict) else item if isinstance(item, str) else ""
+        for item in items
+    ]
+    if _is_number(key) and int(key) < len(items):
+        return int(key)
+    if names.count(key) != 1:
+        raise RecipeError(
+            f"--set {text}: {key!r} fits {names.count(key)} of the steps {', '.join(map(str, names))}."
+        )
+    return names.index(key)
+
+
+def _is_number(key: str) -> bool:
+    return key.isdecimal() and len(key) < 6

@@ -1,0 +1,205 @@
+"""A recipe: everything that decides a result, in one YAML file, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from annotated_types import Len
+
+from delineate.arguments import Seed
+from delineate.core.labels import LabelSet
+from delineate.recipe.calls import as_call, as_calls
+from delineate.recipe.labels import labels_of
+from delineate.recipe.overrides import override
+from delineate.recipe.sections import DEFAULTS, SECTIONS
+from delineate.recipe.variables import expanded, refuse_variables
+from delineate.recipe.yaml_file import nearest_place, read_sections
+from delineate.resolve import NOBODY, OWN, Call, RecipeError, Trust, bind, nearest, shown
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe, read and taken apart.
+
+    Attributes:
+        name: what runs are filed under; the file's name without its ending, unless the recipe says.
+        folder: where the recipe lies, or lay when its run was begun; relative paths of `data` are looked for there
+            first.
+        tree: what is saved: what was written, overrides in place. Variables of the environment stay by name in
+            `data`, whose paths are another machine's business; everywhere else they have their values.
+        loss: the terms of a weighted sum; each may carry an argument `weight`.
+        started: the folder from which the run of a saved recipe was begun; relative paths of `data` are looked for
+            there too.
+    """
+
+    name: str
+    folder: Path
+    tree: Mapping[str, Any]
+    data: Call
+    audit: Call
+    labels: LabelSet
+    task: Call
+    prepare: tuple[Call, ...]
+    augment: tuple[Call, ...]
+    model: Call
+    loss: tuple[Call, ...]
+    deep_supervision: Call
+    optimizer: Call
+    schedule: Call
+    trainer: Call
+    predict: tuple[Call, ...]
+    refine: tuple[Call, ...]
+    metrics: tuple[Call, ...]
+    seed: int
+    started: Path | None = None
+
+    def save(self, path: Path) -> None:
+        """Write the recipe as it was run."""
+        tree = {"name": self.name, **self.tree}
+        path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe of the caller's own: what it names as `package.module:function` will be imported.
+
+    A recipe that came with somebody's bundle or run is read by `load_bundle` and the verbs, which import nothing
+    that they are not told to trust.
+
+    Args:
+        path: a YAML file. `${NAME}` and `${NAME:-default}` in its texts stand for variables of the environment.
+        overrides: "section.name.argument=value", as `--set` takes them.
+
+    Raises:
+        RecipeError: not YAML, an unknown or missing section, or an override that fits nothing;
+            with the line and what was expected.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such recipe. `delineate list recipes` shows those at hand.")
+    return _load(path, overrides, OWN)
+
+
+def saved_recipe(path: Path, trust: Trust = NOBODY, *, data: bool = False) -> Recipe:
+    """Read the recipe of a bundle or a run: it is data, and names no code that is not trusted.
+
+    Args:
+        path: the file that `Recipe.save` wrote.
+        trust: whose code its names may import.
+        data: put the values of variables into its section `data`, to load its cases. Without, the section is left as
+            it is written, and no variable of the environment is looked at.
+
+    Raises:
+        RecipeError: as `load_recipe`; or a variable outside of `data`.
+    """
+    return _load(path, (), trust, saved=True, data=data)
+
+
+def _load(
+    path: Path, overrides: Sequence[str], trust: Trust, *, saved: bool = False, data: bool = True
+) -> Recipe:
+    tree, places = read_sections(path)
+    for text in overrides:
+        override(tree, places, text)
+    where = partial(nearest_place, places, str(path))
+
+    for key in tree:
+        if key not in SECTIONS:
+            raise RecipeError(
+                f"{where(key)}: unknown section {shown(key)}{nearest(str(key), SECTIONS)} "
+                f"A recipe has: {', '.join(SECTIONS)}"
+            )
+    for key in ("data", "labels", "model", "loss"):
+        if tree.get(key) is None:
+            raise RecipeError(f"{where()}: the section {key!r} is missing.")
+    written = tree["data"]
+    if saved:
+        refuse_variables({k: v for k, v in tree.items() if k != "data"}, (), where)
+    else:
+        tree = {key: expanded(value, partial(where, key)) for key, value in tree.items()}
+    full = {**DEFAULTS, **{k: v for k, v in tree.items() if v is not None}}
+    full["data"] = expanded(written, partial(where, "data")) if data else written
+    plain: dict[str, Any] = {
+        "name": path.stem,
+        **{key: full[key] for key in ("name", "seed") if key in full},
+    }
+    top = bind(_top, Call("the recipe", plain, str(path), {key: where(key) for key in plain}))
+    labels = labels_of(full["labels"], where)
+
+    def one(section: str) -> Call:
+        return as_call(full[section], partial(where, section), section, labels.names, trust)
+
+    def many(section: str) -> tuple[Call, ...]:
+        return as_calls(full[section], partial(where, section), section, labels.names, trust)
+
+    def options(section: str) -> Call:
+        if not isinstance(full[section], dict):
+            raise RecipeError(
+                f"{where(section)}: {section} is {shown(full[section])}; expected key: value."
+            )
+        places = {key: where(section, key) for key in full[section]}
+        return Call(section, full[section], where(section), places, labels.names, trust)
+
+    if isinstance(full["predict"], dict):
+        raise RecipeError(
+            f"{where('predict')}: predict is key: value; expected a list of wrappers, from the inside out. "
+            f"Write: predict: {_as_wrappers(full['predict'])}"
+        )
+    if full["loss"] == []:
+        raise RecipeError(f"{where('loss')}: loss is []; expected at least one, for instance dice.")
+    return Recipe(
+        name=Path(top["name"]).name or path.stem,
+        folder=path.resolve().parent,
+        tree={**tree, "data": written},
+        data=one("data"),
+        audit=options("audit"),
+        labels=labels,
+        task=one("task"),
+        prepare=many("prepare"),
+        augment=many("augment"),
+        model=one("model"),
+        loss=many("loss"),
+        deep_supervision=one("deep_supervision"),
+        optimizer=one("optimizer"),
+        schedule=one("schedule"),
+        trainer=options("trainer"),
+        predict=many("predict"),
+        refine=many("refine"),
+        metrics=many("metrics"),
+        seed=top["seed"],
+    )
+
+
+def _as_wrappers(settings: Mapping[Any, Any]) -> str:
+    """The list of wrappers that says what the settings `window`, `overlap` and `flips` said before there was one."""
+    rest = dict(settings)
+    window = {"size": rest.pop("window", None), "overlap": rest.pop("overlap", None)}
+    windows = {key: value for key, value in window.items() if value is not None}
+    found = [{"sliding_window": windows}] if "size" in windows else []
+    found += [{name: value} for name, value in rest.items()]
+    written: str = yaml.safe_dump(found, default_flow_style=True, sort_keys=False, width=10**6)
+    return written.strip()
+
+
+def _top(name: Annotated[str, Len(1, 200)], seed: Seed) -> None:
+    """What a recipe says outside of sections, as a signature to check it against."""
+
+
+def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call]]:
+    """Every call of a recipe, with the catalogue its name is looked up in."""
+    yield "data", recipe.data
+    yield "tasks", recipe.task
+    yield from (("prepare", call) for call in recipe.prepare)
+    yield from (("augment", call) for call in recipe.augment)
+    yield "models", recipe.model
+    yield from (("losses", call.without("weight")) for call in recipe.loss)
+    yield "deep_supervision", recipe.deep_supervision
+    yield "optimizers", recipe.optimizer
+    yield "schedules", recipe.schedule
+    yield from (("predict", call) for call in recipe.predict)
+    yield from (("refine", call) for call in recipe.refine)
+    yield from (("metrics", call) for call in recipe.metrics)
