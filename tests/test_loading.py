@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from delineate.resolve import names
+from delineate.resolve import CATALOGUES, names
 
 EACH = """
 import importlib, json, sys
@@ -14,7 +14,7 @@ loaded = {}
 for name in sys.argv[2:]:
     for module in [m for m in sys.modules if m.partition(".")[0] == "delineate"]:
         del sys.modules[module]
-    importlib.import_module(f"delineate.{sys.argv[1]}.{name}")
+    importlib.import_module(f"{sys.argv[1]}.{name}")
     loaded[name] = [m for m in sys.modules if m.partition(".")[0] == "delineate"]
 print(json.dumps(loaded))
 """
@@ -22,10 +22,10 @@ print(json.dumps(loaded))
 
 @pytest.mark.parametrize("catalogue", ["losses", "metrics"])
 def test_one_of_them_loads_under_eight_of_our_files(catalogue):
-    asked = [sys.executable, "-c", EACH, catalogue, *names(catalogue)]
+    asked = [sys.executable, "-c", EACH, CATALOGUES[catalogue], *names(catalogue)]
     said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     loaded = json.loads(said)
     assert list(loaded) == names(catalogue)
     for name, files in loaded.items():
-        assert f"delineate.{catalogue}.{name}" in files
+        assert f"{CATALOGUES[catalogue]}.{name}" in files
         assert len(files) < 8, (name, files)

@@ -290,9 +290,9 @@ def test_bad_requests_get_one_line(words, said, tiny_run, photos, tmp_path, caps
 
 def test_a_bundle_is_opened_once(tiny_run, photos, tmp_path, monkeypatch):
     opened = []
-    module = sys.modules["delineate.bundle"]
-    whole = module._card
-    monkeypatch.setattr(module, "_card", lambda folder: opened.append(folder) or whole(folder))
+    module = sys.modules["delineate.bundle.bundle"]
+    whole = module.read_card
+    monkeypatch.setattr(module, "read_card", lambda folder: opened.append(folder) or whole(folder))
     verbs.predict(tiny_run, [photos], tmp_path / "masks")
     assert opened == [tiny_run / "bundle"]
     bundle = open_bundle(tiny_run)

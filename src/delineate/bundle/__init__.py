@@ -1,0 +1,23 @@
+"""A trained model as a readable folder: recipe.yaml, labels.json, card.json and one file of weights.
+
+A bundle may hold bundles: each folder in `parts/` is one, which a wrapper in the recipe's `predict` names.
+
+A bundle is data. Opening one runs no code of its own; see SECURITY.md.
+"""
+
+from delineate.bundle.bundle import Bundle, join_bundles, open_bundle, open_member
+from delineate.bundle.card import ENGINES
+from delineate.bundle.load import assemble, load_bundle, member_of
+from delineate.bundle.save import save_bundle
+
+__all__ = [
+    "ENGINES",
+    "Bundle",
+    "assemble",
+    "join_bundles",
+    "load_bundle",
+    "member_of",
+    "open_bundle",
+    "open_member",
+    "save_bundle",
+]

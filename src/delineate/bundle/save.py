@@ -1,0 +1,120 @@
+"""A trained model -> a bundle on disk; a kill at any moment leaves the old one or the new one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from delineate.arguments import names_bundles
+from delineate.bundle.bundle import DEEPEST, Bundle, open_member
+from delineate.bundle.card import FORMAT, READABLE, read_json, settled, write_json
+from delineate.files import part_folder, sha256, whole_file
+from delineate.recipe import Recipe, as_tree
+from delineate.resolve import Call, check, hints_of, resolve
+
+
+def save_bundle(
+    folder: Path,
+    recipe: Recipe,
+    card: Mapping[str, Any],
+    weights: bytes,
+    name: str = "weights.safetensors",
+) -> Bundle:
+    """Write a bundle, or the next weights of one; `name` is the file of its weights.
+
+    Bundles that a wrapper in the recipe's `predict` names are copied into `parts/`, and the recipe that is saved names
+    them there. The card holds the SHA-256 of the other parts, and of the cards of such bundles. A kill at any moment
+    leaves the old bundle or the new one: for the time that the weights are written the card says what it will say of
+    either.
+
+    Raises:
+        RecipeError: the recipe names a bundle that is not there or cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe, members = _with_members(folder, recipe)
+    try:
+        old = settled(folder, read_json(folder / "card.json"))
+    except (OSError, ValueError):  # none yet, or one that is damaged and will be replaced
+        old = None
+    with whole_file(folder / "recipe.yaml") as part:
+        recipe.save(part)
+    write_json([asdict(label) for label in recipe.labels.labels], folder / "labels.json")
+    parts = {part: sha256(folder / part) for part in READABLE}
+    parts[name] = hashlib.sha256(weights).hexdigest()
+    parts |= {f"{member}/card.json": sha256(folder / member / "card.json") for member in members}
+    card = {"format": FORMAT} | dict(card) | {"format": FORMAT, "parts": parts}
+    if isinstance(old, dict):
+        write_json({**old, "next": card}, folder / "card.json")
+    with whole_file(folder / name) as part:
+        part.write_bytes(weights)
+    write_json(card, folder / "card.json")
+    for old_member in (folder / "parts").glob("[!.]*"):
+        if f"parts/{old_member.name}" not in members:
+            shutil.rmtree(old_member, ignore_errors=True)
+    return Bundle(folder, recipe, card, members)
+
+
+def _with_members(folder: Path, recipe: Recipe) -> tuple[Recipe, dict[str, Bundle]]:
+    """Copy the bundles that a recipe names into `folder`; the recipe that names them there, and what it names."""
+    members: dict[str, Bundle] = {}
+
+    def held(path: str) -> str:
+        member = open_member(recipe, path)
+        if _depth(member) >= DEEPEST:
+            raise ValueError(f"{path}: holds bundles {DEEPEST} deep, and none may hold more.")
+        name = f"parts/{_plain(member.recipe.name)}-{_short_hash(member.card)}"
+        if not (folder / name).is_dir():
+            _copy_bundle(member, folder / name)
+        members[name] = replace(member, folder=folder / name)
+        return name
+
+    calls = tuple(_with_paths(call, held) for call in recipe.predict)
+    if not members:
+        return recipe, {}
+    tree = {**recipe.tree, "predict": [as_tree(call) for call in calls]}
+    return replace(recipe, folder=folder.resolve(), predict=calls, tree=tree), members
+
+
+def _with_paths(call: Call, change: Callable[[str], str]) -> Call:
+    """A wrapper as the recipe names it, with each path of a bundle changed."""
+    hints = hints_of(resolve("predict", call))
+    bound = check("predict", call)
+    args = dict(bound)
+    for name in [name for name in args if names_bundles(hints.get(name))]:
+        value = args[name]
+        try:
+            args[name] = change(value) if isinstance(value, str) else [change(v) for v in value]
+        except ValueError as error:
+            raise call.fail(str(error), name) from error
+    return call if args == bound else replace(call, args=args)
+
+
+def _copy_bundle(bundle: Bundle, to: Path) -> None:
+    """Copy a bundle and its members; `to` is there whole or not at all."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with part_folder(to.parent) as part:
+        for name in (*READABLE, bundle.weights.name):
+            shutil.copyfile(bundle.folder / name, part / name)
+        for name, member in bundle.members.items():
+            _copy_bundle(member, part / name)
+        write_json(bundle.card, part / "card.json")
+        part.replace(to)
+
+
+def _depth(bundle: Bundle) -> int:
+    return 1 + max((_depth(member) for member in bundle.members.values()), default=0)
+
+
+def _plain(name: str) -> str:
+    """A name as that of a folder on any disk."""
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).lstrip(".-")[:60] or "member"
+
+
+def _short_hash(card: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:8]
