@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import delineate
-from delineate.resolve import RecipeError
 from delineate.recipe.yaml_file import MOST_BYTES, read_yaml
+from delineate.resolve import RecipeError
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n"

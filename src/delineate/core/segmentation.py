@@ -10,11 +10,6 @@ import numpy as np
 from delineate.core.geometry import Geometry
 from delineate.core.labels import LabelSet
 
-PRESENCE = "presence of {label}"
-"""The name under which the scores of a prediction hold the probability that the image shows a label."""
-EXPECTED_DICE = "expected dice of {label}"
-"""The name under which the scores of a prediction hold the Dice that the model itself expects of a label."""
-
 
 @dataclass(frozen=True, eq=False)
 class Instance:

@@ -18,7 +18,7 @@ from delineate.core import (
     Segmentation,
     Task,
 )
-from delineate.core.segmentation import EXPECTED_DICE
+from delineate.core.scores import EXPECTED_DICE
 from delineate.inference.confidence import expected_dice
 from delineate.inference.fingerprint import Fingerprint, Measures
 from delineate.prepare import Prepare

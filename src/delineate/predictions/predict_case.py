@@ -13,7 +13,7 @@ import numpy as np
 
 from delineate.components import components
 from delineate.core import Case, Geometry, Image, Predictor, Segmentation
-from delineate.core.segmentation import EXPECTED_DICE, PRESENCE
+from delineate.core.scores import EXPECTED_DICE, PRESENCE
 from delineate.evaluation.report import overlay
 from delineate.files import mask_suffix, whole_file, write_mask
 from delineate.predictions.folder import COLUMNS, PredictionFolder

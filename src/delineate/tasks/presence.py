@@ -9,7 +9,7 @@ import numpy as np
 
 from delineate.arguments import FractionBetween
 from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentation, Target
-from delineate.core.segmentation import PRESENCE
+from delineate.core.scores import PRESENCE
 
 
 def presence(labels: LabelSet, threshold: FractionBetween = 0.5) -> Presence:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics import _probabilities
-from delineate.evaluation.metrics._probabilities import probabilities
+from delineate.evaluation.metrics import _pair
+from delineate.evaluation.metrics._pair import probabilities
 
 LABELS = LabelSet((Label("liver", 1), Label("tumour", 2), Label("unsure", 9, "ignore")))
 TRUTH = np.array([[0, 1], [9, 2]], np.uint8)
@@ -32,9 +32,9 @@ def test_labels_are_matched_by_name_and_what_is_ignored_is_left_out():
 
 @pytest.mark.parametrize("shape", [(1,), (50,), (7, 9), (5, 6, 7), (2, 3, 40)])
 def test_parts_of_a_grid_are_all_of_it_in_order(monkeypatch, shape):
-    monkeypatch.setattr(_probabilities, "CHUNK", 20)
+    monkeypatch.setattr(_pair, "CHUNK", 20)
     grid = np.arange(np.prod(shape)).reshape(shape)
-    pieces = [grid[part].ravel() for part in _probabilities.parts(shape)]
+    pieces = [grid[part].ravel() for part in _pair.parts(shape)]
     assert max(map(len, pieces)) <= 20 or len(shape) == 1
     np.testing.assert_array_equal(np.concatenate(pieces), grid.ravel())
 

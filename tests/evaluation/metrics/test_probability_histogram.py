@@ -6,7 +6,7 @@ from sklearn.metrics import precision_recall_curve as sk_precision_recall
 from sklearn.metrics import roc_curve as sk_roc
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics import _probabilities, precision_recall_curve, roc_curve
+from delineate.evaluation.metrics import _pair, precision_recall_curve, roc_curve
 from delineate.evaluation.metrics import _probability_histogram as module
 from delineate.evaluation.metrics._probability_histogram import HALF, STARTS, THRESHOLDS, TOP
 
@@ -15,7 +15,7 @@ def histogram(probability, there):
     """Of samples in a row."""
     labels, grid = LabelSet((Label("polyp", 1),)), Geometry.in_pixels((1, there.size))
     truth = Segmentation(there.astype(np.uint8)[None], labels, grid)
-    return module._histogram(_probabilities.Samples(probability[None], truth, "polyp", None))
+    return module._histogram(_pair.Samples(probability[None], truth, "polyp", None))
 
 
 def values():
@@ -57,7 +57,7 @@ def test_small_and_large_images_fall_into_the_same_coarse_bins(monkeypatch, shar
     p = (1 / (1 + np.exp(-sharp * rng.normal(there)))).astype(np.float32)
     exact = histogram(p, there)
     monkeypatch.setattr(module, "EXACT", 100)
-    monkeypatch.setattr(_probabilities, "CHUNK", 1024)
+    monkeypatch.setattr(_pair, "CHUNK", 1024)
     binned = histogram(p, there)
     np.testing.assert_array_equal(exact.coarse, binned.coarse)
     assert exact.coarse.nbytes < 11_000

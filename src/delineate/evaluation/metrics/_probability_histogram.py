@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from delineate.evaluation.metrics._pair import remembered
-from delineate.evaluation.metrics._probabilities import Samples, probabilities
+from delineate.evaluation.metrics._pair import Samples, probabilities, remembered
 from delineate.evaluation.metrics._ranks import points
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from delineate.evaluation.metrics import Empty, Tally, traits
-from delineate.evaluation.metrics._probabilities import probabilities
+from delineate.evaluation.metrics._pair import probabilities
 
 if TYPE_CHECKING:
     from delineate.core import Segmentation

@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 
 from delineate.arguments import WholeNumber
 from delineate.evaluation.metrics import Empty, traits
-from delineate.evaluation.metrics._probabilities import Samples, probabilities
+from delineate.evaluation.metrics._pair import Samples, probabilities
 
 if TYPE_CHECKING:
     from delineate.core import Segmentation

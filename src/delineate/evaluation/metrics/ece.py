@@ -9,8 +9,7 @@ from annotated_types import Le
 from delineate.arguments import Count, NonNegative
 from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._calibration import calibration_error, near_truth, reliability
-from delineate.evaluation.metrics._pair import same_layout
-from delineate.evaluation.metrics._probabilities import probabilities
+from delineate.evaluation.metrics._pair import probabilities, same_layout
 
 if TYPE_CHECKING:
     from delineate.core import Segmentation

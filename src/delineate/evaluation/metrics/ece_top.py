@@ -11,8 +11,7 @@ from annotated_types import Le
 from delineate.arguments import Count, NonNegative
 from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._calibration import calibration_error, near_truth, reliability
-from delineate.evaluation.metrics._pair import same_layout
-from delineate.evaluation.metrics._probabilities import checked, in_range, parts
+from delineate.evaluation.metrics._pair import checked, in_range, parts, same_layout
 
 if TYPE_CHECKING:
     from delineate.core import Segmentation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from delineate.core.segmentation import EXPECTED_DICE
+from delineate.core.scores import EXPECTED_DICE
 from delineate.evaluation.metrics import Empty, traits
 from delineate.evaluation.metrics._pair import check_pair
 
