@@ -16,9 +16,9 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics import Metric
-from delineate.evaluation.metrics.auroc import auroc
-from delineate.evaluation.metrics.average_precision import average_precision
+from delineate.metrics import Metric
+from delineate.metrics.auroc import auroc
+from delineate.metrics.average_precision import average_precision
 
 GOAL, ERROR = 50, 1e-6
 SHAPE = (100, 250, 400)

@@ -15,10 +15,10 @@ from functools import partial
 import numpy as np
 from scipy import stats
 
-from delineate.evaluation.metrics import Tally, pool_weighted
 from delineate.evaluation.stats import bootstrap, weighted_mean
 from delineate.evaluation.stats.group_weights import _kept
 from delineate.evaluation.table import Row, Table
+from delineate.metrics import Tally, pool_weighted
 
 CASES, RESAMPLES, BINS = 1000, 2000, 1300
 ROUNDS = 5

@@ -20,8 +20,8 @@ from functools import partial
 
 import numpy as np
 
-from delineate.evaluation.metrics import Tally, pool_weighted
 from delineate.evaluation.stats import Interval, bootstrap, clopper_pearson, weighted_mean
+from delineate.metrics import Tally, pool_weighted
 
 GROUPS = (3, 5, 8, 20, 60)
 TIMES, RESAMPLES = 1000, 1000

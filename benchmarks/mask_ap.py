@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from delineate.core import Geometry, Instance, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics import pool, pool_weighted
-from delineate.evaluation.metrics.mask_ap import mask_ap
+from delineate.metrics import pool, pool_weighted
+from delineate.metrics.mask_ap import mask_ap
 
 RATIOS = (("pycocotools", 2.0), ("torchmetrics", 10.0), ("faster-coco-eval", None))
 ROUNDS = 3

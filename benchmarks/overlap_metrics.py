@@ -18,7 +18,7 @@ from monai.networks import one_hot
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics import counts
+from delineate.metrics import counts
 from delineate.resolve import resolve
 
 GOALS = {"torchmetrics ConfusionMatrix": 15, "MONAI DiceMetric": 20}

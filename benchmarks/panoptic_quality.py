@@ -15,10 +15,10 @@ import numpy as np
 from scipy import ndimage
 
 from delineate.core import Geometry, Instance, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics._objects import segments
-from delineate.evaluation.metrics._overlaps import overlaps_of
-from delineate.evaluation.metrics._panoptic import matches, panoptic
-from delineate.evaluation.metrics.pq import pq
+from delineate.metrics._objects import segments
+from delineate.metrics._overlaps import overlaps_of
+from delineate.metrics._panoptic import matches, panoptic
+from delineate.metrics.pq import pq
 
 RATIOS = (
     ("panopticapi, numbered", "ours, numbered", 2),

@@ -12,16 +12,16 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from delineate.evaluation.metrics._surfels import surfel_areas
+from delineate.metrics._surfels import surfel_areas
 from scipy.ndimage import correlate, distance_transform_edt, zoom
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics import _surface_distances
-from delineate.evaluation.metrics.assd import assd
-from delineate.evaluation.metrics.hausdorff import hausdorff
-from delineate.evaluation.metrics.hd95 import hd95
-from delineate.evaluation.metrics.nsd import nsd
-from delineate.evaluation.metrics.nsd_voxel import nsd_voxel
+from delineate.metrics import _surface_distances
+from delineate.metrics.assd import assd
+from delineate.metrics.hausdorff import hausdorff
+from delineate.metrics.hd95 import hd95
+from delineate.metrics.nsd import nsd
+from delineate.metrics.nsd_voxel import nsd_voxel
 
 SHAPE = (128, 256, 256)
 SPACING = (2.5, 0.8, 0.8)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from delineate.evaluation.metrics import PARTS, Traits, traits_of
+from delineate.metrics import PARTS, Traits, traits_of
 from delineate.resolve import CATALOGUES, resolve
 from delineate.training.options import Options
 from delineate.verbs.list_names import list_names, types_of

@@ -10,9 +10,9 @@ import torch
 
 from delineate.core import Geometry, Image, Label, LabelSet, Output, Segmentation, Target
 from delineate.data import load_cases
-from delineate.evaluation.metrics import forget, load_metrics
 from delineate.inference import wrap_network
 from delineate.losses import load_loss
+from delineate.metrics import forget, load_metrics
 from delineate.models import load_model
 from delineate.prepare import Layers, load_prepare
 from delineate.prepare.augment import case_rng, load_augment

@@ -37,7 +37,7 @@ CATALOGUES = {
     "loggers": "delineate.training.loggers",
     "tasks": "delineate.tasks",
     "predict": "delineate.inference.wrappers",
-    "metrics": "delineate.evaluation.metrics",
+    "metrics": "delineate.metrics",
     "refine": "delineate.refine",
 }
 """Each kind of thing that has a name, and where it lives: a folder, or one file of small functions.

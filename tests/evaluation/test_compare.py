@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.evaluation.compare import compare
-from delineate.evaluation.metrics import Tally, Traits, pool
 from delineate.evaluation.stats import bootstrap, holm, weighted_mean, wilcoxon
 from delineate.evaluation.table import Row, Table
+from delineate.metrics import Tally, Traits, pool
 
 ERROR = Traits(lower_is_better=True, unit="length", range=None)
 

@@ -7,7 +7,7 @@ import pytest
 
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluation.evaluate import evaluate
-from delineate.evaluation.metrics import Traits, load_metrics, traits, traits_of
+from delineate.metrics import Traits, load_metrics, traits, traits_of
 from delineate.resolve import Call
 
 LABELS = LabelSet((Label("polyp", 1), Label("instrument", 2)))

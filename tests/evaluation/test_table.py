@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delineate.evaluation.metrics import Tally, Traits, empty_rule, pool, traits_of
-from delineate.evaluation.metrics.hd95 import hd95
 from delineate.evaluation.stats import clopper_pearson
 from delineate.evaluation.table import Row, Table
+from delineate.metrics import Tally, Traits, empty_rule, pool, traits_of
+from delineate.metrics.hd95 import hd95
 from delineate.resolve import resolve
 
 few = settings(max_examples=20, deadline=None)

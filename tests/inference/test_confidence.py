@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Output, Segmentation
-from delineate.evaluation.metrics import load_metrics
 from delineate.inference import CasePredictor
 from delineate.inference.confidence import expected_dice
+from delineate.metrics import load_metrics
 from delineate.prepare import Prepare
 from delineate.refine import load_refine
 from delineate.resolve import Call

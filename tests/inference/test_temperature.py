@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics.ece import ece as metric
 from delineate.inference.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
+from delineate.metrics.ece import ece as metric
 
 
 def samples(temperature, n=100_000, seed=0):

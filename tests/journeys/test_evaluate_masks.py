@@ -9,7 +9,7 @@ import pytest
 
 from delineate.cli import main
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
-from delineate.evaluation.metrics import load_metrics
+from delineate.metrics import load_metrics
 from delineate.resolve import Call
 from delineate.verbs._evaluation import judge
 

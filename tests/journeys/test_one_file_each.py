@@ -108,8 +108,8 @@ FILES = {
     ("metrics", "jaccard_distance"): '''
         """Jaccard distance."""
 
-        from delineate.evaluation.metrics import Empty, traits
-        from delineate.evaluation.metrics.iou import iou
+        from delineate.metrics import Empty, traits
+        from delineate.metrics.iou import iou
 
 
         @traits(lower_is_better=True, empty=Empty(truth=1, prediction=1, both=None))
@@ -218,7 +218,7 @@ CONTRACTS = {
     "tasks": "tests/tasks/test_contract.py",
     "models": "tests/models/test_contract.py",
     "losses": "tests/losses/test_contract.py",
-    "metrics": "tests/evaluation/metrics/test_metrics.py",
+    "metrics": "tests/metrics/test_metrics.py",
     "refine": "tests/refine/test_refine.py",
     "augment": "tests/prepare/augment/test_augment.py",
     "audit": "tests/audit/test_contract.py",

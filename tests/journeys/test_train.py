@@ -81,7 +81,7 @@ def test_the_best_epoch_is_the_one_kept(tiny_run):
     assert card["training"]["epoch"] == 1 + int(np.argmax(scores))
     predictor = load_bundle(tiny_run)
     cases = load_cases(load_recipe(tiny_run / "recipe.yaml"))["val"]
-    from delineate.evaluation.metrics import load_metrics
+    from delineate.metrics import load_metrics
     from delineate.training.options import validation_metrics
 
     dice = load_metrics(validation_metrics(load_recipe(tiny_run / "recipe.yaml")))["dice"]

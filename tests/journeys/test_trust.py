@@ -360,7 +360,7 @@ def test_code_is_imported_by_name_in_known_places_only():
         "files/_pillow.py": "the plugin that a format of this package names",
         "files/_samples.py": "SimpleITK, when it is needed",
         "losses/__init__.py": "names of this package",
-        "evaluation/metrics/__init__.py": "a metric of this package, by the kind of a tally; a table on disk names it",
+        "metrics/__init__.py": "a metric of this package, by the kind of a tally; a table on disk names it",
         "resolve.py": "every name of a recipe, behind its trust",
     }
     home = Path(delineate.__file__).parent

@@ -1,6 +1,6 @@
 import pytest
 
-from delineate.evaluation.metrics import load_metrics, traits
+from delineate.metrics import load_metrics, traits
 from delineate.resolve import Call, RecipeError
 from delineate.training.options import (
     Options,

@@ -1,1 +1,1 @@
-"""Predictions against truth: metrics, tables of scores, statistics, comparisons and reports."""
+"""Predictions against truth: tables of scores, statistics, comparisons and reports."""

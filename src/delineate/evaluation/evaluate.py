@@ -10,8 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 from delineate.core import Case, Predictor, Segmentation
-from delineate.evaluation.metrics import PARTS, Metric, Traits, counts, forget, traits_of
 from delineate.evaluation.table import Row, Table, subgroup_columns
+from delineate.metrics import PARTS, Metric, Traits, counts, forget, traits_of
 from delineate.progress import track
 
 __all__ = ["OnCase", "Table", "evaluate"]

@@ -17,10 +17,10 @@ from torch import nn
 
 from delineate.bundle import assemble, open_bundle, save_bundle
 from delineate.core import Case, Splits
-from delineate.evaluation.metrics import load_metrics
 from delineate.files import cache_folder
 from delineate.inference.backends.run_torch import run_torch
 from delineate.losses import load_loss
+from delineate.metrics import load_metrics
 from delineate.models import load_model
 from delineate.prepare import load_prepare
 from delineate.prepare.augment import load_augment

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Le
 
 from delineate.arguments import Count, FractionBetween, NonNegativeWhole, Positive, Text
-from delineate.evaluation.metrics import Metric, Traits, full_set, refuse_unfit, traits_of
+from delineate.metrics import Metric, Traits, full_set, refuse_unfit, traits_of
 from delineate.recipe import Recipe, as_call
 from delineate.resolve import Call, bind
 from delineate.tasks import load_task

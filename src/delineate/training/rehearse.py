@@ -27,9 +27,9 @@ from delineate.core import (
     Splits,
     Target,
 )
-from delineate.evaluation.metrics import forget, load_metrics
 from delineate.inference import CasePredictor, wrap_network, wrap_predictor
 from delineate.losses import UnfitError, load_loss
+from delineate.metrics import forget, load_metrics
 from delineate.models import load_model, sees_target
 from delineate.prepare import Layers, load_prepare
 from delineate.prepare.augment import Augment, load_augment

@@ -12,10 +12,10 @@ from typing import Any
 from delineate.audit import Audit
 from delineate.core import Case, Image, Predictor, Segmentation
 from delineate.evaluation.evaluate import evaluate
-from delineate.evaluation.metrics import Metric
 from delineate.evaluation.report import write_report
 from delineate.evaluation.table import Table, cases_scored
 from delineate.files import whole_file, write_mask
+from delineate.metrics import Metric
 from delineate.predictions import mask_ending, write_overlay
 from delineate.recipe import read_yaml
 from delineate.verbs._independence import UNKNOWN, Independence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from delineate.core import LabelSet
-from delineate.evaluation.metrics import Metric, full_set, load_metrics, refuse_unfit
+from delineate.metrics import Metric, full_set, load_metrics, refuse_unfit
 from delineate.resolve import Call
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from delineate.bundle import load_bundle, open_bundle
 from delineate.core import Case, Segmentation
 from delineate.evaluation.evaluate import evaluate
-from delineate.evaluation.metrics import load_metrics
 from delineate.evaluation.stats.risk_coverage import risk_coverage
 from delineate.inference.confidence import LOGITS, dice_by_level, mean_over_levels
 from delineate.inference.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
+from delineate.metrics import load_metrics
 from delineate.progress import LOG, log, log_to
 from delineate.resolve import Call, Trust
 from delineate.verbs._run_folder import RunFolder

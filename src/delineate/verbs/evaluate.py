@@ -8,8 +8,8 @@ from typing import Any
 
 from delineate.bundle import load_bundle, open_bundle
 from delineate.data import Values
-from delineate.evaluation.metrics import Metric, load_metrics, refuse_unfit
 from delineate.evaluation.table import Table
+from delineate.metrics import Metric, load_metrics, refuse_unfit
 from delineate.progress import LOG, log, log_to
 from delineate.recipe import Recipe
 from delineate.resolve import OWN, Call, Trust

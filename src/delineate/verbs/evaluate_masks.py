@@ -14,9 +14,9 @@ from delineate.arguments import NonNegative
 from delineate.core import Case, Image, LabelSet
 from delineate.data import Values, mask_values, prediction_masks
 from delineate.data.folder import folder as folder_layout
-from delineate.evaluation.metrics import Metric, load_metrics, refuse_unfit
 from delineate.evaluation.table import Table
 from delineate.files import read_geometry
+from delineate.metrics import Metric, load_metrics, refuse_unfit
 from delineate.recipe import as_calls, load_labels
 from delineate.resolve import NOBODY, OWN, Call, Trust, bind, check, telling
 from delineate.verbs._evaluation import WRITES, judge, read_answers, report

@@ -169,7 +169,7 @@ def check_calls(recipe: Recipe, *, data: bool = True) -> None:
 
     data: the section `data` is checked too; that of a saved recipe is checked when its cases are loaded.
     """
-    from delineate.evaluation.metrics import load_metrics
+    from delineate.metrics import load_metrics
     from delineate.training.options import check_monitor, load_options, validation_metrics
     from delineate.training.rehearse import build_parts
 

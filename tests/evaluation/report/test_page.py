@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from delineate.evaluation.metrics import Tally
-from delineate.evaluation.metrics._probability_histogram import THRESHOLDS
 from delineate.evaluation.report import _figures
 from delineate.evaluation.report._confusion import confusion
 from delineate.evaluation.report._forest import by_kind, by_label
@@ -17,6 +15,8 @@ from delineate.evaluation.report._sentences import sentences
 from delineate.evaluation.report._thresholds import _thinned, thresholds
 from delineate.evaluation.report._words import title, unbroken
 from delineate.evaluation.table import Row, Table
+from delineate.metrics import Tally
+from delineate.metrics._probability_histogram import THRESHOLDS
 from delineate.resolve import names
 
 

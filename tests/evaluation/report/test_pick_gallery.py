@@ -3,9 +3,9 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delineate.evaluation.metrics import Traits
 from delineate.evaluation.report import pick_gallery
 from delineate.evaluation.table import Row, Table
+from delineate.metrics import Traits
 
 
 def table(scores):

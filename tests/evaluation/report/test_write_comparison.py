@@ -8,11 +8,11 @@ import pytest
 
 from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluation.compare import compare
-from delineate.evaluation.metrics import Tally
 from delineate.evaluation.report._comparison import ComparisonPage
 from delineate.evaluation.report._difference import probability, sentence, signed
 from delineate.evaluation.report.write_comparison import write_comparison
 from delineate.evaluation.table import Row, Table
+from delineate.metrics import Tally
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

@@ -11,9 +11,9 @@ import pytest
 from delineate.audit import Finding
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluation.evaluate import evaluate
-from delineate.evaluation.metrics import Tally, load_metrics
 from delineate.evaluation.report import write_report
 from delineate.evaluation.table import Row, Table
+from delineate.metrics import Tally, load_metrics
 from delineate.resolve import Call
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}

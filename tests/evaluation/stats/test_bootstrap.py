@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from delineate.evaluation.metrics import Tally, pool_weighted
 from delineate.evaluation.stats import Interval, bootstrap, clopper_pearson, weighted_mean
+from delineate.metrics import Tally, pool_weighted
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from delineate.evaluation.compare.difference import Difference, both_scores, paired
-from delineate.evaluation.metrics import empty_rule
 from delineate.evaluation.stats import caution
 from delineate.evaluation.table import Row, Table
 from delineate.files import whole_file
+from delineate.metrics import empty_rule
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from delineate.evaluation.metrics import Tally, Traits, pool_weighted
 from delineate.evaluation.stats import Interval, signed_rank_sum, weighted_mean, wilcoxon
 from delineate.evaluation.table import Row, Table
+from delineate.metrics import Tally, Traits, pool_weighted
 
 SURE = 0.05
 """What a difference is shown at: p after Holm's correction below it, for the same side, and 0 outside the interval."""

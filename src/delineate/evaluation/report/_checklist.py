@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from delineate.evaluation.metrics import Traits, family_of_metrics
 from delineate.evaluation.report._scores import named
 from delineate.evaluation.report._words import counted
 from delineate.evaluation.table import Table
+from delineate.metrics import Traits, family_of_metrics
 
 Split = Mapping[str, tuple[int, int]]
 """name -> (cases, groups)"""

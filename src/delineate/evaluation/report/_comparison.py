@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from delineate.evaluation.compare import Comparison, Difference
-from delineate.evaluation.metrics import empty_rule
 from delineate.evaluation.report._difference import (
     Forest,
     Line,
@@ -36,6 +35,7 @@ from delineate.evaluation.report._words import (
     whole,
 )
 from delineate.evaluation.table import size_column
+from delineate.metrics import empty_rule
 
 TILES = 4
 """Figures on top at most."""

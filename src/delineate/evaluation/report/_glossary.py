@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from delineate.evaluation.metrics import Traits, traits_by_name
 from delineate.evaluation.report._words import arguments
+from delineate.metrics import Traits, traits_by_name
 from delineate.resolve import names, resolve
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from delineate.core import LabelSet
-from delineate.evaluation.metrics import empty_rules
 from delineate.evaluation.report import _figures
 from delineate.evaluation.report._checklist import Item, Known, checklist
 from delineate.evaluation.report._confusion import Confusion, confusion
@@ -32,6 +31,7 @@ from delineate.evaluation.report._thresholds import thresholds
 from delineate.evaluation.report._words import one_line, several_lines
 from delineate.evaluation.report.pick_gallery import pick_gallery
 from delineate.evaluation.table import Table
+from delineate.metrics import empty_rules
 
 if TYPE_CHECKING:
     from delineate.audit import Finding

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from delineate.evaluation.metrics import precision_recall_curve, roc_curve
 from delineate.evaluation.report._figures import COLOURS, NAMED, RULE, Plot, _panel, _svg
 from delineate.evaluation.report._scores import between
 from delineate.evaluation.report._words import number
 from delineate.evaluation.table import Table
+from delineate.metrics import precision_recall_curve, roc_curve
 
 Draw = Callable[[Axes, np.ndarray, str], None]
 """Axes, parts summed over the cases, colour."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from inspect import signature
 
-from delineate.evaluation.metrics import Traits, traits_by_name
+from delineate.metrics import Traits, traits_by_name
 from delineate.resolve import names, resolve
 
 

@@ -8,10 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from delineate.evaluation.metrics import Traits
 from delineate.evaluation.table._tallies import read_tallies, write_tallies
 from delineate.evaluation.table.row import Row
 from delineate.files import whole_file
+from delineate.metrics import Traits
 
 if TYPE_CHECKING:
     from delineate.evaluation.table.table import Table

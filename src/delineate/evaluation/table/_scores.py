@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from delineate.evaluation.metrics import empty_rule
 from delineate.evaluation.stats import Interval, Method, caution
+from delineate.metrics import empty_rule
 
 if TYPE_CHECKING:
     from delineate.evaluation.table.row import Row

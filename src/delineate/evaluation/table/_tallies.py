@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from delineate.evaluation.metrics import Empty, Tally, Traits, traits_by_name
 from delineate.evaluation.table.row import Row
 from delineate.files import whole_file
+from delineate.metrics import Empty, Tally, Traits, traits_by_name
 
 if TYPE_CHECKING:
     from delineate.evaluation.table.table import Table

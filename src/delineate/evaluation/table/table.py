@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from delineate.evaluation.metrics import Tally, Traits, pool, pool_weighted, traits_by_name
 from delineate.evaluation.stats import Interval, Method, bootstrap, weighted_mean
 from delineate.evaluation.table._csv import read_table, write_table
 from delineate.evaluation.table._scores import scores
 from delineate.evaluation.table.row import Row
 from delineate.evaluation.table.subgroups import size_column, split_by_size, subgroup_columns
+from delineate.metrics import Tally, Traits, pool, pool_weighted, traits_by_name
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from delineate.core import Case, Network, Output, Segmentation, Target, Task
-from delineate.evaluation.metrics import Metric
 from delineate.inference import CasePredictor, NotFiniteError
 from delineate.losses import Loss
+from delineate.metrics import Metric
 from delineate.prepare import Prepare
 from delineate.training.callbacks.clock import Clock
 from delineate.training.callbacks.ema import EMA

@@ -1,0 +1,60 @@
+"""Dice swept over thresholds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from delineate.arguments import WholeNumber
+from delineate.metrics import Empty, traits
+from delineate.metrics._pair import Samples, probabilities
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
+
+
+@traits(
+    title="Dice, swept over thresholds",
+    meaning="Mean of the Dice over a range of thresholds.",
+    family="overlap",
+    needs=frozenset({"classes", "probabilities"}),
+    one_on_itself=False,
+    empty=Empty(truth=None, prediction="scored", both=None),
+)
+def dice_swept(
+    prediction: Segmentation,
+    truth: Segmentation,
+    *,
+    levels: Annotated[WholeNumber, Ge(2), Le(2**16)] = 256,
+) -> dict[str, float]:
+    """Mean Dice over all thresholds of the probability stretched to fill 0 to 1, per label.
+
+    The "meanDic" of the polyp papers since PraNet (Fan et al., MICCAI 2020): each image's own least and largest
+    probability become 0 and 1, rounded to `levels` grey values, and every one of them is a threshold (>=), the
+    lowest too, which finds the whole image. Not `dice`, and not to be compared with it. NaN where the truth
+    does not hold the label: stretched, every image has something that looks found.
+    """
+    if levels < 2:
+        raise ValueError(f"levels is {levels}; expected at least 2 (256 for 8 bits).")
+    return {
+        label.name: _mean_dice(samples, levels)
+        for label, samples in probabilities(prediction, truth)
+    }
+
+
+def _mean_dice(samples: Samples, levels: int) -> float:
+    if not any(there.any() for _, there in samples):
+        return math.nan
+    low = min(probability.min() for probability, _ in samples)
+    high = max(probability.max() for probability, _ in samples)
+    span = high - low if high > low else 1  # a constant map is found at the lowest threshold alone
+    counted = np.zeros((2, levels), np.int64)
+    for probability, there in samples:
+        level = np.rint((probability - low) * ((levels - 1) / span)).astype(np.intp)
+        for row, values in zip(counted, (level, level[there]), strict=True):
+            row += np.bincount(values, minlength=levels)
+    found, right = counted[:, ::-1].cumsum(axis=1)
+    return float(np.mean(2 * right / (found + right[-1])))

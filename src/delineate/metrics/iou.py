@@ -1,0 +1,29 @@
+"""Intersection over union."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delineate.metrics import Empty, traits
+from delineate.metrics._counts import counts
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
+
+
+@traits(
+    title="IoU",
+    meaning=(
+        "Overlap: the shared area or volume by that of both together. Stricter than Dice, and never above "
+        "it."
+    ),
+    family="overlap",
+    needs=frozenset({"classes"}),
+    place=20,
+    roles=frozenset({"empty means"}),
+    empty=Empty(truth=0, prediction=0, both=None),
+)
+def iou(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Intersection over union (Jaccard): TP / (TP + FP + FN), per label."""
+    n = counts(prediction, truth)
+    return n.ratio(n.tp, n.tp + n.fp + n.fn)

@@ -1,0 +1,33 @@
+"""Lesion-wise recall."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delineate.arguments import FractionBelowOne
+from delineate.metrics import Empty, traits
+from delineate.metrics._overlaps import lesions
+
+if TYPE_CHECKING:
+    from delineate.core import Segmentation
+
+
+@traits(
+    title="Lesion recall",
+    meaning="Of the lesions in the truth, the share that was found, one by one.",
+    family="detection",
+    needs=frozenset({"classes"}),
+    things=True,
+    place=150,
+    empty=Empty(truth=None, prediction=0, both=None),
+)
+def lesion_recall(
+    prediction: Segmentation, truth: Segmentation, *, iou: FractionBelowOne = 0.0
+) -> dict[str, float]:
+    """Share of true lesions that are detected, above an IoU of `iou`, for each label of kind thing (LiTS rules).
+
+    Lesions that touch each other's matches are merged and count once as detected, each for itself as true. Pooled over
+    cases it is the recall of LiTS, "greater zero" at the default.
+    """
+    n = lesions(prediction, truth, iou)
+    return n.ratio(n.detected, n.true)
