@@ -12,7 +12,7 @@ from delineate.metrics import PARTS, Empty, Traits, traits_of
 from delineate.resolve import Call, check, names, resolve
 
 Metric = Callable[[Segmentation, Segmentation], dict[str, float]]
-"""found, truth -> a number per label, or one for the image under "all"."""
+"""prediction, truth -> a number per label, or one for the image under "all"."""
 
 
 def load_metrics(calls: Iterable[Call]) -> dict[str, Metric]:
