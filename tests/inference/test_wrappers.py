@@ -351,14 +351,11 @@ def test_a_wrapper_of_networks_after_one_of_predictors_is_refused():
         wrap_network(calls, identity)
 
 
-def test_wrappers_that_are_given_can_be_pickled():
+def test_wrapped_networks_can_be_pickled():
     wrapped = flips(scales(sliding_window(identity, (3, 3)), (1, 2)), (0,))
     again = pickle.loads(pickle.dumps(wrapped))
     pixels = np.random.default_rng(0).random((1, 1, 7, 9), np.float32)
     assert np.array_equal(again(pixels).logits, wrapped(pixels).logits)
-    both = ensemble(predictor(sigmoid_of), ["b"], lambda path: predictor(shifted))
-    again = pickle.loads(pickle.dumps(both))
-    assert np.array_equal(again(case()).probabilities, both(case()).probabilities)
 
 
 def test_a_wrapper_of_ones_own_is_checked():

@@ -74,7 +74,7 @@ LOSS_OF_REGIONS = (
         ({"trainer": {"epoch": 1}}, "did you mean 'epochs'"),
         ({"trainer": {"device": "cuda", "loggers": []}}, "this machine has: cpu"),
         ({"schedule": {"cosine": {"warmup": 5}}}, "bad.yaml:.*warmup is 5.*below 1"),
-        ({"trainer": {"gradient_clip": -1}}, "trainer: clip is -1"),
+        ({"trainer": {"gradient_clip": -1}}, "trainer: gradient_clip is -1"),
         ({"trainer": {"precision": "fp16", "loggers": []}}, "fp16 needs a GPU"),
         ({"trainer": {"monitor": "val/dise", "loggers": []}}, "the recipe's metrics give val/loss"),
         ({"predict": [{"flip": [0]}]}, r"bad.yaml:\d+: no 'flip' in predict; did you mean 'flips'"),

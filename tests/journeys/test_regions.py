@@ -119,5 +119,8 @@ def test_sizes_are_those_of_regions_and_masks_are_read_as_written(run, recipe, t
 def test_what_asks_for_the_one_label_of_a_sample_is_refused_before_anything_runs(recipe, tmp_path):
     path = tmp_path / "livers.yaml"
     path.write_text(RECIPE.replace("metrics: [dice, pq]", "metrics: [dice, ece_top]"))
-    with pytest.raises(RecipeError, match=r"livers\.yaml:15: .*ece_top asks which single label"):
+    with pytest.raises(
+        RecipeError,
+        match=r"livers\.yaml:15: .*ece_top needs labels that exclude each other, and liver includes lesion",
+    ):
         verbs.check(path, out=tmp_path / "audit")

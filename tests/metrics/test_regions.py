@@ -98,10 +98,10 @@ def test_each_is_judged_as_its_union_alone(name, labels, data):
     scores = metric(
         segmentation(prediction, labels, probability), segmentation(truth, labels), **options
     )
-    judged = [n for n in labels.names if traits_of(metric).needs != "things" or labels[n].kind == "thing"]  # fmt: skip
+    judged = [n for n in labels.names if not traits_of(metric).things or labels[n].kind == "thing"]  # fmt: skip
     assert list(scores) == judged
     for place, label in enumerate(labels):
-        if label.name not in scores or traits_of(metric).needs == "scores":
+        if label.name not in scores or traits_of(metric).expects:
             continue
         values = MEMBERS[labels][label.name]
         there, one = alone(truth, values, label)

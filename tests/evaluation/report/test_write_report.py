@@ -439,7 +439,7 @@ def test_labels_that_include_others_are_said_to(tmp_path):
     image = Image(np.arange(768, dtype=np.uint16).reshape(1, 24, 32), found.geometry)
     matrix = np.diag([100, 80, 20])
     rows = table({"a": 0.5, "b": 0.7}, ("liver", "lesion"))
-    kept = {"balanced_accuracy": Tally("balanced", matrix)}
+    kept = {"balanced_accuracy": Tally("balanced_accuracy", matrix)}
     rows = replace(
         rows,
         metrics=(*rows.metrics, "balanced_accuracy"),
