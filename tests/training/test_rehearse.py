@@ -127,9 +127,9 @@ def test_what_does_not_is_told_with_its_place(override, said, lab):
     [
         (
             ["task=presence", "model={classifier: {encoder: mobilenetv3_small_050}}"],
-            "learns from masks, and the task presence gives image-level labels. Losses that fit as they are: bce, focal",
+            "the task presence gives image-level labels. Losses that fit as they are: bce, focal",
         ),
-        (["task=regions", "loss=[cross_entropy]"], "the task regions gives labels that overlap. Losses that fit as they are: bce, dice"),
+        (["task=regions", "loss=[cross_entropy]"], "gives labels that overlap. Losses that fit as they are: bce, dice"),
         (["loss=[lab_of_slips:of_image]"], "the network has no image head; it has dense"),
         (["loss=[model_losses]"], "this one computes none. Use a loss of its heads, for instance dice"),
     ],
