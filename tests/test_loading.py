@@ -1,4 +1,4 @@
-"""How much is loaded with one name of a recipe: a reader opens as many files."""
+"""How much is loaded with one name of a recipe: a reader opens as many files, besides the packages that hold them."""
 
 import json
 import subprocess

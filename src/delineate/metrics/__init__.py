@@ -20,6 +20,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from delineate.metrics._counts import Counts, counts
+    from delineate.metrics._image_level import ImageLevel, image_level
     from delineate.metrics._load import (
         Metric,
         empty_rule,
@@ -43,6 +44,7 @@ __all__ = [
     "PARTS",
     "Counts",
     "Empty",
+    "ImageLevel",
     "Metric",
     "PrecisionRecallCurve",
     "RocCurve",
@@ -55,6 +57,7 @@ __all__ = [
     "fitting",
     "forget",
     "full_set",
+    "image_level",
     "load_metrics",
     "masks",
     "pool",
@@ -69,6 +72,7 @@ __all__ = [
 
 _HOMES = {
     "_counts": ("Counts", "counts"),
+    "_image_level": ("ImageLevel", "image_level"),
     "_load": (
         "Metric", "empty_rule", "empty_rules", "family_of_metrics", "fitting", "full_set", "load_metrics",
         "refuse_unfit", "traits_by_name",

@@ -96,6 +96,14 @@ def ranks(parts: Sequence[np.ndarray], bins: int, few: int) -> Ranks | None:
     )
 
 
+def area(absent: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Of histograms (resample, bin) by rising probability: the share of pairs that are in order, draws halved."""
+    below = absent.cumsum(axis=1) - absent / 2
+    pairs = absent.sum(axis=1) * present.sum(axis=1)
+    won = (present * below).sum(axis=1)
+    return np.asarray(np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs != 0))
+
+
 def _around(
     value: np.ndarray, points: np.ndarray, below: np.ndarray, upto: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from delineate.metrics import Empty, Tally, added, traits
 from delineate.metrics._probability_histogram import BINS, histograms
-from delineate.metrics._ranks import Ranks, ranks
+from delineate.metrics._ranks import Ranks, area, ranks
 
 if TYPE_CHECKING:
     from delineate.core import Segmentation
@@ -61,14 +61,6 @@ def auroc(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
         )
         for name, histogram in histograms(prediction, truth).items()
     }
-
-
-def area(absent: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Of histograms (resample, bin) by rising probability: the share of pairs that are in order, draws halved."""
-    below = absent.cumsum(axis=1) - absent / 2
-    pairs = absent.sum(axis=1) * present.sum(axis=1)
-    won = (present * below).sum(axis=1)
-    return np.asarray(np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs != 0))
 
 
 def _one_by_one(known: Ranks, weights: np.ndarray, few: int) -> np.ndarray:

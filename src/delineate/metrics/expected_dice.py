@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from delineate.core.scores import EXPECTED_DICE
 from delineate.metrics import Empty, traits
 from delineate.metrics._pair import check_pair
 
@@ -31,6 +30,8 @@ def expected_dice(prediction: Segmentation, truth: Segmentation) -> dict[str, fl
 
     NaN where nobody said, as with masks that are read from files.
     """
+    from delineate.core.scores import EXPECTED_DICE  # loaded by then: each side is one
+
     check_pair(prediction, truth)
     return {
         name: prediction.scores.get(EXPECTED_DICE.format(label=name), math.nan)
