@@ -62,8 +62,8 @@ def test_which_way_is_better_follows_from_the_metric():
 
 def test_what_is_monitored_is_named_or_the_first_metric_with_a_direction():
     metrics = load_metrics([Call("volume_error"), Call("mask_ap"), Call("hd95"), Call("dice")])
-    assert monitored(Options(), metrics) == "val/hd95"
-    assert lower_is_better(Options(), metrics)
+    assert monitored(Options(), metrics) == "val/mask_ap"
+    assert not lower_is_better(Options(), metrics)
     assert monitored(Options(monitor="val/dice"), metrics) == "val/dice"
     assert monitored(Options(), {}) == "val/loss"
     for name, said in (

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from delineate.core import Case, Predictor, Segmentation
 from delineate.evaluation.table import Row, Table, subgroup_columns
-from delineate.metrics import PARTS, Metric, Traits, counts, forget, traits_of
+from delineate.metrics import (
+    PARTS,
+    Metric,
+    Traits,
+    counts,
+    forget,
+    image_level,
+    traits_of,
+)
 from delineate.progress import track
 
 __all__ = ["OnCase", "Table", "evaluate"]
@@ -106,25 +116,50 @@ def _judge(
     metrics: Mapping[str, Metric],
     kept: Collection[str],
 ) -> Iterator[Row]:
-    n = counts(prediction, truth)
-    scores: dict[str, dict[str, float]] = {name: {} for name in n.names}
+    scores: dict[str, dict[str, float]] = {name: {} for name in truth.labels.names}
     for metric, judge in metrics.items():
         for label, score in judge(prediction, truth).items():
             scores.setdefault(label, {})[metric] = score
     unit = truth.geometry.size_unit
     columns = {name: value for name, value in case.columns.items() if value and name in kept}
+    about = partial(Row, case.id, case.group, unit=unit, columns=columns)
+    masks = _mask_facts(prediction, truth)
+    images = image_level(prediction, truth) if prediction.present or not truth.outlined else {}
+    for label in truth.labels.names:
+        facts: dict[str, Any] = masks.get(label, {"truth_digest": _image_digest(truth, label)})
+        if label in images:
+            of = images[label]
+            facts |= {
+                "image_truth": of.truth,
+                "image_prediction": of.decided,
+                "image_probability": of.probability,
+            }
+        yield about(label, scores=scores.pop(label), **facts)
+    for label, rest in scores.items():
+        yield about(label, scores=rest)
+
+
+def _mask_facts(prediction: Segmentation, truth: Segmentation) -> dict[str, dict[str, Any]]:
+    """What is known of the masks of each label: counts where both sides have one, else the size in the truth."""
+    if not truth.outlined:
+        return {}
     boxes = _boxes(truth.classes)
     size = truth.geometry.sample_size
+    facts: dict[str, dict[str, Any]] = {}
+    n = counts(prediction, truth)
     for i, label in enumerate(n.names):
         tp, fp, fn, tn = (int(part[i]) for part in (n.tp, n.fp, n.fn, n.tn))
-        samples = tp + fp, tp + fn
-        sizes = samples[0] * size, samples[1] * size
-        yield Row(
-            case.id, case.group, label, tp, fp, fn, tn, *samples, *sizes, unit, scores.pop(label), columns,
-            _digest(truth, label, boxes)
-        )  # fmt: skip
-    for label, rest in scores.items():
-        yield Row(case.id, case.group, label, unit=unit, scores=rest, columns=columns)
+        of: dict[str, Any] = {"truth_samples": tp + fn, "truth_size": (tp + fn) * size}
+        if prediction.outlined:
+            of |= {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
+            of |= {"prediction_samples": tp + fp, "prediction_size": (tp + fp) * size}
+        facts[label] = of | {"truth_digest": _digest(truth, label, boxes)}
+    return facts
+
+
+def _image_digest(truth: Segmentation, label: str) -> str:
+    """As `_digest`, of a truth that is an image-level label."""
+    return blake2b(repr(("image", truth.shows(label))).encode(), digest_size=8).hexdigest()
 
 
 def _boxes(classes: np.ndarray) -> list[tuple[slice, ...] | None]:

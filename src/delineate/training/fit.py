@@ -63,7 +63,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
 
     Args:
         recipe: what to do.
-        splits: "train" to learn from, "val" to judge; without "val" the last weights are kept.
+        splits: "train" to learn from, "val" to evaluate; without "val" the last weights are kept.
         run: the run's folder.
         card: what is known of the bundle before training; figures of the training are added.
 

@@ -34,7 +34,7 @@ class Options:
     ema: decay of an exponential moving average of the weights, which is then validated and saved; 0.999 is common.
         It starts lower, (1 + n) / (10 + n) after n steps, so that short runs do not average their random start.
     monitor: the score that picks the best weights: "val/<metric>" or "val/loss". If left out, the first of the recipe's
-        metrics whose mean over cases says which weights are better, and val/loss where there is none.
+        metrics that says which weights are better, and val/loss where there is none.
     patience: validations without a new best before training stops; none if left out.
     val_every: epochs from one validation to the next; the last epoch is always validated.
     oversample_foreground: share of drawn cases that show any label, between 0 and 1; as they come if left out.
@@ -123,7 +123,7 @@ def monitored(options: Options, metrics: Mapping[str, Metric]) -> str:
     if options.monitor is not None:
         return options.monitor
     traits = {name: traits_of(metric) for name, metric in metrics.items()}
-    able = [name for name, of in traits.items() if _has_direction(of) and not of.pooled_only]
+    able = [name for name, of in traits.items() if _has_direction(of)]
     return f"val/{able[0]}" if able else "val/loss"
 
 

@@ -22,8 +22,11 @@ FIXED = tuple(f.name for f in fields(Row) if f.name not in ("scores", "columns")
 FACT = "column:"
 """Begins the name of a column that holds a fact of the case."""
 
-LATER = ("truth_digest",)
-"""Fixed columns that older tables lack; blank is not known."""
+IMAGE = ("image_truth", "image_prediction", "image_probability")
+"""Fixed columns that are written where something is known of them."""
+
+LATER = ("truth_digest", *IMAGE)
+"""Fixed columns that a table may lack; blank is not known."""
 
 
 def write_table(table: Table, path: Path) -> None:
@@ -38,15 +41,17 @@ def write_table(table: Table, path: Path) -> None:
                 f"the metric {metric!r} is called like a column of every table; give it another name."
             )
     write_tallies(table, path)
+    known = {name for name in IMAGE for row in table.rows if getattr(row, name) is not None}
+    columns = [name for name in FIXED if name not in IMAGE or name in known]
     facts = list(dict.fromkeys(name for row in table.rows for name in row.columns))
     with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["split", *FIXED, *(FACT + name for name in facts), *table.metrics])
+        writer.writerow(["split", *columns, *(FACT + name for name in facts), *table.metrics])
         for row in table.rows:
-            fixed = [getattr(row, name) for name in FIXED]
-            known = [row.columns.get(name) for name in facts]
+            fixed = [getattr(row, name) for name in columns]
+            told = [row.columns.get(name) for name in facts]
             scored = [row.scores.get(metric) for metric in table.metrics]
-            writer.writerow([table.split, *fixed, *known, *scored])
+            writer.writerow([table.split, *fixed, *told, *scored])
 
 
 def read_table(
@@ -107,7 +112,13 @@ def _row(line: Mapping[str, str], facts: Sequence[str], metrics: Sequence[str]) 
         return int(line[name]) if line[name] else None
 
     def size(name: str) -> float | None:
-        return float(line[name]) if line[name] else None
+        return float(line[name]) if line.get(name) else None
+
+    def shown(name: str) -> bool | None:
+        written = line.get(name, "")
+        if written not in ("", "True", "False"):
+            raise ValueError(f"{name} is {written!r}; expected True, False or nothing")
+        return written == "True" if written else None
 
     return Row(
         line["case"], line["group"], line["label"],
@@ -116,4 +127,5 @@ def _row(line: Mapping[str, str], facts: Sequence[str], metrics: Sequence[str]) 
         line["unit"], {m: float(line[m]) for m in metrics if line[m]},
         {name.removeprefix(FACT): line[name] for name in facts if line[name]},
         line.get("truth_digest", ""),
+        shown("image_truth"), shown("image_prediction"), size("image_probability"),
     )  # fmt: skip

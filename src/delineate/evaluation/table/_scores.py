@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from delineate.evaluation.stats import Interval, Method, caution
+from delineate.evaluation.stats import Interval, Method, caution, clopper_pearson
 from delineate.metrics import empty_rule
 
 if TYPE_CHECKING:
@@ -83,10 +83,14 @@ class _Short:
             "empty_truth": sum(row.truth_samples == 0 for row in rows),
             "empty_found": sum(row.prediction_samples == 0 for row in rows),
             "only_one_empty": sum(
-                (r.truth_samples == 0) != (r.prediction_samples == 0) for r in rows
+                (r.truth_samples == 0) != (r.prediction_samples == 0)
+                for r in rows
+                if None not in (r.truth_samples, r.prediction_samples)
             ),
+            **_images(rows),
             "metrics": {
-                metric: self.of_metric(self.table, label, metric) | self.pooled(label, metric)
+                metric: self.of_metric(self.table, label, metric)
+                | self.pooled(self.table, label, metric)
                 for metric in self.table.metrics
                 if any(True for _ in self.table.of(label, metric))
             },
@@ -97,19 +101,30 @@ class _Short:
         return found
 
     def of_metric(self, table: Table, label: str, metric: str) -> dict[str, Any]:
+        rows = [row for row, _ in table.of(label, metric)]
+        if table.traits[metric].pooled_only:
+            scored = [row for row, _ in table.pooled_of(label, metric)]
+        else:
+            scored = [row for row, score in table.of(label, metric) if score == score]
+        judged = {row.case for row in scored}
         return {
-            "cases": sum(score == score for _, score in table.of(label, metric)),
-            "groups": len({row.group for row, s in table.of(label, metric) if s == s}),
-            "left_out": _left_out(row for row, score in table.of(label, metric) if score != score),
+            "cases": len(scored),
+            "groups": len({row.group for row in scored}),
+            "left_out": _left_out(row for row in rows if row.case not in judged),
             "mean": _plain(table.mean(label, metric)),
             "interval": _ends(table.interval(label, metric, **self.how)),
             "median": _plain(table.median(label, metric)),
         }
 
-    def pooled(self, label: str, metric: str) -> dict[str, Any]:
-        interval = self.table.interval(label, metric, over="pooled", **self.how)
-        value = self.table.pooled(label, metric)
-        return {"pooled": _plain(value), "pooled_interval": _ends(interval)}
+    def pooled(self, table: Table, label: str, metric: str) -> dict[str, Any]:
+        interval = table.interval(label, metric, over="pooled", **self.how)
+        value = table.pooled(label, metric)
+        found: dict[str, Any] = {"pooled": _plain(value), "pooled_interval": _ends(interval)}
+        if (exact := _exact(table, label, metric)) is not None:
+            found["exact_interval"] = _ends(exact)
+        if found["pooled"] is None and (why := _one_kind(table.rows_of(label))):
+            found["reason"] = why
+        return found
 
     def empties(self, label: str, metric: str) -> dict[str, Any]:
         """Two means: over the cases that have the label, and with 1 for finding nothing where nothing is."""
@@ -133,19 +148,55 @@ class _Short:
         }
 
     def of_part(self, part: Table) -> dict[str, Any]:
+        images = any(row.image_prediction is not None for row in part.rows)
         return {
             "cases": len(part.cases),
             "groups": len(part.groups),
             "labels": {
                 label: {
                     metric: self.of_metric(part, label, metric)
+                    | (self.pooled(part, label, metric) if part.traits[metric].pooled_only else {})
                     for metric in part.metrics
                     if any(True for _ in part.of(label, metric))
-                    and not part.traits[metric].pooled_only
+                    and (images or not part.traits[metric].pooled_only)
                 }
                 for label in part.labels
             },
         }
+
+
+def _images(rows: Sequence[Row]) -> dict[str, int]:
+    """How many images show the label, do not, or are not known to; nothing where masks were judged."""
+    if all(row.image_prediction is None for row in rows):
+        return {}
+    return {
+        "images_with": sum(row.image_truth is True for row in rows),
+        "images_without": sum(row.image_truth is False for row in rows),
+        "images_unknown": sum(row.image_truth is None for row in rows),
+    }
+
+
+def _exact(table: Table, label: str, metric: str) -> Interval | None:
+    """The interval of Clopper and Pearson of a rate over images, where every image is a group of its own; else None."""
+    known = list(table.pooled_of(label, metric))
+    groups = {row.group for row, _ in known}
+    parts = [tally.parts for _, tally in known if tally.kind == "ratio"]
+    counted = [part for part in parts if part.dtype.kind == "i" and part[1] == 1]
+    rate = table.traits[metric].pooled_only and known and len(counted) == len(known) == len(groups)
+    return clopper_pearson(sum(int(part[0]) for part in counted), len(counted)) if rate else None
+
+
+def _one_kind(rows: Sequence[Row]) -> str:
+    """Why an image-level score does not exist; "" where that is not known."""
+    if all(row.image_prediction is None for row in rows):
+        return ""
+    known = [row for row in rows if row.image_truth is not None]
+    there = sum(bool(row.image_truth) for row in known)
+    if not known:
+        return "of no image the truth is known"
+    if there == len(known):
+        return "every image shows it"
+    return "no image shows it" if not there else "no image is said to show it"
 
 
 def _caution(labels: Mapping[str, Any], groups: int) -> str | None:

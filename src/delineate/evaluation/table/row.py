@@ -15,6 +15,9 @@ class Row:
     prediction_size, truth_size: area or volume in `unit`, "mm³" or "px²".
     scores: by metric; NaN where the question does not arise, a `Tally` where cases can be pooled.
     columns: facts of the case by name (site, device); what is not known is not among them.
+    image_truth, image_prediction: whether the image shows the label, in truth and as a task decided; None where that is
+        not known, or where masks were judged.
+    image_probability: that the image shows it, as the prediction states it.
     truth_digest: tells one truth of the label from another of the same size; "" where it is not known.
     """
 
@@ -33,3 +36,6 @@ class Row:
     scores: Mapping[str, float] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     truth_digest: str = ""
+    image_truth: bool | None = None
+    image_prediction: bool | None = None
+    image_probability: float | None = None

@@ -76,6 +76,13 @@ class Table:
         tallies = [score for score in found if isinstance(score, Tally)]
         return tallies if len(tallies) == len(found) else []
 
+    def pooled_of(self, label: str, metric: str) -> Iterator[tuple[Row, Tally]]:
+        """Each row of a label that adds something to the pooled score, with its tally; none if one cannot be pooled."""
+        if self.tallies(label, metric):
+            for row, score in self.of(label, metric):
+                if isinstance(score, Tally) and score.parts.any():
+                    yield row, score
+
     def mean(self, label: str, metric: str) -> float:
         """Mean over the cases, each counted once; NaN is left out, and the mean of a metric read pooled only."""
         return self._over(np.mean, label, metric)
@@ -99,6 +106,19 @@ class Table:
         """The score of all cases taken together, so that large objects weigh more; None where scores are no tallies."""
         tallies = self.tallies(label, metric)
         return pool(tallies) if tallies else None
+
+    def headline(self, label: str, metric: str) -> float:
+        """The one figure to read: the pooled score where one case says little, else the mean over the cases."""
+        if not self.traits[metric].pooled_only:
+            return self.mean(label, metric)
+        pooled = self.pooled(label, metric)
+        return math.nan if pooled is None else pooled
+
+    def overall(self, metric: str) -> float:
+        """The mean of the headlines of all labels that have one: one figure to pick weights by; NaN of none."""
+        figures = [self.headline(label, metric) for label in self.labels]
+        known = [figure for figure in figures if figure == figure]
+        return math.fsum(known) / len(known) if known else math.nan
 
     def interval(
         self,
@@ -229,8 +249,7 @@ class Table:
         rows = list(self.of(label, metric))
         if over == "pooled":
             # A group without anything to pool says nothing of the spread, and is not counted.
-            told = [(r, s) for r, s in rows if isinstance(s, Tally) and s.parts.any()]
-            told = told if self.tallies(label, metric) else []
+            told = list(self.pooled_of(label, metric))
             return partial(pool_weighted, [s for _, s in told]), [row.group for row, _ in told]
         scored = [(r, s) for r, s in rows if s == s and not self.traits[metric].pooled_only]
         values = np.array([score for _, score in scored], dtype=np.float64)

@@ -1,1 +1,1 @@
-"""What happens around a step: the clock, the averaged weights, the judge, the table, the checkpoint, the bar."""
+"""What happens around a step: the clock, the averaged weights, the validation, the table, the checkpoint, the bar."""

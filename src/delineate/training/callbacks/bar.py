@@ -16,7 +16,7 @@ from delineate.training.callbacks.validate import Validation
 class Bar(Callback):
     """Counts steps, or seconds where the clock decides, and shows the latest loss and best score.
 
-    Must come after the judge and the table, whose figures of an epoch go to the log.
+    Must come after the validation and the table, whose figures of an epoch go to the log.
     """
 
     def __init__(self, validation: Validation, clock: Clock, table: Table) -> None:
@@ -57,7 +57,7 @@ class Bar(Callback):
         self.bar.update(spent, self._note(trainer) if not batch_idx % 10 else None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what the judge found, and write the epoch to the log."""
+        """Say what the validation found, and write the epoch to the log."""
         if self.bar is None:
             return
         self.bar.update(0, self._note(trainer))

@@ -1,44 +1,46 @@
-"""Judge the weights on the validation cases, by the same path that will predict."""
+"""Evaluate the weights on the validation cases, by the function and the path that evaluate the bundle later."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from delineate.core import Case, Network, Output, Segmentation, Target, Task
+from delineate.core import Case, Network, Output, Segmentation, Target
+from delineate.evaluation.evaluate import evaluate
+from delineate.evaluation.table import Row, Table
 from delineate.inference import CasePredictor, NotFiniteError
 from delineate.losses import Loss
-from delineate.metrics import Metric
-from delineate.prepare import Prepare
+from delineate.metrics import Metric, traits, traits_of
 from delineate.training.callbacks.clock import Clock
 from delineate.training.callbacks.ema import EMA
 from delineate.training.module import DivergedError, Learner
 
 
 @dataclass
-class Overheard:
-    """A network that remembers its last answer, so that the loss needs no second pass."""
+class LastOutput:
+    """A network that remembers its last output, so that the loss needs no second pass."""
 
     network: Network
     output: Output[np.ndarray] | None = field(default=None, init=False)
 
     def __call__(self, pixels: np.ndarray) -> Output[np.ndarray]:
-        """What the network says."""
+        """The output of the network."""
         self.output = self.network(pixels)
         return self.output
 
 
 class Validation(Callback):
-    """Scores on the validation cases every few epochs; the best weights go to `keep_best`.
+    """Evaluates the validation cases every few epochs; the best weights go to `keep_best`.
 
-    Each score is the mean over cases and labels, cases without an answer (NaN) left out.
-    `network` wraps the model that is being trained as the bundle will wrap it later.
+    The figure of a metric is that of the table which `evaluate` makes: of each label the mean over the cases, or the
+    pooled score where one case says little, then the mean over the labels. `network` wraps the model that is being
+    trained as the bundle will wrap it later.
     """
 
     def __init__(
@@ -57,11 +59,11 @@ class Validation(Callback):
         patience: int | None,
     ) -> None:
         self.cases = cases
-        self.overheard = Overheard(predictor.network)
-        self.predictor = CasePredictor(
-            predictor.prepare, self.overheard, predictor.task, predictor.refine
+        self.network = LastOutput(predictor.network)
+        self.predictor = replace(
+            predictor, network=self.network, source=None, keep_probabilities=True
         )
-        self.metrics = metrics
+        self.metrics: dict[str, Metric] = {**metrics, "loss": self._loss}
         self.loss = loss
         self.ema = ema
         self.clock = clock
@@ -75,7 +77,7 @@ class Validation(Callback):
         self.latest: dict[str, float] = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validation, keep the best, and stop when nothing gets better."""
+        """Evaluate, keep the best, and stop when nothing gets better."""
         self.latest = {}
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if (trainer.current_epoch + 1) % self.every and not last:
@@ -98,47 +100,44 @@ class Validation(Callback):
             trainer.should_stop = True
 
     def _scores(self, trainer: Trainer) -> dict[str, float]:
-        rows = [
-            self._judged(case) for case in self.cases[trainer.global_rank :: trainer.world_size]
-        ]
-        if trainer.world_size > 1:
+        if not self.cases:
+            return {}
+        rows = self._evaluated(self.cases[trainer.global_rank :: trainer.world_size])
+        if trainer.world_size > 1:  # pooled scores need the rows of all cases, not a mean of means
             everyone: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(everyone, rows)
             rows = [row for part in everyone for row in part]
-        scores = {}
-        for name in rows[0] if rows else ():
-            values = np.concatenate([row[name] for row in rows])
-            known = values[~np.isnan(values)]
-            scores[f"val/{name}"] = float(known.mean()) if known.size else math.nan
-        return scores
+        known = {name: traits_of(metric) for name, metric in self.metrics.items()}
+        table = Table("val", tuple(self.metrics), tuple(rows), known)
+        return {f"val/{name}": table.overall(name) for name in table.metrics}
 
-    def _judged(self, case: Case) -> dict[str, np.ndarray]:
-        truth = case.truth
-        if truth is None:
-            raise ValueError(f"{case.id}: a validation case without truth cannot be judged.")
+    def _evaluated(self, cases: Sequence[Case]) -> list[Row]:
+        """The rows of some cases; there may be none where processes are many."""
+        if not cases:
+            return []
         try:
-            prediction = self.predictor(case)
+            table = evaluate(self.predictor, cases, self.metrics, split="val", progress=False)
         except NotFiniteError as error:
             raise DivergedError(
                 f"{error} It is a validation case. A lower learning rate or "
                 "--set trainer.gradient_clip=1 usually helps."
             ) from error
-        row = {
-            name: np.array(list(metric(prediction, truth).values()), dtype=np.float64)
-            for name, metric in self.metrics.items()
-        }
-        row["loss"] = np.array([self._loss(truth, self.predictor.prepare, self.predictor.task)])
-        return row
+        return list(table.rows)
 
-    def _loss(self, truth: Segmentation, prepare: Prepare, task: Task) -> float:
-        target = task.encode(prepare.truth(truth, instances="instances" in task.gives))
-        output = self.overheard.output
+    @traits(lower_is_better=True, range=None)
+    def _loss(self, prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
+        """The loss of the output that the prediction was read from."""
+        task = self.predictor.task
+        target = task.encode(
+            self.predictor.prepare.truth(truth, instances="instances" in task.gives)
+        )
+        output = self.network.output
         assert output is not None
         with torch.inference_mode():
             value = self.loss(
                 output.map(torch.from_numpy), Target.stack([target]).map(torch.from_numpy)
             )
-        return float(value)
+        return {"all": float(value)}
 
     def state_dict(self) -> dict[str, Any]:
         """For the checkpoint."""
