@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     _device(verb)
     _trust(verb, "the run")
 
-    verb = _verb(verbs, "predict", _predict, "write a mask for every image")
+    verb = _verb(verbs, "predict", _predict, "write a mask or image-level labels for every image")
     verb.add_argument(
         "inputs",
         nargs="+",

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.metrics import load_metrics, pool, pool_weighted
-from delineate.metrics._image_level import by_level
+from delineate.metrics import by_level, load_metrics, pool, pool_weighted
 from delineate.resolve import Call, names, resolve
 
 POLYP = LabelSet((Label("polyp", 1),))

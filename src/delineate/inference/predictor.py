@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -18,7 +19,7 @@ from delineate.core import (
     Segmentation,
     Task,
 )
-from delineate.core.scores import EXPECTED_DICE
+from delineate.core.scores import EXPECTED_DICE, PRESENCE
 from delineate.inference.confidence import expected_dice
 from delineate.inference.fingerprint import Fingerprint, Measures
 from delineate.prepare import Prepare
@@ -36,8 +37,8 @@ class CasePredictor:
 
     keep_probabilities: leave the probabilities on the segmentation; they take four bytes a sample and label.
     fingerprint: of the training images; a segmentation says how its image differs from them.
-    temperature: what logits are divided by where the model says how good it expects its mask to be; see
-        `delineate calibrate`.
+    temperature: what logits are divided by where the model says how good it expects its mask to be, or how probable it
+        is that an image shows a label; it changes no decision. See `delineate calibrate`.
     source: gives the probabilities of a case in place of the network alone: what a wrapper of predictors sets, which
         asks several predictors, or asks one about part of the image.
     origin: loads the same predictor again, in another process too; None for one that was put together in memory, and
@@ -125,9 +126,27 @@ class CasePredictor:
             expected = expected_dice(judged, temperature=self.temperature)
             said = {EXPECTED_DICE.format(label=label): dice for label, dice in expected.items()}
             found = replace(found, scores={**found.scores, **said})
+        if found.present:  # decided above: a temperature changes no decision
+            found = replace(found, scores=_with_temperature(found.scores, self.temperature))
         found = replace(found, unlike_training=probabilities.unlike_training)
         return found if self.keep_probabilities else replace(found, probabilities=None)
 
 
 def _same(image: Image) -> Image:
     return image
+
+
+def _with_temperature(scores: Mapping[str, float], temperature: float) -> dict[str, float]:
+    """The scores, with the logits of the image-level probabilities divided by a temperature."""
+    start = PRESENCE.partition("{")[0]
+    return {
+        name: _scaled(score, temperature) if name.startswith(start) else score
+        for name, score in scores.items()
+    }
+
+
+def _scaled(probability: float, temperature: float) -> float:
+    if not 0 < probability < 1 or temperature == 1:
+        return probability
+    logit = math.log(probability) - math.log1p(-probability)
+    return 0.5 + 0.5 * math.tanh(0.5 * logit / temperature)

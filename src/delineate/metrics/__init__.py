@@ -20,7 +20,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from delineate.metrics._counts import Counts, counts
-    from delineate.metrics._image_level import ImageLevel, image_level
+    from delineate.metrics._image_level import ImageLevel, by_level, image_level
     from delineate.metrics._load import (
         Metric,
         empty_rule,
@@ -50,6 +50,7 @@ __all__ = [
     "RocCurve",
     "Tally",
     "Traits",
+    "by_level",
     "counts",
     "empty_rule",
     "empty_rules",
@@ -72,7 +73,7 @@ __all__ = [
 
 _HOMES = {
     "_counts": ("Counts", "counts"),
-    "_image_level": ("ImageLevel", "image_level"),
+    "_image_level": ("ImageLevel", "by_level", "image_level"),
     "_load": (
         "Metric", "empty_rule", "empty_rules", "family_of_metrics", "fitting", "full_set", "load_metrics",
         "refuse_unfit", "traits_by_name",

@@ -121,16 +121,19 @@ def _by_place() -> dict[str, Traits]:
 
 
 def empty_rules(metrics: Mapping[str, Traits]) -> dict[Empty, list[str]]:
-    """The metrics by what they give where masks are empty; those whose authors do not say are in none."""
+    """The metrics by what they give where masks are empty; those whose authors do not say are in none.
+
+    Of image-level metrics nothing is told: their rules speak of images, not of masks.
+    """
     found: dict[Empty, list[str]] = {}
     for name, known in metrics.items():
-        if known.empty is not None:
+        if known.empty is not None and known.needs != {"present"}:
             found.setdefault(replace(known.empty, note=""), []).append(name)
     return found
 
 
 def empty_rule(metrics: Mapping[str, Traits]) -> str:
-    """What these metrics give where a mask is empty, in one line.
+    """What these metrics give where a mask is empty, in one line; "" where they judge no masks.
 
     >>> print(empty_rule({"dice": Traits(empty=Empty(truth=0, prediction=0, both=None))}))
     Empty masks (only truth / only prediction / both empty; – is left out of the mean): dice 0/0/–.
@@ -146,6 +149,8 @@ def empty_rule(metrics: Mapping[str, Traits]) -> str:
         told = "as any case" if set(three) == {"scored"} else "/".join(three)
         rules.append(f"{', '.join(of_rule)} {told}")
     silent = [name for name, known in short_named.items() if known.empty is None]
+    if not rules and not silent:
+        return ""
     if silent:
         rules.append(f"{', '.join(silent)} not stated")
     return (

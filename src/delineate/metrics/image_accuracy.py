@@ -28,7 +28,7 @@ def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     meaning="Mean of image-level sensitivity and specificity; guessing gives 0.5.",
     family="image-level",
     needs=frozenset({"present"}),
-    place=320,
+    place=310,
     pooled=_pooled,
     pooled_only=True,
     empty=Empty(truth=None, prediction=None, both=None, note="read over images, never of one"),

@@ -32,6 +32,7 @@ def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     family="image-level",
     needs=frozenset({"present"}),
     place=260,
+    roles=frozenset({"compared", "on top"}),
     pooled=_pooled,
     pooled_only=True,
     empty=Empty(truth=None, prediction=None, both=None, note="read over images, never of one"),

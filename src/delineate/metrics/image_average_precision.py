@@ -34,7 +34,7 @@ def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     meaning="Precision averaged over the images with the label, from the surest downwards.",
     family="image-level",
     needs=frozenset({"present"}),
-    place=270,
+    place=320,
     pooled=_pooled,
     pooled_only=True,
     empty=Empty(truth=None, prediction=None, both=None, note="read over images, never of one"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         "Mean squared difference of the stated probability that an image shows the label from "
         "what is true."
     ),
-    family="image-level",
+    family="calibration",
     needs=frozenset({"present"}),
     place=330,
     lower_is_better=True,

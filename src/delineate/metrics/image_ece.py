@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         "Gap between the stated probability that an image shows the label and the share of "
         "images that do."
     ),
-    family="image-level",
+    family="calibration",
     needs=frozenset({"present"}),
     place=340,
     curve="reliability",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     ),
     family="image-level",
     needs=frozenset({"present"}),
-    place=310,
+    place=300,
     pooled_only=True,
     empty=Empty(truth=0, prediction=0, both=None),
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     meaning="Share of the images said to show the label that do show it.",
     family="image-level",
     needs=frozenset({"present"}),
-    place=300,
+    place=290,
     pooled_only=True,
     empty=Empty(truth=0, prediction=None, both=None),
 )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     meaning="Share of the images with the label in which it was recognised.",
     family="image-level",
     needs=frozenset({"present"}),
-    place=280,
+    place=270,
+    roles=frozenset({"compared", "on top"}),
     pooled_only=True,
     empty=Empty(truth=None, prediction=0, both=None),
 )

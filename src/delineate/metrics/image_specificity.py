@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     meaning="Share of the images without the label in which nothing was taken for it.",
     family="image-level",
     needs=frozenset({"present"}),
-    place=290,
+    place=280,
+    roles=frozenset({"compared", "on top"}),
     pooled_only=True,
     empty=Empty(truth=0, prediction=None, both=1),
 )

@@ -63,9 +63,9 @@ class PredictionFolder:
             ValueError: two outputs of one name, an input or a folder among the outputs, or, unless `overwrite`, a file
                 that the same bundle did not write, or that was changed since.
         """
-        name, times = Counter(names).most_common(1)[0]
-        if times > 1:
-            raise ValueError(f"{times} images would be written to {self.folder / name}.")
+        for name, times in Counter(names).items():
+            if times > 1:
+                raise ValueError(f"{times} images would be written to {self.folder / name}.")
         read = {_identity(path) for path in inputs}
         there = [name for name in (*names, TABLE) if os.path.lexists(self.folder / name)]
         lost = [name for name in there if _identity(self.folder / name) in read]

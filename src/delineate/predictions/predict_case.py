@@ -86,7 +86,8 @@ def predict_case(
         case: an image; `Case.of_image` makes one of an image in memory.
         folder: where to write.
         outputs: which files; a mask and an overlay if left out. Nothing is drawn of a task that outlines nothing.
-        review_below: labels with the expected Dice below which a person should look, as `Bundle.review_below`.
+        review_below: labels with the confidence below which a person should look, as `Bundle.review_below`: the
+            expected Dice, or of an image-level label the larger of its probability and the complement.
         strict: refuse an image that is unlike the training images, before anything is written.
 
     Raises:
@@ -185,13 +186,15 @@ def _rows(
             row["expected_dice"] = f"{expected:.4f}"
             if least is not None:
                 row["review"] = "yes" if expected < least else "no"
-        if how:
-            row["review"] = "yes"
         shows = prediction.shows(label.name)
         row["shows"] = "" if shows is None else "yes" if shows else "no"
         probability = prediction.scores.get(PRESENCE.format(label=label.name))
         if probability is not None:
             row["presence"] = f"{probability:.4f}"
+            if least is not None:
+                row["review"] = "yes" if max(probability, 1 - probability) < least else "no"
+        if how:
+            row["review"] = "yes"
         yield row
 
 

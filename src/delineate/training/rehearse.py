@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from delineate.core import (
     Splits,
     Target,
 )
+from delineate.core.scores import PRESENCE
 from delineate.inference import CasePredictor, wrap_network, wrap_predictor
 from delineate.losses import UnfitError, load_loss
 from delineate.metrics import forget, load_metrics
@@ -66,6 +68,7 @@ def build_parts(recipe: Recipe) -> None:
     load_task(recipe.task, recipe.labels)
     load_loss(recipe.loss, recipe.deep_supervision)
     load_refine(recipe.refine)
+    _refuse_refinements(recipe)
     load_metrics(validation_metrics(recipe))
     _try_predictors(recipe)
     weight = nn.Parameter(torch.zeros(1))
@@ -86,6 +89,16 @@ def build_parts(recipe: Recipe) -> None:
             f"trainer.strategy is {options.strategy!r}{nearest(options.strategy, known)} "
             f"There are: {', '.join(known)}.",
             "strategy",
+        )
+
+
+def _refuse_refinements(recipe: Recipe) -> None:
+    """Refuse refinements of a task that outlines nothing."""
+    gives = load_task(recipe.task, recipe.labels).gives
+    if recipe.refine and "classes" not in gives:
+        raise recipe.refine[0].fail(
+            f"{recipe.refine[0].name} changes masks, and the task {recipe.task.name} gives image-level labels only. "
+            "Leave out refine."
         )
 
 
@@ -347,11 +360,24 @@ def _try_judging(recipe: Recipe, image: Image) -> None:
     for step, call in zip(load_refine(recipe.refine), recipe.refine, strict=True):
         with telling(call):
             step(there, corner)
+    there = _as_given(there, load_task(recipe.task, recipe.labels).gives)
     calls = validation_metrics(recipe)
     for metric, call in zip(load_metrics(calls).values(), calls, strict=True):
         with telling(call):
             metric(there, there)
     forget()
+
+
+def _as_given(scene: Segmentation, gives: Collection[str]) -> Segmentation:
+    """A scene with what a task gives of it."""
+    if "present" not in gives:
+        return scene
+    names = scene.labels.names
+    return replace(
+        scene,
+        scores={PRESENCE.format(label=name): 0.8 for name in names},
+        present=dict.fromkeys(names, True),
+    )
 
 
 def _scene(labels: LabelSet, geometry: Geometry) -> Segmentation:

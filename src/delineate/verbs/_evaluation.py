@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from delineate.evaluation.report import write_report
 from delineate.evaluation.table import Table, cases_scored
 from delineate.files import whole_file, write_mask
 from delineate.metrics import Metric
-from delineate.predictions import mask_ending, write_overlay
+from delineate.predictions import TABLE, mask_ending, write_overlay
 from delineate.recipe import read_yaml
 from delineate.verbs._independence import UNKNOWN, Independence
 
@@ -39,6 +40,8 @@ def judge(
 ) -> Table:
     """Judge cases, and write cases.csv, scores.json, overlays/ and predictions/ into an empty folder.
 
+    Of image-level labels there is nothing to draw: predictions/ then holds one table, predictions.csv.
+
     Args:
         predictor: whoever finds.
         cases: each with its truth.
@@ -50,6 +53,8 @@ def judge(
     """
 
     def keep(case: Case, prediction: Segmentation, truth: Segmentation) -> None:
+        if not prediction.outlined:
+            return
         drawn = out / "overlays" / f"{case.id}.jpg"
         if drawn.exists():  # on a disk where upper and lower case are one
             raise ValueError(
@@ -64,9 +69,22 @@ def judge(
     judged = evaluate(predictor, cases, metrics, split=split, on_case=keep)
     table = replace(judged, independent=independence.independent, caveats=independence.caveats)
     table.save(out / "cases.csv")
+    if predictions and any(row.image_prediction is not None for row in table.rows):
+        _write_image_level(table, out / "predictions" / TABLE)
     with whole_file(out / "scores.json") as part:
         part.write_text(json.dumps(table.scores(), indent=2) + "\n", encoding="utf-8")
     return table
+
+
+def _write_image_level(table: Table, path: Path) -> None:
+    """The decisions and probabilities of all images, as CSV."""
+    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["case", "label", "shows", "presence"])
+        for row in table.rows:
+            if row.image_prediction is not None:
+                said = "yes" if row.image_prediction else "no"
+                writer.writerow([row.case, row.label, said, row.image_probability])
 
 
 def report(
@@ -138,13 +156,17 @@ def summary(folder: str | Path) -> str:
             low, high = score["interval" if over == "mean" else "pooled_interval"] or (None, None)
             interval = f"[{low:.3f}, {high:.3f}]" if low is not None else ""
             words = "  -  " if value is None else f"{value:.3f}"
+            if value is None and score.get("reason"):
+                words += f" {score['reason']}"
             note = " pooled" if over == "pooled" and value is not None else ""
             if over == "mean" and score["left_out"]["cases"]:
                 note = f" {'; '.join(words for words in cases_scored(score) if words)}"
             lines.append(f"  {label:<16} {metric:<20} {words} {interval}{note}")
     if scores.get("caution"):
         lines.append(scores["caution"])
-    return "\n".join([*lines, textwrap.fill(scores["empty_rule"], WIDTH, subsequent_indent="  ")])
+    if scores["empty_rule"]:
+        lines.append(textwrap.fill(scores["empty_rule"], WIDTH, subsequent_indent="  "))
+    return "\n".join(lines)
 
 
 def warnings(independent: bool | None, caveats: Sequence[str]) -> list[str]:

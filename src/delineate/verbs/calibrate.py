@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from delineate.bundle import load_bundle, open_bundle
 from delineate.core import Case, Segmentation
 from delineate.evaluation.evaluate import evaluate
 from delineate.evaluation.stats.risk_coverage import risk_coverage
+from delineate.inference import CasePredictor
 from delineate.inference.confidence import LOGITS, dice_by_level, mean_over_levels
 from delineate.inference.temperature import at_bound, ece, fit_temperature, nll, seen_probabilities
 from delineate.metrics import load_metrics
@@ -30,7 +32,7 @@ def calibrate(
     review: float = 0.08,
     trust: Trust | Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Fit a temperature, and below which expected Dice a person should look; masks do not change.
+    """Fit a temperature, and below which confidence (expected Dice) a person should look; masks do not change.
 
     The temperature is the likeliest over all samples of all cases of `split`, each case counting the same. What is
     written into the card as `calibration`, and returned, says how much it helped: negative log-likelihood and
@@ -38,6 +40,10 @@ def calibrate(
     near the truth alone), and how well the expected Dice agrees with the true one, before and after. All "after" is
     on the cases it was fitted to, so it flatters; judge another split to know. `at_bound` is true where the temperature
     lies at an end of the search (0.1 or 10): the model is then nearly always right or wrong here, or cases too few.
+
+    Of a model that gives image-level labels the temperature is the likeliest of its image-level logits, those of all
+    labels together; images whose truth is not known are left out. A person should then look where the larger of the
+    probability and its complement is below the threshold. Decisions do not change.
 
     Args:
         run: the folder that train left behind.
@@ -47,8 +53,8 @@ def calibrate(
         trust: modules whose code the run and its bundle may name (`package.module:function`); none else is imported.
 
     Raises:
-        ValueError: no run there, no such split, a case without truth, a share that is none, or another process
-            works on the run.
+        ValueError: no run there, no such split, a case without truth, no image of known truth, a share that is none,
+            a task that gives neither probabilities nor image-level labels, or another process works on the run.
     """
     if not 0 <= review <= 1:
         raise ValueError(f"review is {review}; expected a part of all cases, from 0 to 1.")
@@ -64,7 +70,87 @@ def _calibrate(folder: RunFolder, split: str, device: str, review: float) -> dic
             f"{folder.path}: the data has no split {split!r} to calibrate on; there are {', '.join(splits)}. "
             "Probabilities stay as the model gives them (temperature 1)."
         )
-    names = folder.recipe.labels.names
+    bundle = open_bundle(folder.path, folder.trust)
+    predictor = replace(
+        load_bundle(bundle, device=device, keep_probabilities=True), temperature=1.0
+    )
+    gives = predictor.task.gives
+    if "probabilities" in gives:
+        fitted = _of_masks(predictor, splits[split], folder.recipe.labels.names, split, review)
+    elif "present" in gives:
+        fitted = _of_images(predictor, splits[split], split, review)
+    else:
+        raise ValueError(
+            f"{folder.path}: the task {folder.recipe.task.name} gives {', '.join(sorted(gives))}; there is no "
+            "probability to calibrate."
+        )
+    temperature = fitted["temperature"]
+    entry = {
+        "temperature": temperature,
+        "at_bound": at_bound(temperature),
+        "split": split,
+        "cases": len(splits[split]),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        **fitted,
+    }
+    bundle.update_card(calibration=entry)
+    with log_to(folder.path / LOG):
+        log(f"calibrated on {split}: temperature {temperature:.3f}, of {len(splits[split])} cases")
+    return entry
+
+
+def _of_images(
+    predictor: CasePredictor, cases: Sequence[Case], split: str, review: float
+) -> dict[str, Any]:
+    """The temperature of image-level logits, and what it does."""
+    table = evaluate(predictor, cases, load_metrics([Call("image_brier")]), split=split)
+    rows = [
+        row
+        for row in table.rows
+        if row.image_truth is not None and row.image_probability is not None
+    ]
+    if not rows:
+        raise ValueError(
+            f"of no image of the split {split!r} it is known which labels it shows; there is nothing to calibrate on."
+        )
+    probability = np.array([row.image_probability for row in rows], float)
+    there = np.array([row.image_truth for row in rows], bool)
+    seen = seen_probabilities(probability, there)
+    temperature = fit_temperature(seen)
+    thresholds, labels = {}, {}
+    for name in table.labels:
+        own = np.array([row.label == name for row in rows])
+        if not own.any():
+            continue
+        p = probability[own].clip(1e-12, 1 - 1e-12)
+        logits = np.log(p) - np.log1p(-p)
+        certain = 1 / (1 + np.exp(-np.abs(logits) / temperature))
+        wrong = [row.image_prediction != row.image_truth for row in rows if row.label == name]
+        thresholds[name] = risk_coverage(certain, np.array(wrong, float)).review(review).threshold
+        labels[name] = {
+            "cases": int(own.sum()),
+            "shown": int(there[own].sum()),
+            "wrong": int(sum(wrong)),
+        }
+    return {
+        "temperature": temperature,
+        "nll_before": nll(seen, 1.0),
+        "nll_after": nll(seen, temperature),
+        "image_ece_before": ece(seen, 1.0, bins=10),
+        "image_ece_after": ece(seen, temperature, bins=10),
+        "labels": labels,
+        "review": {"share": review, "thresholds": thresholds},
+    }
+
+
+def _of_masks(
+    predictor: CasePredictor,
+    cases: Sequence[Case],
+    names: Sequence[str],
+    split: str,
+    review: float,
+) -> dict[str, Any]:
+    """The temperature of the logits of all samples, and what it does."""
     seen = np.zeros((2, len(LOGITS) + 1))
     levels: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
@@ -77,13 +163,7 @@ def _calibrate(folder: RunFolder, split: str, device: str, review: float) -> dic
             seen[:] += counts / max(counts.sum(), 1)
             levels[name].append(dice)
 
-    table = evaluate(
-        load_bundle(folder.path, device=device, keep_probabilities=True, trust=folder.trust),
-        splits[split],
-        load_metrics([Call("dice")]),
-        split=split,
-        on_case=collect,
-    )
+    table = evaluate(predictor, cases, load_metrics([Call("dice")]), split=split, on_case=collect)
     temperature = fit_temperature(seen)
     labels, thresholds = {}, {}
     for name in names:
@@ -92,12 +172,8 @@ def _calibrate(folder: RunFolder, split: str, device: str, review: float) -> dic
         labels[name] = _agreement(dice, before, after)
         risk = np.where(np.isnan(dice), 0.0, 1 - dice)  # rightly found to be empty: nothing is lost
         thresholds[name] = risk_coverage(after, risk).review(review).threshold
-    entry = {
+    return {
         "temperature": temperature,
-        "at_bound": at_bound(temperature),
-        "split": split,
-        "cases": len(splits[split]),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "nll_before": nll(seen, 1.0),
         "nll_after": nll(seen, temperature),
         "ece_everywhere_before": ece(seen, 1.0),
@@ -105,10 +181,6 @@ def _calibrate(folder: RunFolder, split: str, device: str, review: float) -> dic
         "labels": labels,
         "review": {"share": review, "thresholds": thresholds},
     }
-    open_bundle(folder.path).update_card(calibration=entry)
-    with log_to(folder.path / LOG):
-        log(f"calibrated on {split}: temperature {temperature:.3f}, of {len(splits[split])} cases")
-    return entry
 
 
 def _agreement(dice: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, float | None]:

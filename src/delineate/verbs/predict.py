@@ -31,6 +31,7 @@ class Predicted:
     failures: why, by file.
     review: files a person should look at; None where the model was not calibrated.
     unlike: files whose images differ from those the model was trained on; None where nothing is known of these.
+    masks: whether masks were written; a task of image-level labels gives none.
     """
 
     out: Path
@@ -38,6 +39,7 @@ class Predicted:
     failures: Mapping[str, str]
     review: tuple[str, ...] | None
     unlike: tuple[str, ...] | None
+    masks: bool = True
 
     @property
     def lines(self) -> list[str]:
@@ -45,9 +47,10 @@ class Predicted:
         failed = f", {len(self.failures)} failed" if self.failures else ""
         review = "" if self.review is None else f", {len(self.review)} to review"
         unlike = f", {len(self.unlike)} unlike the training images" if self.unlike else ""
+        masks = f"masks: {self.out}; " if self.masks else ""
         return [
             f"{self.images - len(self.failures)} of {self.images} images predicted{failed}{review}{unlike}",
-            f"masks: {self.out}; table: {self.out / TABLE}",
+            f"{masks}table: {self.out / TABLE}",
         ]
 
 
@@ -65,7 +68,11 @@ def predict(
     trust: Trust | Iterable[str] = (),
     strict: bool = False,
 ) -> Predicted:
-    """Write a mask for every image, in its format and size, under `out`; what became of each is returned.
+    """Write a mask or image-level labels for every image under `out`; what became of each is returned.
+
+    A mask has the format and size of its image. A task of image-level labels (presence) gives no mask and no overlay:
+    `predictions.csv` then says for each image and label whether the image shows it and with which probability.
+    Calibrated, it asks a person to look where the larger of the probability and its complement is low.
 
     Besides the masks there are `overlays/` to look at and `predictions.csv`: for each image and label the size,
     the number of objects, the mean probability where it was found, the Dice that the model expects of its mask,
@@ -159,6 +166,7 @@ def predict(
         failures,
         tuple(review) if known.review_below else None,
         tuple(unlike) if known.fingerprint else None,
+        drawn,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from delineate.evaluation.report._image_level import decisions, judged
 from delineate.evaluation.report._scores import named
 from delineate.evaluation.report._words import counted
 from delineate.evaluation.table import Table
@@ -236,17 +237,20 @@ def _characteristics(known: Known) -> str:
 
 
 def _diagnostic(known: Known) -> str:
-    rates = known.of(lambda traits: traits.family in ("rates", "ranking", "detection"))
-    return (
-        f"{rates}, with intervals, under “Scores”; of pixels, voxels or objects." if rates else ""
+    rates = known.of(
+        lambda traits: traits.family in ("rates", "ranking", "detection", "image-level")
     )
+    of = "images" if judged(known.table) else "pixels, voxels or objects"
+    return f"{rates}, with intervals, under “Scores”; of {of}." if rates else ""
 
 
 def _failures(known: Known) -> str:
+    worst = "most confident errors" if judged(known.table) else "lowest scores"
     places = [
         words
         for section, words in (
-            ("pictures", "the lowest scores under “Pictures”"),
+            ("pictures", f"the {worst} under “Pictures”"),
+            ("decisions", "misses and false alarms under “Decisions”"),
             ("size", "scores by size under “Where it fails”"),
             ("confusion", "what was taken for what under “Confusion”"),
         )
@@ -263,6 +267,8 @@ def _available(known: Known) -> str:
 def _task(known: Known) -> str:
     line = next((x for x in known.recipe.splitlines() if x.startswith("task:")), "")
     kind = line.removeprefix("task:").strip(" {}:")
+    if kind and judged(known.table):
+        return f"Image-level classification ({kind}), as the recipe says."
     return f"{kind[:1].upper()}{kind[1:]} segmentation, as the recipe says." if kind else ""
 
 
@@ -285,7 +291,12 @@ def _sizes(known: Known) -> str:
 
 
 def _balance(known: Known) -> str:
-    told = []
+    told = [
+        f"{of.label} {of.tp + of.fn:,} of {of.tp + of.fn + of.fp + of.tn:,}"
+        for of in decisions(known.table)[:6]
+    ]
+    if told:
+        return f"Images that show it: {', '.join(told)}."
     for label in known.table.labels[:6]:
         rows = [row for row in known.table.rows_of(label) if row.tp is not None]
         there = sum((row.tp or 0) + (row.fn or 0) for row in rows)

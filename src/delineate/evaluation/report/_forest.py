@@ -52,7 +52,7 @@ Parts = Mapping[str, Mapping[str, Any]]
 def by_label(table: Table, scores: Mapping[str, Any], metric: str) -> list[Forest]:
     """All labels above each other; none for fewer than three, which are as soon read in the table."""
     parts = {
-        label: about["metrics"][metric]
+        label: _headline(table, metric, about["metrics"][metric])
         for label, about in scores["labels"].items()
         if label != "all" and metric in about["metrics"]
     }
@@ -65,14 +65,21 @@ def by_kind(table: Table, scores: Mapping[str, Any], metric: str, label: str) ->
     subgroups = {kind: scores["subgroups"].get(kind, {}) for kind in (size, *table.columns)}
     kinds = {
         "size" if kind == size else kind: {
-            value: parts[value]["labels"][label][metric]
+            value: _headline(table, metric, parts[value]["labels"][label][metric])
             for value in in_order(parts)
             if metric in parts[value]["labels"].get(label, {})
         }
         for kind, parts in subgroups.items()
     }
-    mean = scores["labels"][label]["metrics"].get(metric, {}).get("mean")
+    mean = _headline(table, metric, scores["labels"][label]["metrics"].get(metric, {})).get("mean")
     return _forests(table, metric, kinds, mean, f": {label}", least=FEWEST)
+
+
+def _headline(table: Table, metric: str, score: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The pooled score as what is read, where one case says little."""
+    if not table.traits[metric].pooled_only or "pooled" not in score:
+        return score
+    return {**score, "mean": score["pooled"], "interval": score["pooled_interval"]}
 
 
 def _forests(

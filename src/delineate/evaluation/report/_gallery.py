@@ -40,6 +40,7 @@ class Look:
     """One case: image, truth and finding; an image that is one flat colour is left out.
 
     scores: per label, its name and its scores in words.
+    outlined: whether anything is drawn over the image.
     """
 
     case: str
@@ -50,6 +51,7 @@ class Look:
     height: int
     labels: LabelSet
     volume: bool
+    outlined: bool = True
 
 
 def look(case: str, show: Show, table: Table, metrics: Sequence[str]) -> Look:
@@ -78,6 +80,25 @@ def look(case: str, show: Show, table: Table, metrics: Sequence[str]) -> Look:
         height=shape[0],
         labels=prediction.labels,
         volume=image.geometry.ndim == 3,
+    )
+
+
+def image_look(case: str, group: str, label: str, words: str, show: Show) -> Look:
+    """Look at the image alone, with what is said of one label."""
+    image, found, _ = show(case)
+    picture, _ = view(image, [found])
+    scale = SIDE / max(picture.shape[:2])
+    shape = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
+    return Look(
+        case=case,
+        group=group,
+        scores=((label, (f"{label}: {words}",)),),
+        pictures=(Picture("image", f"the image, which {words}", _address(scaled(picture, shape))),),
+        width=shape[1],
+        height=shape[0],
+        labels=found.labels,
+        volume=image.geometry.ndim == 3,
+        outlined=False,
     )
 
 

@@ -16,6 +16,14 @@ from delineate.evaluation.report._figures import NAMED, Plot
 from delineate.evaluation.report._forest import Forest, by_kind, by_label
 from delineate.evaluation.report._gallery import Look, Show, look
 from delineate.evaluation.report._glossary import explained
+from delineate.evaluation.report._image_level import (
+    Decisions,
+    confident_errors,
+    decisions,
+    image_curves,
+    image_sentences,
+    judged,
+)
 from delineate.evaluation.report._review import Review, review
 from delineate.evaluation.report._scores import (
     Block,
@@ -72,6 +80,7 @@ class Page:
             "cases": ("Case by case", self.plots),
             "fails": ("Where it fails", self.forests),
             "confusion": ("Confusion", self.confusion),
+            "decisions": ("Decisions", self.decisions),
             "probabilities": ("Probabilities", self.thresholds),
             "confidence": ("Confidence", self.reviews),
             "pictures": ("Pictures", self.pictures),
@@ -96,7 +105,18 @@ class Page:
     @cached_property
     def sentences(self) -> dict[str, str]:
         """The result of each label in plain words."""
-        return sentences(self.table, self.scores, unseen=bool(self.table.independent))
+        tell = image_sentences if self.image_level else sentences
+        return tell(self.table, self.scores, unseen=bool(self.table.independent))
+
+    @cached_property
+    def image_level(self) -> bool:
+        """Whether image-level labels were judged, and not masks."""
+        return judged(self.table)
+
+    @cached_property
+    def decisions(self) -> list[Decisions]:
+        """How many images were decided how, by label; none where masks were judged."""
+        return decisions(self.table)
 
     @property
     def external(self) -> bool:
@@ -106,6 +126,8 @@ class Page:
     @cached_property
     def empties(self) -> list[tuple[str, str, str, str, str]]:
         """What the metrics give where masks are empty: their names, and what each of three cases gives."""
+        if self.image_level:
+            return []
         known = {named(self.table, m): self.table.traits[m] for m in self.table.metrics}
         rules = [(", ".join(of), *rule.words, "") for rule, of in empty_rules(known).items()]
         notes = [
@@ -143,7 +165,7 @@ class Page:
     def plots(self) -> dict[str, list[Plot]]:
         """Scores of the cases, by label."""
         found: dict[str, list[Plot]] = {}
-        for label in self._scored[:MOST]:
+        for label in () if self.image_level else self._scored[:MOST]:
             for metric in self._leading:
                 if any(score == score for _, score in self.table.of(label, metric)):
                     drawn = _figures.distribution(self.table, metric, label)
@@ -188,7 +210,10 @@ class Page:
         """ROC, precision-recall and reliability, of as many labels at a time as there are colours."""
         labels = [label for label in self.table.labels if label != "all"]
         parts = [labels[i : i + len(NAMED)] for i in range(0, len(labels), len(NAMED))]
-        found = [thresholds(self.table, self.scores, part) for part in parts]
+        if self.image_level:
+            found = [image_curves(self.table, part) for part in parts]
+        else:
+            found = [thresholds(self.table, self.scores, part) for part in parts]
         return [plots for plots in found if plots]
 
     @cached_property
@@ -205,9 +230,11 @@ class Page:
 
     @cached_property
     def pictures(self) -> dict[str, list[Look]]:
-        """The worst, middle and best cases."""
+        """The worst, middle and best cases; of image-level labels the most confident errors."""
         if self.gallery is None:
             return {}
+        if self.image_level:
+            return confident_errors(self.table, self.gallery, PICTURED)
         traits = self.table.traits
         beside = [m for m in self.table.metrics if "beside" in traits[m].roles]
         beside.sort(key=lambda m: not traits[m].expects)
@@ -259,8 +286,12 @@ class Page:
 
     @cached_property
     def _leading(self) -> list[str]:
-        """The first metric, and one of the outline."""
-        return leading(self.table, self.table.metrics)
+        """The first metric, and one of the outline; of image-level labels those on top of the page."""
+        metrics = self.table.metrics
+        if self.image_level:
+            on_top = [m for m in metrics if "on top" in self.table.traits[m].roles]
+            return list(dict.fromkeys((metrics[0], *on_top)))
+        return leading(self.table, metrics)
 
     @cached_property
     def _scored(self) -> list[str]:
@@ -269,4 +300,8 @@ class Page:
             label
             for label in self.table.labels
             if any(s == s for m in self._leading for _, s in self.table.of(label, m))
+            or any(
+                self.table.headline(label, m) == self.table.headline(label, m)
+                for m in self._leading
+            )
         ]

@@ -120,7 +120,7 @@ def _tile(table: Table, label: str, metric: str, score: Mapping[str, Any]) -> Ti
         else (score["mean"], score["interval"])
     )
     if value is None:
-        return Tile(name, "–", "", "no case to score")
+        return Tile(name, "–", "", score.get("reason", "no case to score"))
     places = decimals([value, *ends])
     figure, unit = number(value, places), unit_of(table, metric)
     if ends[0] is None:
@@ -174,6 +174,10 @@ def _otherwise(about: Mapping[str, Any], metric: str, name: str) -> list[Line]:
 
 
 def _empties(about: Mapping[str, Any]) -> str:
+    if "images_with" in about:
+        words = f"shown by {about['images_with']:,} of {counted(about['cases'], 'image')}"
+        unknown = about["images_unknown"]
+        return f"{words}; of {unknown:,} it is not known" if unknown else words
     cases, truth, prediction = about["cases"], about["empty_truth"], about["empty_found"]
     if not truth and not prediction:
         return ""

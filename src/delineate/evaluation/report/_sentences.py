@@ -62,13 +62,13 @@ def _how_often(rows: Sequence[Row]) -> list[str]:
         ("Something was taken for it", [bool(row.fp) for row in absent], absent, "without it"),
     )
     return [
-        f"{what} in {sum(so) or 'none'} of the {counted(len(of), 'case')} {which}{_rate(so, of)}."
+        f"{what} in {sum(so) or 'none'} of the {counted(len(of), 'case')} {which}{rate(so, of)}."
         for what, so, of, which in told
         if of
     ]
 
 
-def _rate(so: Sequence[bool], rows: Sequence[Row]) -> str:
+def rate(so: Sequence[bool], rows: Sequence[Row]) -> str:
     """In percent, with its interval; "" of so few that a reader sees as much.
 
     Cases of one group are not independent, so the interval of Clopper and Pearson is for groups of one case only.
