@@ -10,11 +10,22 @@ from delineate import verbs
 
 HOME = Path(__file__).parents[2]
 RECIPES = sorted([*HOME.glob("recipes/**/*.yaml"), *HOME.glob("src/delineate/**/*.yaml")])
-SCENES = {"polyp": "endoscopy", "neoplastic": "endoscopy", "lung": "chest", "liver": "abdomen"}
+SCENES = {
+    "polyp": "endoscopy",
+    "neoplastic": "endoscopy",
+    "lung": "chest",
+    "pneumothorax": "chest",
+    "liver": "abdomen",
+}
 
 
 def test_all_recipes_were_found():
-    assert {path.stem for path in RECIPES} >= {"demo", "kvasir-unetplusplus", "polyp-quick"}
+    assert {path.stem for path in RECIPES} >= {
+        "chest-presence-quick",
+        "demo",
+        "kvasir-unetplusplus",
+        "polyp-quick",
+    }
     for path in RECIPES:
         first, second, *_ = path.read_text().splitlines()
         assert first.startswith("# delineate "), f"{path} does not open with its command"
@@ -38,6 +49,7 @@ def test_a_recipe_trains_two_steps(path, tmp_path):
         "trainer.max_time=null",
         "trainer.batch_size=3",
         "trainer.ema=0.9",
+        "trainer.oversample_foreground=null",
         "trainer.loggers=[]",
     ]
     run = verbs.train(path, overrides=overrides, run=tmp_path / path.stem / "run")

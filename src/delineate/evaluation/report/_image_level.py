@@ -47,7 +47,8 @@ def decisions(table: Table) -> list[Decisions]:
             pairs = [(row.image_prediction, row.image_truth) for row in rows]
             ways = ((True, True), (False, True), (True, False), (False, False))
             tp, fn, fp, tn = (pairs.count(way) for way in ways)
-            found.append(Decisions(label, tp, fn, fp, tn, len(rows) - tp - fn - fp - tn))
+            unknown = len(rows) - (tp + fn + fp + tn)
+            found.append(Decisions(label, tp, fn, fp, tn, unknown))
     return found
 
 
