@@ -5,7 +5,7 @@ import importlib
 import json
 import shutil
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,6 +96,18 @@ def made(name, side, sure, rng, *, empty=False, ignored=False):
     return Case(name, name, lambda: image, lambda: truth), prediction, truth
 
 
+@dataclass(frozen=True)
+class Given:
+    """A predictor whose predictions are given, by the id of the case."""
+
+    finds: dict
+    task: SimpleNamespace
+    temperature: float = 1.0
+
+    def __call__(self, case):
+        return self.finds[case.id]
+
+
 @pytest.fixture
 def calibrated(monkeypatch, tmp_path):
     """What calibrating a model makes of these cases, without a run: what it finds is given."""
@@ -112,8 +124,9 @@ def calibrated(monkeypatch, tmp_path):
         )
         card = SimpleNamespace(update_card=lambda **_: None)
         monkeypatch.setattr(module, "RunFolder", SimpleNamespace(find=lambda *_: run))
-        monkeypatch.setattr(module, "load_bundle", lambda *_, **__: lambda case: finds[case.id])
-        monkeypatch.setattr(module, "open_bundle", lambda _: card)
+        given = Given(finds, SimpleNamespace(gives={"classes", "probabilities"}))
+        monkeypatch.setattr(module, "load_bundle", lambda *_, **__: given)
+        monkeypatch.setattr(module, "open_bundle", lambda *_: card)
         return calibrate(tmp_path, review=review)
 
     return of
