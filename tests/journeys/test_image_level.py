@@ -135,6 +135,39 @@ def test_predicting_writes_one_table(run, tmp_path):
     assert not (tmp_path / "maps").exists()
 
 
+def test_labels_of_a_table_are_enough(tmp_path):
+    """Of images without masks; the column of one label is empty for some."""
+    rng = np.random.default_rng(0)
+    with open(tmp_path / "cases.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "image", "patient", "bright", "ct", "site"])
+        for i in range(36):
+            bright = i % 2
+            pixels = rng.integers(0, 90, (40, 48)) + 120 * bright
+            cv2.imwrite(str(tmp_path / f"{i}.png"), pixels.astype(np.uint8))
+            known = "" if i % 3 == 0 else ("no", "yes")[i % 5 < 2]
+            table.writerow([i, f"{i}.png", f"p{i}", bright, known, "ab"[i % 3 == 0]])
+    (tmp_path / "table.yaml").write_text(
+        RECIPE.replace(
+            "data: {phantom: {scene: chest, cases: 40, shape: [64, 64], split: {train: 0.4, val: 0.3, test: 0.3}}}",
+            "data: {folder: {root: ., table: cases.csv, group: 'column:patient', stratify: labels, "
+            "present: {bright: bright, ct: ct}, split: {train: 0.4, val: 0.3, test: 0.3}}}",
+        ).replace("{pneumothorax: 1, lung: 2}", "{bright: 1, ct: 2}")
+    )
+    run = verbs.train(tmp_path / "table.yaml", run=tmp_path / "run")
+    scores = json.loads((run / "scores.json").read_text())
+    one, ct = (scores["labels"][name] for name in ("bright", "ct"))
+    assert one["images_with"] + one["images_without"] == one["cases"]
+    assert ct["images_unknown"] > 0
+    judged = rows(run / "cases.csv")
+    assert {row["image_truth"] for row in judged if row["label"] == "ct"} == {"", "True", "False"}
+    assert all(row["truth_size"] == row["prediction_size"] == "" for row in judged)
+    assert "Classification report" in (run / "report.html").read_text()
+    known = verbs.calibrate(run)["labels"]
+    assert 0 < known["ct"]["cases"] < known["bright"]["cases"]
+    assert not verbs.predict(run, [tmp_path / "0.png"], tmp_path / "out").failures
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

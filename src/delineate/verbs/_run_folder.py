@@ -181,8 +181,9 @@ class RunFolder:
             RecipeError: the data are not there any more, or have changed, or need code that is not trusted.
         """
         recipe = self._as_begun(saved_recipe(self.path / "recipe.yaml", self.trust, data=True))
-        frozen = {**recipe.data.args, "split": str((self.path / "split.csv").resolve())}
-        call = replace(recipe.data, args=frozen)
+        data = recipe.data.without("stratify")  # the split that it made is kept
+        frozen = {**data.args, "split": str((self.path / "split.csv").resolve())}
+        call = replace(data, args=frozen)
         try:
             check("data", call)
         except UntrustedError:
