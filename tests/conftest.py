@@ -59,7 +59,8 @@ def needed():
 def _example(hint, ndim):
     if get_origin(hint) is Literal:
         return get_args(hint)[0]
-    for value in (4, 0.5, 5, [12] * ndim, [4], [0.2, 0.4], ["x"], True, "x", {}, []):
+    tried = (4, 0.5, 5, [12] * ndim, [4], [0.2, 0.4], True, "x", {}, [], [*range(ndim)], ["x"])
+    for value in tried:
         try:
             TypeAdapter(hint).validate_python(value)
         except ValidationError:

