@@ -98,12 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--answers", metavar="FILE", help="YAML: answers to the report's checklist")
     _trust(verb, "the run or the file of labels")
     run = verb.add_argument_group("1. a run on its own data")
-    run.add_argument("run", nargs="?", help="folder that train left behind")
+    run.add_argument("run", nargs="?", help="folder that train left behind; for 2 also a bundle")
     run.add_argument("--split", help="cases to judge on: test, val or train")
     _device(run)
     other = verb.add_argument_group(
         "2. a run on other data: external validation",
-        "RUN with --data, or with --images and --masks. All cases are judged unless --split names some.",
+        "RUN with --data, or with --images and --masks. All cases are judged unless --split names some. "
+        "A bundle, such as an ensemble, needs -o.",
     )
     other.add_argument("--data", metavar="FILE", help="recipe, or YAML with a section data")
     other.add_argument("--masks", metavar="DIR", help="folder of true masks, beside --images")

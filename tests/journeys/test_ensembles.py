@@ -6,17 +6,19 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
 
-from delineate import cases_of, load_bundle, load_cases, load_recipe, verbs
+from delineate import cases_of, load_bundle, load_cases, load_recipe, read_mask, verbs
 from delineate.bundle import open_bundle
 from delineate.cli import main
 from delineate.core import Output
 from delineate.files import write_image
 from delineate.inference import wrap_network
+from delineate.verbs._audit import audit_cases
 
 
 @pytest.fixture
@@ -161,6 +163,95 @@ def test_scores_say_which_cases_a_member_was_made_from(tiny_run, other, sealed, 
     assert re.match(
         r"The member parts/other-\w+ was made from 2 of these 3 images", table.caveats[0]
     )
+
+
+@pytest.fixture
+def centre(tiny_recipe, tmp_path):
+    """Four cases of another centre: photographs and masks, in two folders."""
+    home = tmp_path / "centre-b"
+    (home / "masks").mkdir(parents=True)
+    recipe = load_recipe(tiny_recipe, ["seed=7"])
+    for i, case in enumerate(load_cases(recipe)["train"][:4]):
+        write_image(case.image, home / "images" / f"b{i}.png")
+        cv2.imwrite(str(home / "masks" / f"b{i}.png"), case.truth.classes.astype(np.uint8))
+    return ["--images", f"{home}/images", "--masks", f"{home}/masks", "--metrics", "dice"]
+
+
+def bytes_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_ensemble_is_judged_on_other_data(joined, centre, tmp_path, capsys):
+    bundle, part = joined
+    before = bytes_of(bundle)
+    out = tmp_path / "out"
+    assert main(["evaluate", str(bundle), *centre, "-o", str(out)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "external: centre-b: 4 cases" in said
+    assert "WARNING: these cases are not known to be independent" in said
+    assert bytes_of(bundle) == before
+    scores = json.loads((out / "scores.json").read_text())
+    assert scores["independent"] is None
+    first, member = scores["caveats"]
+    assert "a bundle was given, not the folder of its run" in first
+    assert f"the member parts/{part.name} are not at hand: only exact copies" in member
+    page = (out / "report.html").read_text()
+    assert f"training data of parts/{part.name}" in page
+    predictor = load_bundle(bundle)
+    for case in cases_of([tmp_path / "centre-b" / "images"]):
+        written = read_mask(out / "predictions" / f"{case.id}.png").pixels[0]
+        assert np.array_equal(written, predictor(case).classes)
+    assert main(["evaluate", str(bundle), *centre, "-o", str(out)]) == 0  # its own folder again
+
+
+def test_images_that_a_member_learnt_from_are_refused_unless_allowed(
+    tiny_run, other, centre, sealed, tmp_path, capsys
+):
+    cases = cases_of([centre[1]])
+    digests = audit_cases({"b": cases}, load_bundle(tiny_run).labels).pixels["b"]
+    inner = other("inner", 0.5)
+    card = json.loads((inner / "card.json").read_text())
+    card["audit"]["pixels"]["val"] = [digests[1], digests[3]]
+    (inner / "card.json").write_text(json.dumps(card))
+    pair = verbs.ensemble([other(), sealed(inner)], tmp_path / "pair")
+    three = verbs.ensemble([tiny_run, pair], tmp_path / "three")
+    words = ["evaluate", str(three), *centre, "-o", str(tmp_path / "out")]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert re.search(
+        r"duplicates_across_splits: 2 images in the training data of the member parts/\S+/parts/inner-\w+ and in "
+        r"centre-b",
+        said,
+    )
+    assert "--allow duplicates_across_splits" in said
+    assert not (tmp_path / "out").exists()
+    assert main([*words, "--allow", "duplicates_across_splits"]) == 0
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["independent"] is False
+    assert "of the member parts/" in scores["caveats"][0]
+
+
+def test_a_bundle_whose_card_says_little_is_judged(tiny_run, centre, tmp_path):
+    bundle = shutil.copytree(tiny_run / "bundle", tmp_path / "plain")
+    card = json.loads((bundle / "card.json").read_text())
+    few = {key: card[key] for key in ("format", "channels", "ndim", "parts")}
+    (bundle / "card.json").write_text(json.dumps(few))
+    assert main(["evaluate", str(bundle), *centre, "-o", str(tmp_path / "out")]) == 0
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert "nothing that they share with the training data was looked for" in scores["caveats"][0]
+
+
+@pytest.mark.parametrize("words", [[], ["{centre}"], ["{centre}", "-o", "{bundle}/judged"]])
+def test_a_bundle_is_judged_on_other_data_and_elsewhere_alone(joined, centre, words, capsys):
+    bundle, _ = joined
+    before = bytes_of(bundle)
+    given = []
+    for word in words:
+        given += centre if word == "{centre}" else [word.format(bundle=bundle)]
+    assert main(["evaluate", str(bundle), *given]) == 2
+    said = capsys.readouterr().err
+    assert "is a bundle. It has no data of its own, and nothing is written into it" in said
+    assert bytes_of(bundle) == before
 
 
 def test_the_blocks_of_the_page_on_ensembles_run(tiny_recipe, tmp_path):

@@ -59,6 +59,7 @@ ASKS = {
     "predict": PREDICTING,
     "calibrate": (*PREDICTING, "data"),
     "evaluate": (*PREDICTING, "data", "metrics"),
+    "evaluate a bundle": (*PREDICTING, "metrics"),
     "train": tuple(ATTACKS),
 }
 """What each command needs of a run's recipe."""
@@ -71,6 +72,12 @@ def canary(tmp_path, monkeypatch):
     home.mkdir()
     (home / "canary.py").write_text(CANARY)
     cv2.imwrite(str(home / "photo.png"), np.full((40, 48, 3), 90, np.uint8))
+    for folder, values in {"photos": [90, 70], "masks": [0, 1]}.items():
+        (home / folder).mkdir()
+        for i in range(2):
+            picture = np.full((40, 48), values[0], np.uint8)
+            picture[4 * i : 9, 5:20] = values[1]
+            cv2.imwrite(str(home / folder / f"{i}.png"), picture)
     monkeypatch.chdir(home)
     monkeypatch.setattr(sys, "path", [*sys.path, str(home)])
     yield home / "executed"
@@ -82,6 +89,10 @@ def words_of(verb, run, out):
         "predict": ["predict", str(run / "bundle"), "photo.png", "-o", str(out)],
         "calibrate": ["calibrate", str(run)],
         "evaluate": ["evaluate", str(run)],
+        "evaluate a bundle": [
+            *("evaluate", str(run / "bundle"), "-o", str(out)),
+            *("--images", "photos", "--masks", "masks"),
+        ],
         "train": ["train", "--resume", str(run)],
     }[verb]
 
@@ -236,9 +247,10 @@ def test_a_recipe_of_ones_own_asks_only_when_its_run_is_opened_again(
     assert main(["train", str(tiny_recipe), "-o", str(run), *words]) == 0
     capsys.readouterr()
     for verb in ASKS:
-        assert main(words_of(verb, run, tmp_path / "out")) == 2
+        words = words_of(verb, run, tmp_path / verb)
+        assert main(words) == 2
         assert "--trust canary " in capsys.readouterr().err
-        assert main([*words_of(verb, run, tmp_path / "out"), "--trust", "canary"]) == 0
+        assert main([*words, "--trust", "canary"]) == 0
 
 
 def test_a_run_that_is_broken_off_says_with_which_words_it_goes_on(tiny_recipe):

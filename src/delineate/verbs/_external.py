@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from delineate.audit import Audit, Finding, refusals
+from delineate.bundle import Bundle
 from delineate.core import Case, Label, LabelSet, Splits
 from delineate.data import Values, load_cases
 from delineate.recipe import DataFile, Recipe, load_data
 from delineate.resolve import Call, RecipeError, check, nearest, resolve
 from delineate.verbs._audit import audit_cases, audit_options
-from delineate.verbs._independence import ACROSS, Independence, digests, in_words, used_splits
-from delineate.verbs._run_folder import RunFolder
+from delineate.verbs._independence import (
+    ACROSS,
+    Independence,
+    in_words,
+    made_of,
+    members_of,
+    used_splits,
+)
 from delineate.verbs._two_folders import two_folders
 
 TRAINING = "the training data"
@@ -140,23 +147,38 @@ def load_external(
 
 
 def compared_with_training(
-    folder: RunFolder, card: Mapping[str, Any], external: External
+    bundle: Bundle, training: Callable[[], Splits] | None, external: External
 ) -> tuple[Audit, Independence]:
     """The audit of external data, what they share with the cases that made the model among its findings.
 
     Where the training data are not at hand, images are compared by the digests on the card alone, which know exact
-    copies.
+    copies. Those of the members of an ensemble never are.
+
+    Args:
+        bundle: the model; its members count too.
+        training: gives the data of its run; None where a bundle alone is at hand.
+        external: what it is to be judged on.
 
     Raises:
         ValueError: data that make results untrue, and are not allowed by name.
     """
     own = audit_cases({external.title: external.cases}, external.labels)
-    training, reason = _training_cases(folder, card)
-    unknown = ""
-    if training:
-        leaks, unknown = _shared(training, external, folder.recipe.labels, card)
+    used, reason = _training_cases(training, bundle.card)
+    unknown = []
+    leaks: list[Finding] = []
+    if used:
+        leaks, changed = _shared(used, external, bundle)
+        unknown += [changed] if changed else []
     else:
-        leaks, unknown = _copies(own, external, card, reason)
+        unknown.append(
+            f"The training data are not at hand ({reason.rstrip('.')}): {_looked(bundle)}."
+        )
+        leaks += _copies(own, external, bundle, TRAINING)
+    for name, member in members_of(bundle):
+        unknown.append(
+            f"The training data of the member {name} are not at hand: {_looked(member)}."
+        )
+        leaks += _copies(own, external, member, f"{TRAINING} of the member {name}")
     found = replace(own, findings=(*leaks, *own.findings))
     _refuse(found, external)
     if leaks:
@@ -164,8 +186,8 @@ def compared_with_training(
             f"The data share with those that made the model, and this was allowed by name: {in_words(leaks)}. On new "
             "patients the scores may be worse."
         )
-        return found, Independence(False, (caveat, *([unknown] if unknown else [])))
-    return found, Independence(None, (unknown,)) if unknown else Independence(True)
+        return found, Independence(False, (caveat, *unknown))
+    return found, Independence(None, tuple(unknown)) if unknown else Independence(True)
 
 
 def _labels(ours: LabelSet, file: DataFile) -> LabelSet:
@@ -232,17 +254,21 @@ def _names(call: Call) -> list[str]:
     return [*options.allow, *([SAME_NAME] if isinstance(said, list) and SAME_NAME in said else [])]
 
 
-def _training_cases(folder: RunFolder, card: Mapping[str, Any]) -> tuple[tuple[Case, ...], str]:
+def _training_cases(
+    training: Callable[[], Splits] | None, card: Mapping[str, Any]
+) -> tuple[tuple[Case, ...], str]:
     """The cases that made the model; or none, and why."""
+    if training is None:
+        return (), "a bundle was given, not the folder of its run"
     try:
-        splits = folder.cases()
+        splits = training()
     except (ValueError, OSError) as error:
         return (), str(error)
     return tuple(case for name in used_splits(card) for case in splits.get(name, ())), ""
 
 
 def _shared(
-    training: Sequence[Case], external: External, labels: LabelSet, card: Mapping[str, Any]
+    training: Sequence[Case], external: External, bundle: Bundle
 ) -> tuple[list[Finding], str]:
     """Images and groups that are in both; and whether the training data are still those of the training."""
     renamed = tuple(
@@ -255,14 +281,14 @@ def _shared(
         for case in external.cases
     )
     both: Splits = {TRAINING: tuple(training), external.title: renamed}
-    found = audit_cases(both, labels)
+    found = audit_cases(both, bundle.recipe.labels)
     place = f"in {TRAINING} and in {external.name}"
     leaks = [
         replace(f, says=f.says.replace("on two sides of the split", place), advice=_advice(f.check))
         for f in found.findings
         if f.level == "refuse" and f.check.endswith(ACROSS)
     ]
-    known = {d for name in used_splits(card) for d in digests(card).get(name, ())}
+    known = made_of(bundle)
     if known and known != set(found.pixels[TRAINING]):
         return leaks, (
             "The images of the training data are not those that were learnt from: they have changed since, so that "
@@ -271,23 +297,22 @@ def _shared(
     return leaks, ""
 
 
-def _copies(
-    own: Audit, external: External, card: Mapping[str, Any], reason: str
-) -> tuple[list[Finding], str]:
-    """Exact copies of training images, by the digests on the card; and what could not be looked for."""
-    known = {d for name in used_splits(card) for d in digests(card).get(name, ())}
-    looked = (
-        "only exact copies of training images were looked for"
-        if known
-        else "nothing that they share with the training data was looked for"
-    )
-    unknown = f"The training data are not at hand ({reason.rstrip('.')}): {looked}."
+def _looked(bundle: Bundle) -> str:
+    """What the digests on a card can tell."""
+    if made_of(bundle):
+        return "only exact copies of training images were looked for"
+    return "nothing that they share with the training data was looked for"
+
+
+def _copies(own: Audit, external: External, bundle: Bundle, of: str) -> list[Finding]:
+    """Exact copies of training images, by the digests on the card."""
+    known = made_of(bundle)
     copies = [case.id for case in own.cases if case.image and case.image.pixels in known]
     if not copies:
-        return [], unknown
+        return []
     check = f"duplicates{ACROSS}"
-    many = f"{len(copies)} image{'s' * (len(copies) > 1)} in {TRAINING} and in {external.name}"
-    return [Finding(check, "refuse", many, _advice(check), tuple((id,) for id in copies))], unknown
+    many = f"{len(copies)} image{'s' * (len(copies) > 1)} in {of} and in {external.name}"
+    return [Finding(check, "refuse", many, _advice(check), tuple((id,) for id in copies))]
 
 
 def _advice(check: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from delineate.audit import Audit, Finding
@@ -51,31 +51,40 @@ def independence_of_split(card: Mapping[str, Any], split: str, audit: Audit | No
     return Independence(not caveats, tuple(caveats))
 
 
-def with_members(
-    known: Independence, members: Mapping[str, Bundle], images: Collection[str]
-) -> Independence:
+def with_members(known: Independence, bundle: Bundle, images: Collection[str]) -> Independence:
     """What is known of the cases once the members of an ensemble count too; only exact copies of images are found.
 
     Args:
         known: of the model itself.
-        members: of its bundle, with theirs.
+        bundle: that of the ensemble.
         images: digests of the images that are judged, as an audit has them.
     """
-    for name, member in members.items():
-        pixels = digests(member.card)
-        made_of = {d for split in used_splits(member.card) for d in pixels.get(split, ())}
-        if shared := len(made_of & set(images)):
+    for name, member in members_of(bundle):
+        made = made_of(member)
+        if shared := len(made & set(images)):
             said = (
                 f"The member {name} was made from {shared} of these {len(images)} images: on new patients the scores "
                 "are likely to be worse."
             )
             known = Independence(False, (*known.caveats, said))
-        elif not made_of or not images:
+        elif not made or not images:
             said = f"It is not known whether the member {name} was made from these images."
             independent = False if known.independent is False else None
             known = Independence(independent, (*known.caveats, said))
-        known = with_members(known, member.members, images)
     return known
+
+
+def members_of(bundle: Bundle) -> Iterator[tuple[str, Bundle]]:
+    """The members of an ensemble and theirs, by their paths in the bundle."""
+    for name, member in bundle.members.items():
+        yield name, member
+        yield from ((f"{name}/{inner}", its) for inner, its in members_of(member))
+
+
+def made_of(bundle: Bundle) -> set[str]:
+    """Digests of the images that made a model, its members aside; none where its data were not audited."""
+    known = digests(bundle.card)
+    return {digest for split in used_splits(bundle.card) for digest in known.get(split, ())}
 
 
 def digests(card: Mapping[str, Any]) -> Mapping[str, Collection[str]]:

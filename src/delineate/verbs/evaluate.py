@@ -1,12 +1,13 @@
-"""Run folder -> scores, a table, a report with pictures."""
+"""Run folder or bundle -> scores, a table, a report with pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from delineate.bundle import load_bundle, open_bundle
+from delineate.bundle import Bundle, load_bundle, open_bundle
+from delineate.core import Splits
 from delineate.data import Values
 from delineate.evaluation.table import Table
 from delineate.metrics import Metric, load_metrics, refuse_unfit
@@ -23,7 +24,7 @@ from delineate.verbs._external import (
     load_external,
 )
 from delineate.verbs._facts import built_from, data_hash, done_by
-from delineate.verbs._independence import digests, independence_of_split, with_members
+from delineate.verbs._independence import digests, independence_of_split, members_of, with_members
 from delineate.verbs._metrics import full_metrics
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder
@@ -49,15 +50,17 @@ def evaluate(
     out: str | Path | None = None,
     trust: Trust | Iterable[str] = (),
 ) -> Table:
-    """Judge a run's bundle on the cases of one split, or on other data (external validation), with a report.
+    """Judge a run's bundle on the cases of one split, or any bundle on other data (external validation), with a report.
 
     Writes cases.csv (a row per case and label), scores.json, report.html, predictions/ and overlays/. For the run's own
     data these lie in the run's folder, and the scores go into the bundle's card. For other data they lie in
     `external_folder`, and the run is not changed. Other data are judged with the run's labels, task and preparation.
-    Before that they are audited, also for images and patients that they share with the cases that made the model.
+    Before that they are audited, also for images and patients that they share with the cases that made the model. Of a
+    bundle without its run, and of the members of an ensemble, only the digests on the card are known, which find exact
+    copies of images.
 
     Args:
-        run: the folder that train left behind.
+        run: the folder that train left behind; or a bundle, also one that `ensemble` wrote, for other data.
         split: of the run's own data: "test" where they have it, else "val". Of other data: all cases.
         metrics: names; if left out, those of the recipe, then the rest of the full set that fits its task and labels.
         device: "auto", "cpu", "cuda", "mps".
@@ -70,28 +73,38 @@ def evaluate(
         group: beside `images`: the patient of a case, as in the data layout `folder`.
         values: beside `images`: what the masks hold, by name of label, {"polyp": 255}; None: the values of the labels.
         allow: findings of the audit, by name, that do not keep other data from being judged; they stay in the report.
-        out: for other data: the folder to write to.
+        out: for other data: the folder to write to; a bundle needs it.
         trust: modules whose code the run and its bundle may name (`package.module:function`); none else is imported.
 
     Raises:
-        ValueError: no run there, no such split, a case without truth, or other data that are not there, do not fit the
-            run's labels, or share images or patients with the training data and are not allowed to by name; or another
-            process works on the run.
+        ValueError: no run or bundle there, a bundle without other data or without `out`, no such split, a case without
+            truth, or other data that are not there, do not fit the run's labels, or share images or patients with the
+            training data and are not allowed to by name; or another process works on the run.
     """
-    folder = RunFolder.find(run, trust)
+    trust = Trust.of(trust)
+    run = Path(run)
     other = data is not None or images is not None or masks is not None
     given = {"table": table, "group": group, "values": values, "allow": allow or None, "out": out}
     if not other and (stray := [key for key, value in given.items() if value is not None]):
         raise ValueError(
             f"{', '.join(stray)}: belongs to other data, and none were given: data, or images and masks."
         )
-    chosen = _metrics(folder.recipe, metrics)
+    folder = None if (run / "card.json").is_file() else RunFolder.find(run, trust)
+    if folder is None and (
+        not other or out is None or run.resolve() in Path(out).resolve().parents
+    ):
+        raise ValueError(
+            f"{run}: is a bundle. It has no data of its own, and nothing is written into it. Give other data (data, or "
+            "images and masks) and a folder elsewhere to write to (out). For the data of a run, give the run's folder."
+        )
+    recipe = open_bundle(run, trust).recipe if folder is None else folder.recipe
+    chosen = _metrics(recipe, metrics)
     read_answers(answers)  # a slip there is told before the work begins
-    if not other:
+    if folder is not None and not other:
         with folder.locked():
             return _on_own(folder, split, chosen, device, answers)
     external = load_external(
-        folder.recipe,
+        recipe,
         data=data,
         images=images,
         masks=masks,
@@ -103,8 +116,10 @@ def evaluate(
     )
     written = Path(out) if out else external_folder(run, data=data, images=images, masks=masks)
     inputs = [Path(place) for place in (data, images, masks, table) if place is not None]
-    own_folder(written, PREDICTED, [folder.path, *inputs])
-    return _on_external(folder, external, chosen, device, answers, written)
+    own_folder(written, PREDICTED, [run, *inputs])
+    training = None if folder is None else folder.cases
+    bundle = open_bundle(run, trust)
+    return _on_external(run, bundle, training, external, chosen, device, answers, written)
 
 
 def external_folder(
@@ -147,7 +162,7 @@ def _on_own(
             predictions=True,
             independence=with_members(
                 independence_of_split(bundle.card, name, audited),
-                bundle.members,
+                bundle,
                 digests(bundle.card).get(name, ()),
             ),
         )
@@ -162,7 +177,7 @@ def _on_own(
                 **_facts(known),
                 "judged on": name,
                 "data": _parts(known),
-                "data SHA-256": known["data"]["sha256"],
+                "data SHA-256": _sha256(known),
                 "recipe": (folder.path / "recipe.yaml").read_text(encoding="utf-8"),
             },
             card=known,
@@ -176,19 +191,18 @@ def _on_own(
 
 
 def _on_external(
-    folder: RunFolder,
+    run: Path,
+    bundle: Bundle,
+    training: Callable[[], Splits] | None,
     external: External,
     metrics: Mapping[str, Metric],
     device: str,
     answers: str | Path | None,
     out: Path,
 ) -> Table:
-    bundle = open_bundle(folder.path, folder.trust)
     predictor = load_bundle(bundle, device=device, keep_probabilities=True)
-    card = bundle.card
-    audited, independence = compared_with_training(folder, card, external)
-    images = audited.pixels.get(external.title, ())
-    independence = with_members(independence, bundle.members, images)
+    card, recipe = bundle.card, bundle.recipe
+    audited, independence = compared_with_training(bundle, training, external)
     with replacing(out, PREDICTED) as part:
         table = judge(
             predictor,
@@ -205,9 +219,13 @@ def _on_external(
             **_facts(card),
             "judged on": f"{external.title}: {about}",
             "judged data SHA-256": data_hash({external.name: external.cases}),
-            "training data": f"{folder.recipe.data.args.get('root', folder.recipe.data.name)}; {_parts(card)}",
-            "training data SHA-256": card["data"]["sha256"],
-            "recipe": (folder.path / "recipe.yaml").read_text(encoding="utf-8"),
+            "training data": _made_from(bundle),
+            "training data SHA-256": _sha256(card),
+            **{
+                f"training data of {name}": f"{_made_from(member)}; SHA-256 {_sha256(member.card)}"
+                for name, member in members_of(bundle)
+            },
+            "recipe": (run / "recipe.yaml").read_text(encoding="utf-8"),
         }
         if external.written:
             facts[f"data of {external.name}"] = external.written
@@ -216,7 +234,7 @@ def _on_external(
             external.cases,
             table,
             part,
-            title=f"{folder.recipe.name} on {external.name}",
+            title=f"{recipe.name} on {external.name}",
             facts=facts,
             card=card,
             audit=audited,
@@ -240,18 +258,29 @@ def _facts(card: Mapping[str, Any]) -> dict[str, str]:
     """What the report says of the model, and of when it was judged."""
     training = card.get("training", {})
     return {
-        "trained by": card["command"],
+        "trained by": str(card.get("command", "")),
         **done_by("judged"),
         "best epoch": str(training.get("epoch", "")),
         "device": str(training.get("device", "")),
-        "seed": str(card["seed"]),
-        "trained with": built_from(card["commit"], card["versions"]),
-        "trained on": card["created"],
-        "intended use": card["intended_use"],
+        "seed": str(card.get("seed", "")),
+        "trained with": built_from(card.get("commit"), card.get("versions", {})),
+        "trained on": str(card.get("created", "")),
+        "intended use": str(card.get("intended_use", "")),
     }
+
+
+def _made_from(bundle: Bundle) -> str:
+    """The data that a model was made from, where they were, and their splits."""
+    data = bundle.recipe.data
+    return f"{data.args.get('root', data.name)}; {_parts(bundle.card)}"
+
+
+def _sha256(card: Mapping[str, Any]) -> str:
+    return str(card.get("data", {}).get("sha256", "unknown"))
 
 
 def _parts(card: Mapping[str, Any]) -> str:
     """The splits of the data that a model was made from."""
-    cases, groups = card["data"]["cases"], card["data"]["groups"]
+    data = card.get("data", {})
+    cases, groups = data.get("cases", {}), data.get("groups", {})
     return ", ".join(f"{name}: {cases[name]} cases of {groups[name]} groups" for name in cases)
