@@ -75,7 +75,7 @@ def tiles(
         metrics = dict.fromkeys((*leading, *on_top, *table.metrics))
         told = [(labels[0], m) for m in metrics if any(table.of(labels[0], m))][:3]
     else:
-        metrics = dict.fromkeys(leading if len(labels) == 2 else leading[:1])
+        metrics = dict.fromkeys(leading[: most // 2] if len(labels) == 2 else leading[:1])
         told = [(label, m) for label in labels for m in metrics if any(table.of(label, m))][:most]
     return [_tile(table, label, m, scores["labels"][label]["metrics"][m]) for label, m in told]
 
