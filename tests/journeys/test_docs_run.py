@@ -36,6 +36,12 @@ PLACEHOLDERS = {
 NOT_RUN = 0
 """Blocks that say of themselves that they are not run."""
 
+RUNS = {"classify-images.md": f"outputs/chest-presence-quick/{TIME}"}
+"""What <run> and <time> stand for on a page that is about another kind of run."""
+
+SMALL = {"abdomen-regions": {"cases": 16}, "chest-presence-quick": {"cases": 40}}
+"""Recipes that pages train, and how many cases are drawn for that."""
+
 QUICKLY = ["--set", "trainer.epochs=1"]
 RECIPE = """\
 data: {phantom: {scene: endoscopy, cases: 16, shape: [64, 64], split: {train: 0.5, val: 0.25, test: 0.25}}}
@@ -69,7 +75,7 @@ def blocks(page: Path) -> Iterator[Block]:
         language, fenced, indented = found.groups()
         body = fenced or "\n".join(line[4:] for line in indented.strip("\n").splitlines()) + "\n"
         kind = language or ("bash" if re.match(r"(delineate|make) ", body) else "yaml")
-        files = re.findall(r"`([\w-]+\.(?:yaml|py))`", last)
+        files = re.findall(r"`([\w-]+\.(?:yaml|json|py))`", last)
         yield Block(kind, body, files[-1] if files else "", marker[1] if marker else "")
 
 
@@ -96,6 +102,11 @@ def laid(tmp_path_factory):
     for name in ("recipes/polyp-quick.yaml", "my.yaml", "my-recipe.yaml"):
         (desk / name).parent.mkdir(exist_ok=True)
         (desk / name).write_text(RECIPE)
+    for name, few in SMALL.items():
+        tree = yaml.safe_load((HOME / f"recipes/{name}.yaml").read_text())
+        tree["data"]["phantom"] |= {**few, "shape": [64, 64]}
+        tree["trainer"] |= {"device": "cpu", "loggers": []}
+        (desk / f"recipes/{name}.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     ours = load_cases(load_recipe(desk / "my.yaml", ["seed=7", "data.phantom.cases=24"]))
     drawn = [case for split in ours.values() for case in split]
     write_pairs(
@@ -121,9 +132,15 @@ def laid(tmp_path_factory):
     run = verbs.train(desk / "recipes/polyp-quick.yaml", run=desk / "outputs/polyp-quick" / TIME)
     centre = desk / "centre-b"
     verbs.evaluate(run, images=centre / "images", masks=centre / "masks", values={"polyp": 255})
+    chest = desk / "recipes/chest-presence-quick.yaml"
+    verbs.train(chest, overrides=QUICKLY[1:], run=desk / RUNS["classify-images.md"])
     for copy in (
         "a",
         "b",
+        f"a/{TIME}",
+        f"b/{TIME}",
+        "fold1",
+        "fold2",
         "ours",
         "nnunet",
         f"unet/{TIME}",
@@ -162,12 +179,14 @@ def run_commands(text):
         assert main(words[1:] + (QUICKLY if fresh else [])) == 0, line
 
 
-def run_python(text):
+def run_python(text, run=PLACEHOLDERS["<run>"]):
+    for placeholder, there in PLACEHOLDERS.items():
+        text = text.replace(placeholder, there)
     names = {"__name__": "page"}
     exec(compile(text, "page", "exec"), names)
     for function in [value for value in names.values() if isfunction(value)]:
         if list(signature(function).parameters) == ["run"]:
-            function(PLACEHOLDERS["<run>"])
+            function(run)
 
 
 def run_yaml(text, file, recipe):
@@ -209,6 +228,6 @@ def test_what_a_page_shows_runs(page, desk, capfd):
         if block.kind == "bash":
             run_commands(block.text)
         elif block.kind == "python":
-            run_python(block.text)
+            run_python(block.text, RUNS.get(page.name, PLACEHOLDERS["<run>"]))
         elif not block.file:
             run_yaml(block.text, "", desk / named)
