@@ -73,11 +73,13 @@ def cases(draw, labels):
 
 
 def segmentation(classes, labels, probability=None):
+    scores = {f"expected dice of {name}": 0.1 * i for i, name in enumerate(labels.names)}
     maps = None
     if probability is not None:
         maps = np.concatenate([1 - probability.max(axis=0, keepdims=True), probability])
+        for name, of_label in zip(labels.names, probability, strict=True):
+            scores[f"presence of {name}"] = float(of_label.max())
     grid = Geometry(classes.shape, (2.0, 1.0, 0.5)[-classes.ndim :], "mm")
-    scores = {f"expected dice of {name}": 0.1 * i for i, name in enumerate(labels.names)}
     return Segmentation(classes, labels, grid, scores=scores, probabilities=maps)
 
 
