@@ -328,7 +328,7 @@ def test_pickles_are_not_run(doctored, tiny_run, canary, tmp_path, capsys):
         shutil.rmtree(tmp_path / "doctored", ignore_errors=True)
         assert main(words_of("predict", doctored(model=model), tmp_path / "out")) == 2
         assert (
-            "is no option of an encoder; weights are named by pretrained" in capsys.readouterr().err
+            "is not an option of an encoder; set weights with pretrained" in capsys.readouterr().err
         )
     assert not canary.exists()
 

@@ -66,9 +66,9 @@ def test_the_two_mobilenets_differ_in_what_they_do_with_the_same_weights():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ndim": 3}, "2 spatial axes, the data have 3; unet takes 3"),
+        ({"ndim": 3}, "2 spatial axes; the data have 3. Use unet"),
         ({"arch": "unett"}, "no arch 'unett'; did you mean 'unet'"),
-        ({"encoder": "convnext_tinny"}, "'convnext_tinny'; near it are convnext_tiny"),
+        ({"encoder": "convnext_tinny"}, "'convnext_tinny'; similar names: convnext_tiny"),
         ({"encoder": "convnext_tiny.in12l"}, "no weights 'in12l' for convnext_tiny; did you mean"),
         (
             {"decoder_chanels": [8]},

@@ -130,7 +130,7 @@ def test_files_that_hold_no_weights_are_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot be read as weights"):
         load_weights(model, tmp_path / "torn.safetensors")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(ValueError, match="holds no weights by name"):
+    with pytest.raises(ValueError, match="contains no named weights"):
         load_weights(model, tmp_path / "list.pth")
 
 

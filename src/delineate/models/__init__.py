@@ -1,12 +1,12 @@
 """Pixels -> Output: one architecture per file.
 
 A model is a `torch.nn.Module` that takes pixels (batch, channel, *spatial) and returns an `Output`: the logits of its
-heads, before any activation. The program gives `channels` (of the image), `ndim`, and for each head how many channels
-it has, under a name that says which heads a model has: `classes` for dense logits, `image_classes` for image-level
-logits, `object_classes` for objects. Everything else is the recipe's.
+heads, before any activation. Delineate passes `channels` (of the image), `ndim` and the number of channels of each
+head. The argument names say which heads a model has: `classes` for dense logits, `image_classes` for image-level
+logits, `object_classes` for objects. All other arguments come from the recipe.
 
-A model that must see the truth while it learns, as detectors do, has a `forward(pixels, target=None)`: it gets the
-target while it is trained, and none while it predicts. Losses that it computes itself go into `Output.losses`.
+A model that needs the truth during training, such as a detector, has `forward(pixels, target=None)`: it gets the
+target during training and none during prediction. Losses that it computes itself go into `Output.losses`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from delineate.models._speed import fast_memory_format, fast_on_cpu
 from delineate.models._weights import load_weights
 from delineate.resolve import Call, build, check, names, resolve
 
-torch.export.register_dataclass(Output)  # so that tracing looks inside what a model returns
+torch.export.register_dataclass(Output)  # so that torch.export can trace a model's output
 
 
 HEADS = {"dense": "classes", "image": "image_classes", "objects": "object_classes"}
-"""The argument by which a model is told the channels of each head, and shows that it has one."""
+"""The argument of a model that takes the number of channels of each head. A model without it lacks the head."""
 
 
 class Model(Protocol):
-    """What every model can be called as."""
+    """The signature of every model."""
 
     def __call__(self, pixels: Tensor) -> Output[Tensor]:
         """(batch, channel, *spatial) standardized -> logits; dense ones are (batch, class, *spatial)."""
@@ -40,18 +40,18 @@ class Model(Protocol):
 def load_model(
     call: Call, channels: int, heads: Mapping[str, int], ndim: int, *, pretrained: bool = True
 ) -> nn.Module:
-    """The model a recipe names, for images of `channels` and `ndim` axes.
+    """Build the model that a recipe names, for images with `channels` channels and `ndim` axes.
 
     Args:
-        call: what the recipe says.
+        call: the model and its arguments in the recipe.
         channels: channels of the images.
         heads: the heads that the task needs, by their names in `Output`, with the channels of each.
         ndim: spatial axes.
-        pretrained: false leaves the recipe's `pretrained` out, for a model whose weights are to be loaded.
+        pretrained: False ignores the recipe's `pretrained`, for a model whose weights are loaded later.
 
     Raises:
-        RecipeError: an unknown model or argument, heads that the model has not or the task does not use, or
-            weights that cannot be had; before anything is trained.
+        RecipeError: an unknown model or argument, a head that the model lacks or the task does not use, or
+            pretrained weights that are not available.
     """
     check_heads(call, heads)
     if not pretrained:
@@ -70,10 +70,10 @@ def load_model(
 
 
 def sees_target(model: nn.Module) -> bool:
-    """Whether a model must see the truth while it learns: its `forward` has an argument `target`.
+    """Whether a model needs the truth during training: its `forward` has an argument `target`.
 
     Raises:
-        ValueError: the argument has no default, though nothing is given while the model predicts.
+        ValueError: the argument has no default, but prediction passes no target.
     """
     argument = inspect.signature(model.forward).parameters.get("target")
     if argument is not None and argument.default is inspect.Parameter.empty:
@@ -85,7 +85,7 @@ def sees_target(model: nn.Module) -> bool:
 
 
 def check_heads(call: Call, heads: Mapping[str, int]) -> None:
-    """Refuse a model that lacks a head the task needs, or cannot do without one that the task does not use.
+    """Refuse a model that lacks a head the task needs, or that requires a head the task does not use.
 
     Raises:
         RecipeError: also where the model or an argument of it is unknown.

@@ -1,4 +1,4 @@
-"""Pretrained weights from where timm and smp keep them, or a clear word that they cannot be had."""
+"""Download of pretrained weights by timm and smp, with a clear error where it fails."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def fetching(what: str, seconds: float = 3.0) -> Iterator[None]:
-    """Let timm and smp fetch weights within; from their cache alone where there is no connection.
+    """Allow timm and smp to download weights inside this context; without a connection they use their cache only.
 
-    Left to itself the hub's client tries for most of a minute before it gives up.
+    The Hugging Face client alone would retry for most of a minute without a connection.
 
     Raises:
-        ValueError: the weights are neither in the cache nor to be fetched; with what to do.
+        ValueError: the weights are not in the cache and cannot be downloaded.
     """
     from huggingface_hub import constants
 
@@ -24,10 +24,10 @@ def fetching(what: str, seconds: float = 3.0) -> Iterator[None]:
     constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT, seconds)
     try:
         yield
-    except OSError as error:  # every failure of the hub's client, of urllib and of the disk is one
+    except OSError as error:  # the Hugging Face client, urllib and the disk all raise it
         raise ValueError(
-            f"{what} are not in the cache ({constants.HF_HUB_CACHE}) and could not be fetched from "
-            f"{constants.ENDPOINT}. Connect once, and they are kept; or give a file, pretrained: "
+            f"{what} are not in the cache ({constants.HF_HUB_CACHE}) and could not be downloaded from "
+            f"{constants.ENDPOINT}. Connect once to fill the cache; or give a file, pretrained: "
             "path/to/file.safetensors; or train from random weights, pretrained: null."
         ) from error
     finally:
@@ -35,7 +35,7 @@ def fetching(what: str, seconds: float = 3.0) -> Iterator[None]:
 
 
 def _reachable(address: str, seconds: float) -> bool:
-    """Whether the host of a web address, or the proxy that leads there, takes a connection."""
+    """Whether the host of a web address, or the proxy for it, accepts a connection."""
     url = urllib.parse.urlsplit(address)
     proxy = urllib.request.getproxies().get(url.scheme)
     if proxy and not urllib.request.proxy_bypass(url.hostname or ""):

@@ -1,4 +1,4 @@
-"""What makes a training step fast and changes no result."""
+"""Settings that make a training step faster without changing the method."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 
 def fast_memory_format(model: nn.Module) -> torch.memory_format:
-    """Lay a model's convolutions out channels last, in place, and return the format its pixels should have.
+    """Set a model's convolutions to channels-last memory format, in place, and return the format for its input.
 
-    On a CPU a U-Net in float32 takes 0.7 to 0.95 of the time so; on a GPU mixed precision gains from it.
+    On a CPU a U-Net in float32 then takes 0.7 to 0.95 of the time; on a GPU mixed precision becomes faster.
     """
     volumes = any(p.ndim == 5 for p in model.parameters())
     for module in model.modules():
@@ -26,36 +26,36 @@ def fast_memory_format(model: nn.Module) -> torch.memory_format:
 
 
 def fast_on_cpu(model: nn.Module) -> None:
-    """Make a model train faster on a CPU, for a few percent more memory; once, before training.
+    """Make a model train faster on a CPU, for a few percent more memory. Call it once, before training.
 
-    Depthwise convolutions are left out of mixed precision, in place: oneDNN's slopes of them take 2 to 30
-    times as long in bf16 as in float32, the 3-wide of stride 1 excepted. And the process keeps the memory it
-    frees, which glibc would hand back to the system and get again, zeroed, at every step.
+    Depthwise convolutions are excluded from mixed precision, in place: oneDNN computes their gradients 2 to 30
+    times slower in bf16 than in float32, except for width 3 and stride 1. The process also keeps the memory that
+    it frees; glibc would return it to the system and request it again, zeroed, at every step.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels:
             plain = module.kernel_size == (3, 3) and module.stride == (1, 1)
-            if not plain and not isinstance(module, _Exact):
+            if not plain and not isinstance(module, _Float32):
                 kind: Any = type(module)
-                module.__class__ = _exact(kind)
+                module.__class__ = _in_float32(kind)
     _keep_memory()
 
 
-class _Exact(nn.Module):
-    """Before a kind of layer, it computes in float32 under mixed precision on a CPU."""
+class _Float32(nn.Module):
+    """Mixin that makes a layer compute in float32 under mixed precision on a CPU."""
 
     def forward(self, maps: Tensor) -> Tensor:
         if not (maps.is_cpu and torch.is_autocast_enabled("cpu")):
-            found: Tensor = super().forward(maps)
-            return found
+            result: Tensor = super().forward(maps)
+            return result
         with torch.autocast("cpu", enabled=False):
-            found = super().forward(maps.float())
-        return found.to(torch.get_autocast_dtype("cpu"))
+            result = super().forward(maps.float())
+        return result.to(torch.get_autocast_dtype("cpu"))
 
 
 @functools.cache
-def _exact(kind: Any) -> Any:
-    return type(f"Exact{kind.__name__}", (_Exact, kind), {})
+def _in_float32(kind: Any) -> Any:
+    return type(f"Float32{kind.__name__}", (_Float32, kind), {})
 
 
 def _keep_memory() -> None:

@@ -1,4 +1,4 @@
-"""Weights from a file into a model, or into its encoder; whatever does not fit is refused by name."""
+"""Load weights from a file into a model or its encoder; keys that do not fit are refused by name."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _WRAPPERS = ("model.", "module.", "network.", "encoder.")  # Lightning, DDP, our
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Fill a whole model from a file that holds exactly its weights.
+    """Load all weights of a model from a file that holds exactly these.
 
     Args:
-        model: filled in place. Its keys may lack or carry the prefix of a wrapper (Lightning, DDP, smp).
-        path: .safetensors, or a PyTorch file, of which weights are read and code is refused.
+        model: changed in place. Keys in the file may have the prefix of a wrapper (Lightning, DDP, smp).
+        path: .safetensors, or a PyTorch file; a file that contains code is refused.
 
     Raises:
-        ValueError: no such file, weights of another model (of one with other classes, with both numbers), or
-            values that are NaN or infinite.
+        ValueError: no such file, weights of another model or of another number of classes, or values that are
+            NaN or infinite.
     """
     wanted = model.state_dict()
     state = _renamed(_read(Path(path)), wanted)[0]
@@ -47,17 +47,17 @@ def load_encoder(
     whole: bool,
     without: tuple[str, ...] = (),
 ) -> None:
-    """Fill an encoder from a file of its weights, or of a network that contains it.
+    """Load an encoder from a file of its weights, or of a network that contains it.
 
-    Layers behind the encoder, such as a classifier, are left out. Where the file is for colour images and
-    `channels` is not 3, the first convolution is adapted as timm does: summed for one channel, else repeated.
+    Layers after the encoder, such as a classifier, are ignored. If the file is for colour images and `channels`
+    is not 3, the first convolution is adapted as timm does: summed for one channel, else repeated.
 
     Args:
-        encoder: filled in place.
+        encoder: changed in place.
         path: as for `load_weights`.
         channels: channels of the images.
-        whole: the encoder has all stages of its kind; else deeper ones in the file are left out too.
-        without: layers of the file that are left out, by the names that the network gives them.
+        whole: the encoder has all its stages; if False, deeper stages in the file are ignored too.
+        without: layers of the file to ignore, by their names in the network.
     """
     wanted = encoder.state_dict()
     state, added = _renamed(_read(Path(path)), wanted)
@@ -82,10 +82,10 @@ def _read(path: Path) -> State:
         )
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path}: holds more than weights, or is damaged; code in a file is never run. "
-            "Save the model's state_dict() alone, best as .safetensors."
+            f"{path}: contains more than weights, or is damaged; code in a file is never run. "
+            "Save the model's state_dict() only, preferably as .safetensors."
         ) from error
-    except Exception as error:  # safetensors and torch raise a dozen types for a damaged file
+    except Exception as error:  # safetensors and torch raise many types for a damaged file
         raise ValueError(f"{path}: cannot be read as weights: {error}") from error
     for inside in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(inside), dict):
@@ -93,19 +93,19 @@ def _read(path: Path) -> State:
     named = content.items() if isinstance(content, dict) else ()
     state = {key: value for key, value in named if isinstance(value, Tensor)}
     if not state:
-        raise ValueError(f"{path}: holds no weights by name; expected a state_dict().")
+        raise ValueError(f"{path}: contains no named weights; expected a state_dict().")
     return _finite(state, path)
 
 
 def _finite(state: State, path: Path) -> State:
-    """The same weights.
+    """The weights, unchanged.
 
     Raises:
-        ValueError: some are NaN or infinite, which every prediction would be made of.
+        ValueError: some are NaN or infinite.
     """
     for name, values in state.items():
         array = (values.float() if values.is_floating_point() else values).numpy()
-        finite = np.isfinite(array)  # ten times as fast as torch's
+        finite = np.isfinite(array)  # ten times as fast as torch.isfinite
         if not finite.all():
             count = finite.size - np.count_nonzero(finite)
             raise ValueError(
@@ -116,19 +116,19 @@ def _finite(state: State, path: Path) -> State:
 
 
 def _renamed(state: State, wanted: Iterable[str]) -> tuple[State, str]:
-    """The weights under the names wanted, as far as they go, and the prefix that had to be added.
+    """The weights under the model's names, where these match, and the prefix that was added to match them.
 
-    timm writes stages.0 in a network and stages_0 in its feature extractor: both marks count as one.
+    timm writes stages.0 in a network and stages_0 in its feature extractor: "." and "_" count as equal.
     """
     names = {key.replace("_", "."): key for key in wanted}
     best: tuple[int, State, str] = (-1, state, "")
     for inner in _unwrapped(state):
         for added in ("", *_WRAPPERS, "model.model."):
             keys = {key: f"{added}{key}" for key in inner}
-            found = {key: names.get(long.replace("_", ".")) for key, long in keys.items()}
-            hits = sum(name is not None for name in found.values())
+            matched = {key: names.get(long.replace("_", ".")) for key, long in keys.items()}
+            hits = sum(name is not None for name in matched.values())
             if hits > best[0]:
-                best = (hits, {found[k] or keys[k]: value for k, value in inner.items()}, added)
+                best = (hits, {matched[k] or keys[k]: value for k, value in inner.items()}, added)
     return best[1], best[2]
 
 
@@ -146,7 +146,7 @@ def _layer(key: str, added: str) -> str:
 
 
 def _adapted(weight: Tensor, like: Tensor, channels: int) -> Tensor:
-    """`weight` with as many input channels as `like`, if all that differs is colour or not."""
+    """`weight` with the number of input channels of `like`, if it was made for colour images."""
     colour = weight.ndim == 4 and weight.shape[1] == 3 and like.shape[1:2] == (channels,)
     if not colour or weight.shape == like.shape:
         return weight
@@ -160,7 +160,7 @@ Sizes = Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def _sizes(state: State, wanted: State) -> Sizes:
-    """Shapes in the file and in the model, where the two differ."""
+    """Shapes in the file and in the model, for weights where they differ."""
     return {
         key: (tuple(value.shape), tuple(wanted[key].shape))
         for key, value in state.items()
@@ -169,21 +169,21 @@ def _sizes(state: State, wanted: State) -> Sizes:
 
 
 def _refuse_channels(path: Path, sizes: Sizes) -> None:
-    """Say so if all that differs is the number of channels that go in or come out."""
-    coming = {(f[0], m[0]) for f, m in sizes.values() if f[1:] == m[1:]}
-    going = {(f[1], m[1]) for f, m in sizes.values() if f[:1] + f[2:] == m[:1] + m[2:]}
+    """Raise a specific error if only the number of input or output channels differs."""
+    outputs = {(f[0], m[0]) for f, m in sizes.values() if f[1:] == m[1:]}
+    inputs = {(f[1], m[1]) for f, m in sizes.values() if f[:1] + f[2:] == m[:1] + m[2:]}
     both = sum(f[1:] == m[1:] or f[:1] + f[2:] == m[:1] + m[2:] for f, m in sizes.values())
-    if both < len(sizes) or len(coming) > 1 or len(going) > 1:
+    if both < len(sizes) or len(outputs) > 1 or len(inputs) > 1:
         return
     parts = [
         f"the checkpoint has {theirs} output channels, the recipe's labels need {ours}"
-        for theirs, ours in coming
+        for theirs, ours in outputs
     ] + [
         f"the checkpoint takes {theirs} input channels, the recipe's images have {ours}"
-        for theirs, ours in going
+        for theirs, ours in inputs
     ]
     raise ValueError(
-        f"{path}: {', and '.join(parts)}. Use the recipe it was trained with, or train anew."
+        f"{path}: {', and '.join(parts)}. Use the recipe it was trained with, or train again."
     )
 
 

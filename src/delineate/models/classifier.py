@@ -31,25 +31,25 @@ def classifier(
         channels: channels of the images.
         image_classes: image-level logits.
         ndim: spatial axes; 2.
-        encoder: a name of timm (efficientnet_b3, convnext_tiny), with or without a tag of its weights.
-        pretrained: imagenet, fetched once and kept in timm's cache; or a file of weights of the network, whose own
-            classifier is left out; or null for random weights.
-        dropout: probability with which a pooled feature is dropped while training, in [0, 1).
-        encoder_options: further arguments of the timm network: img_size, drop_path_rate.
+        encoder: a timm name (efficientnet_b3, convnext_tiny), with or without the tag of its weights.
+        pretrained: imagenet, downloaded once into timm's cache; or a file of the network's weights, whose
+            classifier layer is ignored; or null for random weights.
+        dropout: probability with which a pooled feature is dropped during training, in [0, 1).
+        encoder_options: further arguments of the timm network, such as img_size or drop_path_rate.
 
     Raises:
-        ValueError: an unknown name, with the nearest; weights that cannot be had or do not fit.
+        ValueError: an unknown name, or weights that are not available or do not fit.
     """
     import timm
 
     if ndim != 2:
         raise ValueError(
-            f"classifier is made for 2 spatial axes, the data have {ndim}. Classify slices, or use a segmenter."
+            f"classifier supports 2 spatial axes; the data have {ndim}. Classify slices, or use a segmentation model."
         )
     if not timm.is_model(encoder):
         near = difflib.get_close_matches(encoder, timm.list_models(), n=3, cutoff=0.5)
         raise ValueError(
-            f"timm has no network {encoder!r}{'; near it are ' + ', '.join(near) if near else ''}."
+            f"timm has no network {encoder!r}{'; similar names: ' + ', '.join(near) if near else ''}."
         )
     file = pretrained if pretrained and pretrained.lower().endswith(ENDINGS) else None
     if pretrained not in (None, "imagenet", file):

@@ -20,9 +20,9 @@ from delineate.models._weights import ENDINGS, load_encoder
 from delineate.resolve import Call, RecipeError, bind, nearest, shown
 
 MOST_FEATURES = 8192
-"""The largest number among the arguments of smp and timm, as for the features of unet."""
+"""The largest number allowed in the arguments of smp and timm; the limit of unet's `features`."""
 
-# What the program decides, and what would make a model return more than logits.
+# Arguments that Delineate sets, and those that would make a model return more than logits.
 _OURS = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
 
 
@@ -43,23 +43,23 @@ def smp(
         channels: channels of the images.
         classes: channels of the logits.
         ndim: spatial axes; 2.
-        arch: a name of smp, in any spelling.
-        encoder: a name of smp (resnet34, efficientnet-b2, mit_b2), else of timm (convnext_tiny,
-            tu-efficientnet_b2), there with or without a tag of its weights (convnext_tiny.in12k_ft_in1k).
-            Two that are easily taken for each other: mobilenetv3_large_100 and tf_mobilenetv3_large_100 share
-            every key and size but differ in padding and in the batch norm's epsilon, so weights of the one
-            load in the other and are wrong there. What smp calls timm-mobilenetv3_* is the tf_ kind.
-        pretrained: imagenet, or another set that smp names for the encoder, fetched once and kept in the
-            cache of timm and smp; or a file of weights; or null for random weights.
-        encoder_options: further arguments of a timm encoder: img_size for those of fixed size, drop_path_rate.
-        options: further arguments of the architecture: encoder_depth, decoder_channels ...
+        arch: an smp name; case and punctuation do not matter.
+        encoder: an smp name (resnet34, efficientnet-b2, mit_b2) or a timm name (convnext_tiny,
+            tu-efficientnet_b2), the latter with or without the tag of its weights (convnext_tiny.in12k_ft_in1k).
+            Do not confuse mobilenetv3_large_100 with tf_mobilenetv3_large_100: they share all keys and shapes but
+            differ in padding and in the epsilon of the batch norm, so weights of one load into the other and give
+            wrong results. smp's timm-mobilenetv3_* is the tf_ variant.
+        pretrained: imagenet, or another set that smp names for the encoder, downloaded once into the cache of timm
+            and smp; or a file of weights; or null for random weights.
+        encoder_options: further arguments of a timm encoder, such as drop_path_rate, or img_size for fixed sizes.
+        options: further arguments of the architecture, such as encoder_depth or decoder_channels.
 
     Raises:
-        ValueError: an unknown name, with the nearest; arch and encoder that do not go together; weights that
-            cannot be had or do not fit.
+        ValueError: an unknown name, an encoder that the architecture does not support, or weights that are not
+            available or do not fit.
     """
     if ndim != 2:
-        raise ValueError(f"smp has models for 2 spatial axes, the data have {ndim}; unet takes 3.")
+        raise ValueError(f"smp supports 2 spatial axes; the data have {ndim}. Use unet for 3.")
     build = _architecture(arch)
     _refuse_large({**options, **(encoder_options or {})})
     arguments = _arguments(build, options)
@@ -69,7 +69,7 @@ def smp(
         raise ValueError(f"encoder_options are for encoders of timm; {name} is one of smp.")
     _refuse_sources(extra)
     if build.__name__ == "DPT":
-        extra.setdefault("dynamic_img_size", True)  # else it takes images of 224 x 224 only
+        extra.setdefault("dynamic_img_size", True)  # otherwise it accepts 224 x 224 only
     file = pretrained if pretrained and pretrained.lower().endswith(ENDINGS) else None
     weights = None if file or pretrained is None else _weights(name, pretrained)
 
@@ -84,9 +84,9 @@ def smp(
                 **arguments,
                 **extra,
             )
-        except OSError:  # `fetching` knows what to say
+        except OSError:  # `fetching` handles it
             raise
-        except Exception as error:  # a pair that does not go together fails in many ways
+        except Exception as error:  # unsupported pairs raise many types
             raise ValueError(
                 f"smp cannot build {build.__name__} on {encoder}: {error or type(error).__name__}"
             ) from error
@@ -97,7 +97,7 @@ def smp(
 
 
 class _Smp(nn.Module):
-    """An smp model that returns an Output, and says how large an image should be."""
+    """An smp model that returns an Output and refuses image sizes that it does not support."""
 
     def __init__(self, network: nn.Module, title: str, multiple: int) -> None:
         super().__init__()
@@ -114,10 +114,10 @@ class _Smp(nn.Module):
             )
         try:
             return Output(self.network(pixels))
-        except AssertionError as error:  # how timm says that an encoder is of fixed size
+        except AssertionError as error:  # timm raises it for an encoder of fixed size
             raise ValueError(
-                f"{self._title} does not take images of {size}: {error} If the encoder is of fixed "
-                f"size, give it yours: encoder_options: {{img_size: {list(size)}}}."
+                f"{self._title} does not take images of {size}: {error} If the encoder has a fixed "
+                f"size, set it: encoder_options: {{img_size: {list(size)}}}."
             ) from error
 
 
@@ -135,7 +135,7 @@ def _architecture(arch: str) -> Callable[..., Any]:
 
 
 def _arguments(build: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """All arguments of an architecture that are the recipe's, checked; its defaults where it is silent."""
+    """The checked arguments of an architecture: those of the recipe, and defaults for the others."""
     signature = inspect.signature(build.__init__)
     ours = {"self", *_OURS}
     known = {
@@ -151,13 +151,13 @@ def _arguments(build: Callable[..., Any], options: Mapping[str, Any]) -> dict[st
             )
     try:
         checked = bind(build.__init__, Call(build.__name__, options), ours)
-    except RecipeError as error:  # it has no place yet; as a ValueError it gets one
+    except RecipeError as error:  # it has no line of the recipe yet; the caller adds one to a ValueError
         raise ValueError(str(error)) from error
     return {**known, **checked}
 
 
 def _refuse_large(written: Mapping[str, Any]) -> None:
-    """Refuse numbers that only fill the memory: their types are smp's and timm's, which have no limits."""
+    """Refuse numbers that would exhaust the memory: the argument types of smp and timm have no limits."""
     for name, value in written.items():
         numbers = value if isinstance(value, list | tuple) else [value]
         if any(isinstance(n, int | float) and abs(n) > MOST_FEATURES for n in numbers):
@@ -165,21 +165,21 @@ def _refuse_large(written: Mapping[str, Any]) -> None:
 
 
 def _encoder(name: str) -> str:
-    """The name by which smp knows an encoder: its own, or "tu-" and timm's."""
+    """smp's name of an encoder: its own, or "tu-" followed by timm's."""
     import timm
     from segmentation_models_pytorch.encoders import encoders as native
 
     if name in native:
         return name
     of_timm = name.removeprefix("tu-")
-    if name.startswith("timm-"):  # smp's names of old
+    if name.startswith("timm-"):  # smp's deprecated names
         of_timm = name.removeprefix("timm-").replace("mobilenetv3", "tf_mobilenetv3")
     if not timm.is_model(of_timm):
         known = [*native, *timm.list_models()]
         near = difflib.get_close_matches(of_timm, known, n=3, cutoff=0.5)
         raise ValueError(
             f"neither smp nor timm has an encoder {name!r}"
-            f"{'; near it are ' + ', '.join(near) if near else ''}."
+            f"{'; similar names: ' + ', '.join(near) if near else ''}."
         )
     base, _, tag = of_timm.partition(".")
     if tag and not timm.models.is_model_pretrained(of_timm):
@@ -192,19 +192,19 @@ def _encoder(name: str) -> str:
 
 
 def _refuse_sources(options: Mapping[str, Any]) -> None:
-    """Weights come from `pretrained` alone: timm would fetch them from any address, and unpickle any file."""
+    """Refuse options that load weights: timm would download them from any address and unpickle any file."""
     import timm
 
     ours = inspect.signature(timm.create_model).parameters
     for option in options:
         if option in ours or option.startswith(("pretrained", "checkpoint")):
             raise ValueError(
-                f"encoder_options: {option!r} is no option of an encoder; weights are named by pretrained."
+                f"encoder_options: {option!r} is not an option of an encoder; set weights with pretrained."
             )
 
 
 def _weights(name: str, pretrained: str) -> str | bool:
-    """What smp takes as `encoder_weights`: a set it names, or True for timm's."""
+    """The value of smp's `encoder_weights`: the name of a set, or True for timm's weights."""
     import timm
     from segmentation_models_pytorch.encoders import encoders as native
 

@@ -47,38 +47,38 @@ def unet(
 ) -> nn.Module:
     """A plain U-Net (Ronneberger et al., MICCAI 2015), 2D and 3D, for images of any size.
 
-    Strided convolutions lead down; on the way up a map is narrowed, brought linearly to the size of the
-    encoder's map, and joined to it.
+    The encoder downsamples with strided convolutions. The decoder reduces the channels with a 1-wide convolution,
+    upsamples linearly to the size of the skip connection, and concatenates the two.
 
     Args:
         channels: channels of the images.
         classes: channels of the logits.
         ndim: spatial axes, 2 or 3.
         features: channels at each level, full resolution first; each level halves the size.
-        convs: 3-wide convolutions per level and side.
-        norm: what follows a convolution; "group" (8 groups) or "instance" for batches of a few images.
-        activation: what follows the norm.
-        residual: each level adds its input, by a 1-wide convolution, to what it makes of it.
-        dropout: probability with which a level drops a channel while training.
-        deep_supervision: while training, the levels between the deepest and the last answer too.
+        convs: 3-wide convolutions per level, in the encoder and in the decoder.
+        norm: normalisation after each convolution; "group" (8 groups) or "instance" for small batches.
+        activation: activation after each normalisation.
+        residual: each level adds its input, through a 1-wide convolution, to its output.
+        dropout: probability with which a level drops a channel during training.
+        deep_supervision: during training, all levels except the deepest have logits of their own (`Output.sides`).
     """
     if ndim not in (2, 3):
-        raise ValueError(f"unet is made for 2 or 3 spatial axes; the data have {ndim}.")
+        raise ValueError(f"unet supports 2 or 3 spatial axes; the data have {ndim}.")
     if len(features) < 2 or min(features) < 1:
         raise ValueError(
-            f"features is {features}; expected two levels or more, none without channels."
+            f"features is {features}; expected two levels or more, each with at least one channel."
         )
     if convs < 1:
         raise ValueError(f"convs is {convs}; expected 1 or more.")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout is {dropout}; expected a probability below 1.")
-    make = _Make(ndim, convs, norm, activation, residual, dropout)
-    return _UNet(make, channels, classes, features, deep_supervision)
+    blocks = _Blocks(ndim, convs, norm, activation, residual, dropout)
+    return _UNet(blocks, channels, classes, features, deep_supervision)
 
 
 @dataclass(frozen=True)
-class _Make:
-    """What the parts of one U-Net have in common."""
+class _Blocks:
+    """Builds the blocks of one U-Net from their common arguments."""
 
     ndim: int
     convs: int
@@ -129,7 +129,7 @@ class _Make:
 class _UNet(nn.Module):
     def __init__(
         self,
-        make: _Make,
+        blocks: _Blocks,
         channels: int,
         classes: int,
         features: tuple[int, ...],
@@ -138,15 +138,15 @@ class _UNet(nn.Module):
         super().__init__()
         above = (channels, *features[:-1])
         self.down = nn.ModuleList(
-            make.level(before, after, stride=1 if i == 0 else 2)
+            blocks.level(before, after, stride=1 if i == 0 else 2)
             for i, (before, after) in enumerate(zip(above, features, strict=True))
         )
         pairs = list(zip(features[:0:-1], features[-2::-1], strict=True))  # deepest first
-        self.narrow = nn.ModuleList(make.conv(deep, here, width=1) for deep, here in pairs)
-        self.up = nn.ModuleList(make.level(2 * here, here) for _, here in pairs)
+        self.narrow = nn.ModuleList(blocks.conv(deep, here, width=1) for deep, here in pairs)
+        self.up = nn.ModuleList(blocks.level(2 * here, here) for _, here in pairs)
         heads = features[-2::-1] if deep_supervision else features[:1]
-        self.heads = nn.ModuleList(make.conv(here, classes, width=1) for here in heads)
-        self._mode = "bilinear" if make.ndim == 2 else "trilinear"
+        self.heads = nn.ModuleList(blocks.conv(here, classes, width=1) for here in heads)
+        self._mode = "bilinear" if blocks.ndim == 2 else "trilinear"
 
     def forward(self, pixels: Tensor) -> Output[Tensor]:
         maps = [pixels]
@@ -161,8 +161,8 @@ class _UNet(nn.Module):
             ups.append(here)
         if not self.training:
             return Output(self.heads[-1](here))
-        answers = [head(up) for head, up in zip(self.heads, ups[-len(self.heads) :], strict=True)]
-        return Output(answers[-1], tuple(answers[-2::-1]))
+        logits = [head(up) for head, up in zip(self.heads, ups[-len(self.heads) :], strict=True)]
+        return Output(logits[-1], tuple(logits[-2::-1]))
 
 
 class _Residual(nn.Module):
@@ -171,5 +171,5 @@ class _Residual(nn.Module):
         self.body, self.shortcut, self.activation = body, shortcut, activation
 
     def forward(self, maps: Tensor) -> Tensor:
-        found: Tensor = self.activation(self.body(maps) + self.shortcut(maps))
-        return found
+        result: Tensor = self.activation(self.body(maps) + self.shortcut(maps))
+        return result
