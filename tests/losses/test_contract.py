@@ -319,12 +319,12 @@ IMAGE = Output(image=torch.zeros(2, 2)), Target(image=torch.tensor([[1.0, 0.0], 
 @pytest.mark.parametrize(
     ("name", "given", "said"),
     [
-        ("cross_entropy", REGIONS, "labels that exclude each other, and the task gives labels that overlap."),
-        ("cross_entropy", IMAGE, "labels that exclude each other, and the task gives image-level labels."),
-        ("dice", IMAGE, "masks, and the task gives image-level labels."),
-        ("structure", IMAGE, "masks, and the task gives image-level labels."),
+        ("cross_entropy", REGIONS, "labels that exclude each other, but the task has labels that overlap."),
+        ("cross_entropy", IMAGE, "labels that exclude each other, but the task has image-level labels."),
+        ("dice", IMAGE, "masks, but the task has image-level labels."),
+        ("structure", IMAGE, "masks, but the task has image-level labels."),
     ],
 )  # fmt: skip
 def test_what_a_loss_cannot_learn_from_is_told(name, given, said):
-    with pytest.raises(UnfitError, match=rf"^the loss learns from {re.escape(said)}$"):
+    with pytest.raises(UnfitError, match=rf"^the loss needs {re.escape(said)}$"):
         load_loss([Call(name)])(*given)

@@ -160,7 +160,7 @@ def test_a_loss_of_ones_own_sees_the_deeper_maps_in_training(lab, tmp_path):
     [
         ("model=lab_of_detectors:demanding", r"expected forward\(pixels, target=None\)"),
         ("model=lab_of_detectors:bare", "gives dict; expected an Output"),
-        ("model={unet: {features: [4, 8]}}", "for models that compute losses of their own"),
+        ("model={unet: {features: [4, 8]}}", "needs a model that computes losses itself"),
         ("loss=[dice]", "the network has no dense head"),
         ("loss=[{model_losses: {weights: {edge: 2}}}]", "'edge'; the model computes the losses inside, border"),
         ("trainer.monitor=val/loss", "computes its losses only while it learns. Monitor a metric"),

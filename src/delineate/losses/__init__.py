@@ -1,7 +1,7 @@
 """Output x Target -> number: one loss per file.
 
-A loss reads logits: one channel is one label against the rest (sigmoid), several are background and the
-labels in order (softmax, unless the loss says otherwise). Pixels that are not valid take no part. Sums are
+A loss takes logits. One channel is one label against the rest (sigmoid); several channels are background and the
+labels in order (softmax, unless the loss says otherwise). Pixels that are not valid are ignored. Sums are
 float32, under mixed precision too.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Loss", "UnfitError", "load_loss"]
 
 _HOMES = {"_sum": ("Loss", "load_loss"), "_terms": ("UnfitError",)}
-"""Loaded when it is first asked for: one loss needs neither the sum nor what reads recipes."""
+"""Modules imported on first access, so that using one loss does not import the reading of recipes."""
 
 
 def __getattr__(name: str) -> Any:

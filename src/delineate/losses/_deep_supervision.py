@@ -1,7 +1,7 @@
-"""How a loss counts the maps that a network gives at deeper levels: one small function per way.
+"""Deep supervision: how a loss combines the side outputs of a network. One function per scheme.
 
-Each takes an output and gives what the loss is computed of, with weights. The truth is brought to the size of each map.
-The other heads stay as they are.
+Each function takes an output and returns the outputs that the loss is computed on, with their weights. The truth is
+resized to each. The other heads do not change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Weighted = Sequence[tuple[float, Output[Tensor]]]
 
 
 def halving(output: Output[Tensor]) -> Weighted:
-    """Weights 1, 1/2, 1/4 ... for the logits and each deeper map, divided by their sum (nnU-Net).
+    """Weights 1, 1/2, 1/4 ... for the logits and each side output, divided by their sum (nnU-Net).
 
     Isensee et al., Nature Methods 2021.
     """
@@ -32,7 +32,7 @@ def halving(output: Output[Tensor]) -> Weighted:
 
 
 def equal(output: Output[Tensor]) -> Weighted:
-    """The sum over the logits and each deeper map, as PraNet is trained.
+    """The sum over the logits and each side output, as in the training of PraNet.
 
     Fan et al., MICCAI 2020, section 2.4.
     """
@@ -40,7 +40,7 @@ def equal(output: Output[Tensor]) -> Weighted:
 
 
 def all_subsets(output: Output[Tensor]) -> Weighted:
-    """The sum over every subset of the maps, whose logits are added at full size (EMCAD's MUTATION).
+    """The sum over every subset of the logits and side outputs, each subset added at full size (EMCAD's MUTATION).
 
     Rahman et al., CVPR 2024; four maps make 15 losses.
     """
@@ -56,7 +56,7 @@ def all_subsets(output: Output[Tensor]) -> Weighted:
 
 
 def none(output: Output[Tensor]) -> Weighted:
-    """The loss is given the whole output and may use the deeper maps itself."""
+    """The loss gets the whole output and may use the side outputs itself."""
     return [(1.0, output)]
 
 

@@ -1,4 +1,4 @@
-"""The loss of a recipe: a weighted sum, at every level a network answers on."""
+"""The loss of a recipe: a weighted sum of losses, over the logits and the side outputs of a network."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Loss = Callable[[Output[Tensor], Target[Tensor]], Tensor]
 
 
 def load_loss(calls: Sequence[Call], deep_supervision: Call = Call("halving")) -> Loss:  # noqa: B008 (frozen)
-    """The weighted sum of the losses a recipe names.
+    """The weighted sum of the losses that a recipe names.
 
-    Each call may carry an argument `weight` (default 1). Where an output has maps from deeper levels, the way that
-    `deep_supervision` names says what the loss is computed of; the truth is brought to each map's size by nearest
-    neighbour. A loss that reads no dense logits, one of image-level labels for instance, counts once. Losses get their
-    logits in float32, under mixed precision too.
+    Each call may have an argument `weight` (default 1). If an output has side outputs, `deep_supervision` names the
+    scheme that combines them; the truth is resized to each by nearest neighbour. A loss that does not read the dense
+    logits, for instance one of image-level labels, counts once. Losses get logits in float32, under mixed precision
+    too.
 
     Raises:
-        RecipeError: no call, an unknown loss or argument, or a weight that is no number above zero.
+        RecipeError: no call, an unknown loss or argument, or a weight that is not above zero.
     """
     if not calls:
         raise ValueError("the list of losses is empty; expected at least one, for instance dice.")
@@ -48,9 +48,9 @@ def load_loss(calls: Sequence[Call], deep_supervision: Call = Call("halving")) -
         values = []
         for weight, term in terms:
             for share, part, there in levels:
-                watched = _Watched(**{f.name: getattr(part, f.name) for f in fields(part)})
-                value = weight * term(watched, there)
-                if not watched.dense_was_read:
+                tracked = _TrackedOutput(**{f.name: getattr(part, f.name) for f in fields(part)})
+                value = weight * term(tracked, there)
+                if not tracked.dense_was_read:
                     values.append(value)
                     break
                 values.append(share * value)
@@ -59,8 +59,8 @@ def load_loss(calls: Sequence[Call], deep_supervision: Call = Call("halving")) -
     return loss
 
 
-class _Watched(Output[Tensor]):
-    """An output that knows whether a loss has read its dense logits."""
+class _TrackedOutput(Output[Tensor]):
+    """An output that records whether a loss has read its dense logits."""
 
     dense_was_read = False
 
@@ -82,7 +82,7 @@ def _weight(weight: Positive = 1.0) -> float:
 
 
 def _resized(target: Target[Tensor], shape: Sequence[int]) -> Target[Tensor]:
-    """The dense truth at the size of a map from a deeper level."""
+    """The dense truth resized to a side output."""
     known = target.classes if target.regions is None else target.regions[:, 0]
     if known is None or known.shape[1:] == tuple(shape):
         return target
@@ -91,7 +91,7 @@ def _resized(target: Target[Tensor], shape: Sequence[int]) -> Target[Tensor]:
         if values is None:
             return None
         maps = values if values.ndim == len(shape) + 2 else values[:, None]
-        # float32 is exact for every class index there is
+        # float32 represents every class index exactly
         resized = F.interpolate(maps.float(), tuple(shape), mode="nearest-exact")
         return resized.reshape(*values.shape[: -len(shape)], *shape).to(values.dtype)
 

@@ -1,4 +1,4 @@
-"""What the losses are made of; none of it expands exclusive labels to one map per class."""
+"""Building blocks of the losses. None expands exclusive labels to one map per class."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ IMAGE_LEVEL = "image-level labels"
 
 
 class UnfitError(ValueError):
-    """A loss cannot learn from what a task gives.
+    """A loss does not fit the targets of a task.
 
-    needs: what the loss learns from. given: what there is.
+    needs: the targets that the loss needs. given: the targets that the task has.
     """
 
     def __init__(self, needs: str, given: str) -> None:
-        super().__init__(f"the loss learns from {needs}, and the task gives {given}.")
+        super().__init__(f"the loss needs {needs}, but the task has {given}.")
         self.needs = needs
         self.given = given
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Dense logits and the truth at the same samples.
+    """Logits and the truth on the same grid.
 
-    logits: (batch, channel, *spatial) float32.
-    classes: (batch, *spatial) int64, the true channel of each sample; None where labels overlap.
-    regions: (batch, channel, *spatial) float32, 1 where a label is; None where labels exclude each other.
-    valid: (batch, *spatial) float32, or (batch, channel) of image-level labels: 0 where nothing is to be learnt; None
-        if that is nowhere.
+    logits: (batch, channel, *spatial) float32; (batch, channel) for image-level labels.
+    classes: (batch, *spatial) int64, the true channel of each sample; None if labels may overlap.
+    regions: float32 of the shape of the logits, 1 where a label is; None if labels exclude each other.
+    valid: (batch, *spatial) float32, or (batch, channel) for image-level labels: 0 where the truth is ignored; None if
+        it is ignored nowhere.
     """
 
     logits: Tensor
@@ -52,10 +52,10 @@ class Pair:
     def exclusive(self, unless: str = "") -> Tensor:
         """The classes, for a loss that needs one label per sample.
 
-        unless: with which argument it does not, in words.
+        unless: the argument with which the loss accepts labels that overlap, for the message.
 
         Raises:
-            UnfitError: the labels overlap.
+            UnfitError: the labels may overlap.
         """
         if self.classes is None:
             given = IMAGE_LEVEL if self.logits.ndim < 3 else "labels that overlap"
@@ -65,7 +65,7 @@ class Pair:
         return self.classes
 
     def refuse_image_level(self) -> None:
-        """For a loss of masks.
+        """Refuse image-level labels, for a loss that needs masks.
 
         Raises:
             UnfitError: the truth is image-level labels.
@@ -74,13 +74,13 @@ class Pair:
             raise UnfitError("masks", IMAGE_LEVEL)
 
     def mean_at_truth(self, values: Tensor) -> Tensor:
-        """The mean over valid samples and channels of (batch, channel, *spatial) values, 0 but in the true channels."""
+        """The mean of (batch, channel, *spatial) values over valid samples and channels; other than true ones are 0."""
         if self.classes is None:
             return mean(values * self.label_maps(), self.valid)
         return mean(at_truth(values, self.classes), self.valid) / values.shape[1]
 
     def one_vs_rest(self) -> Tensor:
-        """The logits with the sign of the true channels turned: the larger, the more wrong, in every channel."""
+        """The logits with the sign of the true channels reversed: in every channel, larger means more wrong."""
         if self.classes is None:
             assert self.regions is not None
             return self.logits * (1 - 2 * self.regions)
@@ -99,9 +99,9 @@ class Pair:
 
 
 def at_truth(values: Tensor, classes: Tensor) -> Tensor:
-    """Of `values` (batch, channel, *spatial) those of the true channel: (batch, *spatial).
+    """The `values` (batch, channel, *spatial) of the true channel: (batch, *spatial).
 
-    One channel has no background: where that is the truth, the answer is 0.
+    With one channel, there is none for background: there the result is 0.
     """
     if values.shape[1] == 1:
         return values[:, 0] * classes
@@ -109,10 +109,10 @@ def at_truth(values: Tensor, classes: Tensor) -> Tensor:
 
 
 def read(output: Output[Tensor], target: Target[Tensor]) -> Pair:
-    """Logits and truth side by side.
+    """Pair the logits with the truth.
 
     Raises:
-        ValueError: a head that is missing, or shapes that differ.
+        ValueError: a head is missing, or the shapes differ.
     """
     if target.image is not None and target.classes is None and target.regions is None:
         return _image_level(output.image_logits, target.image)
@@ -137,10 +137,10 @@ def read(output: Output[Tensor], target: Target[Tensor]) -> Pair:
 
 
 def _image_level(logits: Tensor, truth: Tensor) -> Pair:
-    """Image-level labels, which overlap like regions and have no spatial axes; unknown ones (NaN) are not valid."""
+    """Pair image-level labels, which may overlap and have no spatial axes; unknown labels (NaN) are not valid."""
     if logits.shape != truth.shape:
         raise ValueError(
-            f"image-level logits have shape {tuple(logits.shape)}, their truth {tuple(truth.shape)}; "
+            f"image-level logits have shape {tuple(logits.shape)}, the truth {tuple(truth.shape)}; "
             "expected (batch, label) for both."
         )
     known = ~truth.isnan()
@@ -148,14 +148,14 @@ def _image_level(logits: Tensor, truth: Tensor) -> Pair:
 
 
 def with_background(logits: Tensor) -> Tensor:
-    """One channel as two whose softmax is its sigmoid; several as they are."""
+    """One channel becomes two, whose softmax equals its sigmoid; several channels do not change."""
     if logits.shape[1] > 1:
         return logits
     return torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
 def mean(values: Tensor, valid: Tensor | None) -> Tensor:
-    """The mean of (batch, *spatial) or (batch, channel, *spatial) values over valid samples; 0 without any."""
+    """The mean of (batch, *spatial) or (batch, channel, *spatial) values over valid samples; 0 if none is valid."""
     if valid is None:
         return values.mean()
     if values.ndim == valid.ndim:
@@ -164,9 +164,9 @@ def mean(values: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def overlap(pair: Pair, per: Per) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft numbers of samples in common, predicted and true, each (group, channel).
+    """Soft counts of the intersection, the predicted and the true samples, each (group, channel).
 
-    A group is an image, or the batch: that of all devices together where several train one model.
+    A group is an image, or the batch over all devices.
     """
     logits, valid = pair.logits, pair.valid
     pair.refuse_image_level()
@@ -194,13 +194,13 @@ def _per_class(values: Tensor, classes: Tensor, channels: int) -> Tensor:
     """Sums of (batch, *spatial) values over the samples of each channel's class: (batch, channel)."""
     if channels == 1:
         return (values * classes).flatten(1).sum(1, keepdim=True)
-    # Rows first: adding a million small numbers to one float32 loses digits, and queues on a GPU.
+    # Rows first: adding a million small numbers to one float32 loses precision, and serializes on a GPU.
     rows = values.new_zeros(*classes.shape[:-1], channels).scatter_add(-1, classes, values)
     return rows.reshape(len(rows), -1, channels).sum(1)
 
 
 def _over_devices(sums: Tensor) -> Tensor:
-    """The sums over all devices, with the slope that their mean of gradients turns into the true one."""
+    """The sums over all devices, scaled so that averaging the gradients over devices gives the true gradient."""
     if not (dist.is_available() and dist.is_initialized() and sums.requires_grad):
         return sums
     total = sums.detach().clone()

@@ -14,9 +14,9 @@ def bce(output: Output[Tensor], target: Target[Tensor], *, pos_weight: Positive 
     """Binary cross-entropy of each channel against the rest, averaged over pixels and channels, or over images.
 
     Args:
-        output: logits; sigmoid of each channel, background too where it has one.
+        output: logits; sigmoid of each channel, including the background's if it has one.
         target: the truth.
-        pos_weight: weight of pixels that are the channel's own; above 1 finds more and errs more.
+        pos_weight: weight of positive pixels, as in PyTorch; above 1 raises recall and lowers precision.
     """
     pair = read(output, target)
     each = F.softplus(pair.one_vs_rest())

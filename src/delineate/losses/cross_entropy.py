@@ -21,10 +21,10 @@ def cross_entropy(
     """Softmax cross-entropy, averaged over pixels.
 
     Args:
-        output: logits; one channel is read as that label against background.
+        output: logits; one channel is one label against background.
         target: the truth.
         class_weights: one for background, then one per label in order; the mean is weighted by them.
-        label_smoothing: share of the truth that is spread evenly over the classes, in [0, 1].
+        label_smoothing: as in PyTorch: share of the truth that is spread evenly over the classes, in [0, 1].
     """
     pair = read(output, target)
     classes, valid = pair.exclusive(), pair.valid

@@ -20,21 +20,21 @@ def dice(
     background: bool = False,
     absent: Literal["count", "zero"] = "count",
 ) -> Tensor:
-    """One minus soft Dice, (2 common + smooth) / (found + truth + smooth), averaged over labels.
+    """One minus soft Dice, (2 intersection + smooth) / (prediction + truth + smooth), averaged over labels.
 
     Args:
         output: logits; softmax over several channels, sigmoid of one.
         target: the truth.
-        per: numbers of pixels are summed over the whole batch, or over each image and the losses averaged.
-            With gradient accumulation the batch is the one that fits; with several devices it is all of them.
-        smooth: keeps labels of few pixels from jumping between 0 and 1.
-        background: background counts as one of the labels (where it has a channel).
-        absent: a label without a pixel in the truth counts like any other, so that finding it costs;
-            or is 0 whatever is found, as smp has it.
+        per: "batch" sums pixels over the batch; "image" sums them over each image and averages the losses.
+            The batch is that of one step before gradient accumulation, over all devices.
+        smooth: added to numerator and denominator; it stabilizes labels with few pixels.
+        background: background counts as one of the labels (if it has a channel).
+        absent: a label without a pixel in the truth: "count" treats it like any other, so that false positives
+            are penalized; "zero" sets its loss to 0, as smp does.
     """
     pair = read(output, target)
-    common, prediction, truth = overlap(pair, per)
-    loss = 1 - (2 * common + smooth) / (prediction + truth + smooth).clamp_min(1e-7)
+    intersection, prediction, truth = overlap(pair, per)
+    loss = 1 - (2 * intersection + smooth) / (prediction + truth + smooth).clamp_min(1e-7)
     if absent == "zero":
         loss = loss * (truth > 0)
     return (loss if background else loss[:, pair.first_label :]).mean()

@@ -12,22 +12,22 @@ from delineate.core.output import Output, Target
 def model_losses(
     output: Output[Tensor], target: Target[Tensor], *, weights: dict[str, NonNegative] | None = None
 ) -> Tensor:
-    """The sum of the losses that a model computes itself while it learns, as detectors do (`Output.losses`).
+    """The sum of the losses that a model computes itself during training, as detectors do (`Output.losses`).
 
-    A model computes none while it predicts, so val/loss is NaN.
+    A model computes none outside training, so val/loss is NaN.
 
     Args:
         output: with the losses by name.
-        target: the truth, which the model has seen.
-        weights: factor of each loss, by its name; 1 for those that are left out.
+        target: the truth; not used, since the model has computed the losses with it.
+        weights: factor of each loss, by name; default 1.
 
     Raises:
-        ValueError: the model computes no loss while it learns, or none of a name in `weights`.
+        ValueError: the model computes no loss during training, or none with a name in `weights`.
     """
     if not output.losses:
         if torch.is_grad_enabled():
             raise ValueError(
-                "model_losses is for models that compute losses of their own while they learn; this one computes none. "
+                "model_losses needs a model that computes losses itself during training; this one computes none. "
                 "Use a loss of its heads, for instance dice."
             )
         return torch.tensor(torch.nan)

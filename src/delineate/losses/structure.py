@@ -23,37 +23,37 @@ def structure(
 ) -> Tensor:
     """Cross-entropy plus soft IoU, both weighted towards the border (PraNet; Fan et al., MICCAI 2020, section 2.3).
 
-    A pixel weighs 1 + 5 |mean of the truth around it - its truth|. Several channels: the mean over labels, each
-    against the rest.
+    The weight of a pixel is 1 + 5 |local mean of the truth - truth|. With several channels, the loss is the mean over
+    labels, each against the rest.
 
     Args:
         output: logits; sigmoid of each label's channel.
         target: the truth.
-        width: pixels along each axis of the window the mean is taken over, odd; 31 is PraNet's at 352 pixels.
-        weighted_bce: False averages the cross-entropy unweighted, which is what PraNet's published code runs.
+        width: pixels along each axis of the window of the local mean, odd; PraNet uses 31 at 352 pixels.
+        weighted_bce: False averages the cross-entropy without weights, as PraNet's published code does.
     """
     if width < 1 or width % 2 == 0:
         raise ValueError(f"width is {width}; expected an odd number of pixels.")
     pair = read(output, target)
     pair.refuse_image_level()
     logits, truth, valid = pair.logits[:, pair.first_label :], pair.label_maps(), pair.valid
-    there = torch.ones_like(truth) if valid is None else valid[:, None].expand_as(truth)
-    truth = truth * there
-    weight = there * (1 + 5 * (_mean_around(truth, width) - truth).abs())
+    used = torch.ones_like(truth) if valid is None else valid[:, None].expand_as(truth)
+    truth = truth * used
+    weight = used * (1 + 5 * (_local_mean(truth, width) - truth).abs())
     axes = tuple(range(2, logits.ndim))
     bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     if weighted_bce:
         entropy = (weight * bce).sum(axes) / weight.sum(axes).clamp_min(1e-7)
     else:
-        entropy = (there * bce).sum() / there.sum().clamp_min(1)
+        entropy = (used * bce).sum() / used.sum().clamp_min(1)
     prediction = logits.sigmoid()
-    common = (weight * prediction * truth).sum(axes)
-    either = (weight * (prediction + truth)).sum(axes) - common
-    return (entropy + 1 - (common + 1) / (either + 1)).mean()
+    intersection = (weight * prediction * truth).sum(axes)
+    union = (weight * (prediction + truth)).sum(axes) - intersection
+    return (entropy + 1 - (intersection + 1) / (union + 1)).mean()
 
 
-def _mean_around(maps: Tensor, width: int) -> Tensor:
-    """The mean over a window, with zeros outside the image; an axis of one sample has no around."""
+def _local_mean(maps: Tensor, width: int) -> Tensor:
+    """The mean over a window, with zeros outside the image; the window has width 1 along an axis of one sample."""
     window = [1 if n == 1 else width for n in maps.shape[2:]]
     padded = F.pad(maps, [n // 2 for n in reversed(window) for _ in range(2)])
     return (F.avg_pool2d if maps.ndim == 4 else F.avg_pool3d)(padded, window, stride=1)

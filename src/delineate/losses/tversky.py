@@ -20,24 +20,26 @@ def tversky(
     smooth: NonNegative = 1.0,
     background: bool = False,
 ) -> Tensor:
-    """Dice with false findings and misses weighed apart (Salehi et al., MLMI 2017, eq. 3), averaged over labels.
+    """Soft Dice with separate weights of false positives and negatives (Salehi et al., MLMI 2017, eq. 3).
+
+    Averaged over labels.
 
     Args:
         output: logits; softmax over several channels, sigmoid of one.
         target: the truth.
-        alpha: what a pixel found in error weighs; alpha = beta = 0.5 is Dice.
-        beta: what a pixel missed weighs.
-        gamma: exponent of each label's loss; 0.75 is focal Tversky (Abraham and Khan, ISBI 2019, whose gamma
-            is its inverse, 4/3).
+        alpha: weight of false positives; alpha = beta = 0.5 is Dice.
+        beta: weight of false negatives.
+        gamma: exponent of each label's loss; 0.75 is focal Tversky (Abraham and Khan, ISBI 2019, who write it as
+            1 / gamma with gamma = 4/3).
         per: as for dice.
-        smooth: as for dice, whose smooth of 1 is 0.5 here.
-        background: background counts as one of the labels (where it has a channel).
+        smooth: as for dice; 0.5 here corresponds to 1 there.
+        background: background counts as one of the labels (if it has a channel).
     """
     pair = read(output, target)
-    common, prediction, truth = overlap(pair, per)
-    wrong = alpha * (prediction - common) + beta * (truth - common)
-    index = (common + smooth) / (common + wrong + smooth).clamp_min(1e-7)
+    intersection, prediction, truth = overlap(pair, per)
+    wrong = alpha * (prediction - intersection) + beta * (truth - intersection)
+    index = (intersection + smooth) / (intersection + wrong + smooth).clamp_min(1e-7)
     loss = 1 - (index if background else index[:, pair.first_label :])
     if gamma != 1:
-        loss = loss.clamp_min(1e-6) ** gamma  # a power below one has no slope at 0
+        loss = loss.clamp_min(1e-6) ** gamma  # a power below 1 has no finite gradient at 0
     return loss.mean()
