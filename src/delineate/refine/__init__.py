@@ -1,7 +1,7 @@
-"""Segmentation -> better Segmentation: one post-processing step per file.
+"""Post-processing, Segmentation -> Segmentation: one step per file.
 
-Steps run on the grid of the file, in the order of the recipe. `Segmentation.changed` gives a segmentation another
-label map, and makes its instances and probabilities agree with it.
+Steps run on the grid of the file, in the order of the recipe. `Segmentation.changed` replaces the label map of a
+segmentation and adapts its instances and probabilities.
 """
 
 from collections.abc import Sequence
@@ -13,5 +13,5 @@ __all__ = ["load_refine"]
 
 
 def load_refine(calls: Sequence[Call]) -> tuple[Refinement, ...]:
-    """The steps a recipe names, in order."""
+    """Build the steps that a recipe names, in order."""
     return tuple(build("refine", call) for call in calls)

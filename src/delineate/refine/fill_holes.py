@@ -10,20 +10,20 @@ from delineate.core import Image, Refinement, Segmentation
 
 
 def fill_holes(max_size: NonNegative | None = None, labels: LabelNames | None = None) -> Refinement:
-    """Background wholly enclosed by one label becomes that label.
+    """Fill holes: background that one label encloses completely becomes that label.
 
-    A hole touches neither the border nor another label. Background is connected over faces, so that a
-    one-sample diagonal wall closes it.
+    A hole touches neither the border nor another label. Background is connected over faces, so a diagonal wall of one
+    sample closes a hole.
 
     Args:
-        max_size: larger holes stay, in px², mm² or mm³; without it all are filled.
-        labels: names of the labels concerned; all of them if left out.
+        max_size: only holes up to this size are filled, in px², mm² or mm³; by default all.
+        labels: names of the labels to process; all by default.
     """
 
     def step(prediction: Segmentation, image: Image) -> Segmentation:
         classes = prediction.classes.copy()
         most = np.inf if max_size is None else max_size / prediction.geometry.sample_size
-        for label in reversed(prediction.labels.inner_first):  # what a part encloses is the part's
+        for label in reversed(prediction.labels.inner_first):  # the innermost enclosing label wins
             if labels is not None and label.name not in labels:
                 continue
             outside = ~prediction.mask(label.name)

@@ -1,4 +1,4 @@
-"""Keep the largest objects."""
+"""Keep the largest connected components."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from delineate.core import Image, Refinement, Segmentation
 
 
 def keep_largest_component(count: Count = 1, labels: LabelNames | None = None) -> Refinement:
-    """Of each label the `count` largest connected objects stay; others become background, or the label around theirs.
+    """Keep the `count` largest connected components of each label.
+
+    The others become background, or the label that includes theirs.
 
     Args:
-        count: how many objects stay; 2 for the kidneys when both are one label.
-        labels: names of the labels concerned; all of them if left out.
+        count: how many components to keep; 2 for both kidneys under one label.
+        labels: names of the labels to process; all by default.
     """
 
     def step(prediction: Segmentation, image: Image) -> Segmentation:
@@ -23,7 +25,7 @@ def keep_largest_component(count: Count = 1, labels: LabelNames | None = None) -
             if labels is not None and label.name not in labels:
                 continue
             numbers, sizes = components(prediction.mask(label.name))
-            if len(sizes) <= 1 + count:  # nothing to drop
+            if len(sizes) <= 1 + count:
                 continue
             drop = np.ones(len(sizes), dtype=bool)
             drop[0] = False

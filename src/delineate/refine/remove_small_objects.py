@@ -1,4 +1,4 @@
-"""Drop objects too small to be believed."""
+"""Remove small connected components."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from delineate.core import Image, Refinement, Segmentation
 
 
 def remove_small_objects(min_size: NonNegative, labels: LabelNames | None = None) -> Refinement:
-    """Connected objects smaller than `min_size` become background, or the label that includes theirs.
+    """Remove connected components smaller than `min_size`: they become background, or the label that includes theirs.
 
     Args:
-        min_size: in the geometry's unit: px² for a photograph, mm² or mm³ for a scan.
-        labels: names of the labels concerned; all of them if left out.
+        min_size: in px² for a photograph, mm² or mm³ for a scan.
+        labels: names of the labels to process; all by default.
     """
 
     def step(prediction: Segmentation, image: Image) -> Segmentation:

@@ -1,4 +1,4 @@
-"""Segmentation <-> Target, Output, Probabilities: what the heads of a network mean. One task per file."""
+"""Tasks: Segmentation -> Target for training, Output -> Probabilities -> Segmentation after it. One per file."""
 
 from delineate.core import LabelSet, Task
 from delineate.resolve import Call, build
@@ -7,6 +7,6 @@ __all__ = ["load_task"]
 
 
 def load_task(call: Call, labels: LabelSet) -> Task:
-    """The task a recipe names."""
+    """Build the task that a recipe names."""
     task: Task = build("tasks", call, labels=labels)
     return task

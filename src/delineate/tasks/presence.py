@@ -1,4 +1,4 @@
-"""Whether an image shows each label."""
+"""Image-level classification: whether an image shows each label."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from delineate.core.scores import PRESENCE
 
 
 def presence(labels: LabelSet, threshold: FractionBetween = 0.5) -> Presence:
-    """Image-level labels: whether the image shows each of them, by a sigmoid of its own; nothing is outlined.
+    """Image-level classification: whether the image shows each label, with one sigmoid per label and no mask.
 
-    The truth is what the data say of an image, or else whether its mask holds the label.
+    The truth is the image-level label in the data, or else whether the mask contains the label.
 
     Args:
         labels: the labels of the problem.
-        threshold: an image shows a label where its probability is at least this, in (0, 1).
+        threshold: an image shows a label if its probability is at least this, in (0, 1).
     """
     return Presence(labels, threshold)
 
 
 @dataclass(frozen=True)
 class Presence:
-    """The codec behind `presence`."""
+    """The task that `presence` returns."""
 
     labels: LabelSet
     threshold: float = 0.5
@@ -42,7 +42,7 @@ class Presence:
         return frozenset({"present"})
 
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
-        """1 where the image shows a label, else 0; NaN where the data say that it is not known."""
+        """(label,): 1 if the image shows the label, 0 if not, NaN if unknown."""
         shown = [truth.shows(name) for name in self.labels.names]
         return Target(image=np.array([np.nan if s is None else s for s in shown], np.float32))
 
@@ -50,18 +50,18 @@ class Presence:
         """A sigmoid per label.
 
         Raises:
-            ValueError: the output is not a batch of one with a logit per label.
+            ValueError: the output is not a batch of one with one logit per label.
         """
         expected = (1, len(self.labels))
         if output.image_logits.shape != expected:
             raise ValueError(
                 f"image-level logits have shape {output.image_logits.shape}; expected {expected}."
             )
-        found = 0.5 + 0.5 * np.tanh(0.5 * output.image_logits[0].astype(np.float64))
-        return Probabilities(image=dict(zip(self.labels.names, map(float, found), strict=True)))
+        values = 0.5 + 0.5 * np.tanh(0.5 * output.image_logits[0].astype(np.float64))
+        return Probabilities(image=dict(zip(self.labels.names, map(float, values), strict=True)))
 
     def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
-        """Which labels the image shows, with the probability of each among the scores; nothing is outlined."""
+        """Which labels the image shows, with the probability of each in the scores; the label map is empty."""
         return Segmentation(
             np.zeros(geometry.shape, np.min_scalar_type(max(self.labels.values))),
             self.labels,

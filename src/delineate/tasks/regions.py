@@ -1,4 +1,4 @@
-"""Labels that overlap: regions that are unions of others."""
+"""Region-based segmentation: labels that include others, as in nnU-Net and BraTS."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentati
 def regions(
     labels: LabelSet, threshold: FractionBetween = 0.5, order: list[str] | None = None
 ) -> Regions:
-    """Each label is there or not, by a sigmoid of its own: labels may include others, as the liver its tumours.
+    """Segmentation of labels that may include others, such as the liver its tumours, with one sigmoid per label.
 
-    One map holds them all: labels are written into it one after the other, and where a later one lies over an earlier
-    one the map has the value of the later, whose label the earlier one includes (nnU-Net's regions_class_order).
+    The result is one label map. Labels are written into it in order, and a later label overwrites an earlier one
+    (nnU-Net's regions_class_order).
 
     Args:
-        labels: the labels of the problem; `includes` says which are part of which.
-        threshold: a sample has a label where its probability is larger, in (0, 1).
-        order: names of the labels in the order in which they are written; those that include others come first if
-            left out.
+        labels: the labels of the problem, with what they include.
+        threshold: a sample has a label if its probability is above this, in (0, 1).
+        order: names of all labels in the order in which they are written; by default, labels that include others come
+            first.
     """
     outer_first = [label.name for label in reversed(labels.inner_first)]
     order = outer_first if order is None else order
@@ -33,7 +33,7 @@ def regions(
         for part in labels[name].includes:
             if order.index(part) < order.index(name):
                 raise ValueError(
-                    f"order writes {name!r} over {part!r}, which is part of it and would be lost. "
+                    f"order writes {name!r} over {part!r}, which it includes, so that {part!r} would be lost. "
                     f"Expected {part!r} after {name!r}."
                 )
     return Regions(labels, threshold, tuple(order))
@@ -41,7 +41,7 @@ def regions(
 
 @dataclass(frozen=True)
 class Regions:
-    """The codec behind `regions`."""
+    """The task that `regions` returns."""
 
     labels: LabelSet
     threshold: float
@@ -58,15 +58,13 @@ class Regions:
         return frozenset({"classes", "probabilities"})
 
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
-        """A map of 0 and 1 per label, with what it includes.
+        """A binary map per label, which contains the labels that it includes.
 
         Raises:
-            ValueError: nothing is outlined in the truth; it has image-level labels only.
+            ValueError: the truth has image-level labels only.
         """
         if not truth.outlined:
-            raise ValueError(
-                "the truth has image-level labels only, and nothing is outlined; the task regions learns from masks."
-            )
+            raise ValueError("the truth has image-level labels only; the task regions needs masks.")
         names = self.labels.names
         values = max((0, *self.labels.values, *self.labels.ignored)) + 1
         member = np.zeros((len(names), values), dtype=np.uint8)
@@ -78,7 +76,7 @@ class Regions:
         """A sigmoid per label.
 
         Raises:
-            ValueError: the output is not a batch of one with a channel per label on this grid.
+            ValueError: the output is not a batch of one with one channel per label on this grid.
         """
         expected = (1, len(self.labels), *grid.shape)
         if output.logits.shape != expected:
@@ -88,9 +86,9 @@ class Regions:
         return Probabilities(maps, (0.0,) * len(maps))
 
     def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
-        """The labels written in their order; a label is at least as probable as what it includes."""
+        """Write the labels in order; the probability of a label is at least that of each label it includes."""
         maps = probabilities.maps
-        assert maps is not None  # `read` gave them
+        assert maps is not None  # `read` always sets them
         names = self.labels.names
         kept = np.empty((1 + len(names), *geometry.shape), np.float32)
         kept[1:] = maps

@@ -1,4 +1,4 @@
-"""Every sample has one label."""
+"""Semantic segmentation: each sample is background or one label."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentati
 
 
 def semantic(labels: LabelSet, threshold: FractionBetween | None = None) -> Semantic:
-    """Each sample is background or one label: sigmoid for a single label, softmax for several.
+    """Semantic segmentation: each sample is background or one label. Sigmoid for one label, softmax for several.
 
-    Channels are ordered background, then labels as the recipe lists them; a single label has one channel. Of a label
-    that includes others, the channel is what is left of it without them.
+    Channels are the background, then the labels in the recipe's order; a single label has one channel. The channel of
+    a label that includes others stands for the rest of it, without these.
 
     Args:
         labels: the labels of the problem.
-        threshold: a sample is foreground where all labels together reach this probability, in (0, 1), and the
-            likeliest label takes it; lower finds more. None takes whatever is likeliest, which for one label
-            is above 0.5.
+        threshold: a sample is foreground if the probabilities of all labels sum to at least this, in (0, 1), and then
+            gets the most probable label; a lower value raises recall. By default, a sample gets the most probable
+            class (argmax), which for one label means above 0.5.
     """
     if threshold is not None and not 0 < threshold < 1:
         raise ValueError(f"threshold is {threshold}; expected a number between 0 and 1.")
@@ -30,7 +30,7 @@ def semantic(labels: LabelSet, threshold: FractionBetween | None = None) -> Sema
 
 @dataclass(frozen=True)
 class Semantic:
-    """The codec behind `semantic`."""
+    """The task that `semantic` returns."""
 
     labels: LabelSet
     threshold: float | None = None
@@ -49,11 +49,11 @@ class Semantic:
         """Label values become channel indices; ignored samples become background and invalid.
 
         Raises:
-            ValueError: nothing is outlined in the truth; it has image-level labels only.
+            ValueError: the truth has image-level labels only.
         """
         if not truth.outlined:
             raise ValueError(
-                "the truth has image-level labels only, and nothing is outlined; the task semantic learns from masks."
+                "the truth has image-level labels only; the task semantic needs masks."
             )
         index = np.zeros(max((0, *self.labels.values, *self.labels.ignored)) + 1, dtype=np.uint8)
         for channel, value in enumerate(self.labels.values, start=1):
@@ -75,12 +75,12 @@ class Semantic:
         return Probabilities(_softmax(logits), (1.0, *[0.0] * len(self.labels)))
 
     def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
-        """Each sample takes the likeliest, background at a draw; or as `threshold` says.
+        """Each sample gets the most probable class, background in a tie; or see `threshold`.
 
-        A label that includes others is as probable as it and all of them together.
+        The probability of a label that includes others is the sum of its own and theirs.
         """
         maps = probabilities.maps
-        assert maps is not None  # `read` gave them
+        assert maps is not None  # `read` always sets them
         if len(self.labels) == 1:
             both = np.empty((2, *maps.shape[1:]), np.float32)
             np.subtract(1, maps[0], out=both[0])
@@ -98,14 +98,14 @@ class Semantic:
         )
 
     def _values(self, maps: np.ndarray) -> np.ndarray:
-        """The value of what each sample is."""
+        """The label value of each sample."""
         dtype = np.min_scalar_type(max(self.labels.values))
         if len(maps) == 2:
             foreground = maps[1] > 0.5 if self.threshold is None else maps[1] >= self.threshold
             return np.asarray(foreground * np.array(self.labels.values[0], dtype))
         classes = np.zeros(maps.shape[1:], dtype)
         if self.threshold is None:
-            most = maps[0].copy()  # of equal ones the first, background before all
+            most = maps[0].copy()  # in a tie the first class wins, background first
         else:
             most = np.where(1 - maps[0] >= self.threshold, np.float32(-1), np.inf)
         for value, share in zip(self.labels.values, maps[1:], strict=True):
