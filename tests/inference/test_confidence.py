@@ -111,7 +111,7 @@ def test_heat_takes_confidence_and_keeps_the_order_of_levels():
 
 def test_refuses_what_it_cannot_tell():
     found = finding(np.full((1, 2, 2), 0.3))
-    with pytest.raises(ValueError, match="probabilities, which this segmentation lacks"):
+    with pytest.raises(ValueError, match="probabilities, and this segmentation has none"):
         expected_dice(replace(found, probabilities=None))
     for temperature in (0, -1, np.nan, np.inf):
         with pytest.raises(ValueError, match="expected a positive number"):

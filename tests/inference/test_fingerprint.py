@@ -98,7 +98,7 @@ def test_a_photograph_unlike_the_training_images_is_told_how(frames, change, sai
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda p: p.max() - p, "bright and dark parts lie elsewhere|than training images"),
+        (lambda p: p.max() - p, "bright and dark parts are in other places|than training images"),
         (lambda p: spoilt(p.astype(np.float32), 1e6), "largest value when prepared"),
         (lambda p: np.zeros_like(p), "one value everywhere"),
     ],
@@ -134,7 +134,7 @@ def test_other_axes_and_another_unit_are_unlike(volumes):
     assert fingerprint.differences(measured(flat, SCANS)) == ("2 axes; training images have 3",)
     pixels = Image(others[0].pixels, Geometry.in_pixels(others[0].geometry.shape))
     (said,) = fingerprint.differences(measured(pixels, SCANS))
-    assert said == "spacing in px; that of training images is in mm"
+    assert said == "spacing in px; training images have spacing in mm"
 
 
 @settings(max_examples=60, deadline=None)

@@ -30,7 +30,9 @@ def test_logits_that_are_not_finite_are_an_error_that_names_the_case(value):
         logits[..., 3, 3] = value
         return Output(logits)
 
-    with pytest.raises(NotFiniteError, match=r"^photo-7: the network answers NaN or infinity"):
+    with pytest.raises(
+        NotFiniteError, match=r"^photo-7: the network's output contains NaN or infinity"
+    ):
         predictor(network)(case(np.zeros((1, 8, 8), np.float32)))
 
 
@@ -38,7 +40,9 @@ def test_logits_that_are_not_finite_are_an_error_that_names_the_case(value):
 def test_pixels_that_are_not_finite_in_float32_are_an_error_that_names_the_case(value):
     pixels = np.zeros((1, 8, 8))
     pixels[0, 3, 3] = value
-    with pytest.raises(NotFiniteError, match=r"^photo-7: holds values that are NaN or infinite"):
+    with pytest.raises(
+        NotFiniteError, match=r"^photo-7: the prepared image contains NaN, infinity"
+    ):
         predictor(as_they_are)(case(pixels))
 
 

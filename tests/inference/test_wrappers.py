@@ -165,11 +165,13 @@ def test_image_level_logits_are_averaged_too():
 def test_heads_that_a_wrapper_cannot_join_are_refused_by_name():
     pixels = np.zeros((1, 1, 8, 8), np.float32)
     with pytest.raises(
-        ValueError, match="join dense logits only, and the network gives dense, image"
+        ValueError, match="support dense logits only, but the network has the heads dense, image"
     ):
         sliding_window(about, (4, 4))(pixels)
     for wrap in (lambda n: flips(n, (0,)), lambda n: scales(n, (1,))):
-        with pytest.raises(ValueError, match="gives objects, which cannot be averaged. Leave"):
+        with pytest.raises(
+            ValueError, match="has an objects head, which cannot be averaged. Remove"
+        ):
             wrap(lambda p: Output(objects=()))(pixels)
 
 
@@ -280,11 +282,11 @@ def test_what_members_say_of_unlike_images_is_told_of_all():
     [
         (
             predictor(sigmoid_of, labels=LabelSet((Label("stool", 1),))),
-            "member b has the labels stool: 1, and the model it is to join has polyp: 1",
+            "member b has the labels stool: 1, but the first model has polyp: 1",
         ),
         (
             predictor(sigmoid_of, labels=LabelSet((Label("polyp", 2),))),
-            "member b has the labels polyp: 2, and",
+            "member b has the labels polyp: 2, but",
         ),
         (predictor(sigmoid_of, task="presence"), "the task presence .* has semantic"),
         (predictor(sigmoid_of, task="regions"), "the task regions .* has semantic"),
@@ -298,7 +300,7 @@ def test_members_of_another_problem_are_refused_naming_both(member, said):
 def test_labels_in_another_order_are_another_problem():
     two = Label("polyp", 1), Label("stool", 2)
     ours, theirs = (predictor(sigmoid_of, labels=LabelSet(labels)) for labels in (two, two[::-1]))
-    with pytest.raises(ValueError, match="stool: 2, polyp: 1, and .* has polyp: 1, stool: 2"):
+    with pytest.raises(ValueError, match="stool: 2, polyp: 1, but .* has polyp: 1, stool: 2"):
         ensemble(ours, ["b"], lambda path: theirs)
 
 
@@ -345,7 +347,7 @@ def test_the_list_goes_from_the_inside_out():
 
 def test_a_wrapper_of_networks_after_one_of_predictors_is_refused():
     calls = [Call("ensemble", {"bundles": ["b"]}), Call("flips", {FIRST: [0]}, "r.yaml:9")]
-    with pytest.raises(RecipeError, match=r"r.yaml:9: flips wraps a network and stands after ens"):
+    with pytest.raises(RecipeError, match=r"r.yaml:9: flips wraps a network but follows ens"):
         wrap_network(calls, identity)
 
 
@@ -370,7 +372,7 @@ def test_a_wrapper_of_ones_own_is_checked():
         ours = predictor(sigmoid_of)
         found = wrap_predictor([call("scaled_up")], ours, lambda path: ours)
         assert found.network(np.ones((1, 1, 2, 2))).logits.max() == 2
-        with pytest.raises(RecipeError, match="r.yaml:3: .* gives int; expected a CasePredictor"):
+        with pytest.raises(RecipeError, match="r.yaml:3: .* returns int; expected a CasePredictor"):
             wrap_predictor([call("not_a_predictor")], ours, lambda path: ours)
         with pytest.raises(RecipeError, match="first argument of .* is x; expected network or pre"):
             wrap_network([call("wraps_nothing")], identity)

@@ -131,7 +131,7 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
             {"task": "presence", "metrics": ["dice"]},
             r"bad.yaml:\d+: dice needs a label map, and the task presence gives image-level labels\. Metrics",
         ),
-        ({"metrics": ["dice", {"lesion_f1": {}}], "labels": {"polyp": 1}}, "judges labels of the kind thing"),
+        ({"metrics": ["dice", {"lesion_f1": {}}], "labels": {"polyp": 1}}, "needs labels of the kind thing"),
         (
             {"metrics": ["dice", "volume_error"], "trainer": {"monitor": "val/volume_error"}},
             r"neither more nor less of it is better; the recipe's metrics give val/loss, val/dice\.",
@@ -157,11 +157,11 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
         ({"predict": [{"ensemble": []}]}, r"bad.yaml:\d+: ensemble: bundles is \[\]; .*paths of bundles"),
         (
             {"predict": [{"ensemble": ["nowhere"]}, {"flips": [0]}]},
-            r"bad.yaml:\d+: flips wraps a network and stands after ensemble.*write flips before ensemble",
+            r"bad.yaml:\d+: flips wraps a network but follows ensemble.*write flips before ensemble",
         ),
         (
             {"task": "presence", "model": "classifier", "loss": "bce", "predict": [{"sliding_window": [8, 8]}]},
-            r"bad.yaml:\d+: sliding windows join dense logits only, and the network gives image",
+            r"bad.yaml:\d+: sliding windows support dense logits only, but the network has the heads image",
         ),
         ({"optimizer": {"adamw": {"lr": -1}}}, r"bad.yaml:\d+: .*lr is -1.*above 0"),
         ({"schedule": {"cosine": {"warmup": 2}}}, r"bad.yaml:\d+: .*warmup is 2.*below 1"),

@@ -108,7 +108,7 @@ def test_bundles_that_hold_bundles_are_held_too_up_to_a_depth(tiny_run, other, p
     alone = [predicted(b, photos) for b in (tmp_path / "third", pair)]
     for found, *each in zip(predicted(three, photos), *alone, strict=True):
         assert found == pytest.approx(np.mean(each, axis=0), abs=1e-6)
-    with pytest.raises(ValueError, match="holds bundles 3 deep, and none may hold more"):
+    with pytest.raises(ValueError, match="its bundles are nested 3 deep"):
         verbs.ensemble([tiny_run, three], tmp_path / "four")
     assert not (tmp_path / "four" / "card.json").exists()
 
@@ -281,7 +281,7 @@ def joined(tiny_run, other, tmp_path):
 @pytest.mark.parametrize("name", ["recipe.yaml", "labels.json", "weights.safetensors", "card.json"])
 def test_a_member_that_was_changed_or_is_gone_is_named(joined, name):
     bundle, part = joined
-    said = f"{part.name}/{name}: is not the file that card.json was written for"
+    said = f"{part.name}/{name}: the SHA-256 of the file differs"
     (part / name).write_bytes((part / name).read_bytes() + b" ")
     with pytest.raises(ValueError, match=said):
         open_bundle(bundle)
@@ -290,7 +290,7 @@ def test_a_member_that_was_changed_or_is_gone_is_named(joined, name):
         open_bundle(bundle)
     shutil.rmtree(part)
     with pytest.raises(
-        ValueError, match=f"{part.name}/card.json: is missing. Copy the whole bundle"
+        ValueError, match=f"{part.name}/card.json: the file is missing. Copy the whole bundle"
     ):
         open_bundle(bundle)
 
@@ -303,9 +303,7 @@ def test_a_bundle_names_no_bundle_that_it_does_not_hold(joined, tiny_run, sealed
         tree["predict"] = [{"ensemble": [outside]}]
         path.write_text(yaml.safe_dump(tree))
         sealed(bundle)
-        with pytest.raises(
-            ValueError, match="recipe.yaml:.* holds no bundle .* those that it holds: parts/"
-        ):
+        with pytest.raises(ValueError, match="recipe.yaml:.* has no member .* its members: parts/"):
             load_bundle(bundle)
     card = json.loads((bundle / "card.json").read_text())
     for key in ("parts/../../run/bundle/card.json", "/etc/card.json", "parts/./card.json"):
@@ -356,9 +354,9 @@ def test_members_of_another_problem_are_refused_before_anything_is_written(
     ("words", "said"),
     [
         (["ensemble", "{run}", "-o", "{out}"], "at least two bundles"),
-        (["ensemble", "{run}", "{run}", "-o", "{out}"], "a bundle is given twice"),
+        (["ensemble", "{run}", "{run}", "-o", "{out}"], "the same bundle was given twice"),
         (["ensemble", "{run}", "{other}", "-o", "{run}"], "is not empty"),
-        (["predict", "{run}", "-o", "{out}"], "no image was given"),
+        (["predict", "{run}", "-o", "{out}"], "no image given"),
     ],
 )
 def test_bad_requests_get_one_line(words, said, tiny_run, other, tmp_path, capsys):

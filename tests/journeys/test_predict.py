@@ -308,7 +308,8 @@ def test_a_folder_in_the_place_of_a_mask_is_refused_before_anything_is_predicted
 ):
     (tmp_path / "out" / "odd size.png" / "mine").mkdir(parents=True)
     with pytest.raises(
-        ValueError, match=r"odd size.png is no file; nothing was predicted. Give another --out\.$"
+        ValueError,
+        match=r"odd size.png is not a file; nothing was predicted. Give another --out\.$",
     ):
         verbs.predict(tiny_run, [photos], tmp_path / "out", overwrite=True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["odd size.png"]

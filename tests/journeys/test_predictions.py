@@ -68,7 +68,7 @@ def test_a_scan_in_memory_is_written_as_nifti(tmp_path):
     written = predict_case(lambda case: found, case, folder)
     assert written.files["mask"] == "scan.nii.gz"
     assert written.rows[0]["size"] == f"{found.classes.size * 2}"
-    with pytest.raises(ValueError, match="scan: the predictor gives no probability maps"):
+    with pytest.raises(ValueError, match="scan: probabilities are to be written, but"):
         predict_case(lambda case: found, case, folder, Outputs(probabilities=True))
 
 
@@ -189,7 +189,7 @@ def test_a_pickled_predictor_is_a_reference_to_its_bundle(
     found, expected = again(images[0]), predictor(images[0])
     np.testing.assert_array_equal(found.probabilities, expected.probabilities)
     assert pickle.dumps(again)
-    with pytest.raises(TypeError, match="put together in memory and cannot be pickled"):
+    with pytest.raises(TypeError, match="built in memory and cannot be pickled"):
         pickle.dumps(replace(predictor, temperature=2.0))
     with open(bundle / "recipe.yaml", "a") as file:
         file.write("# another\n")

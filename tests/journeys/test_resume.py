@@ -221,7 +221,7 @@ def test_validation_answers_that_are_not_finite_stop_with_the_name_of_the_case(
     )
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        RuntimeError, match=r"endoscopy-\d+: the network answers NaN .* validation case"
+        RuntimeError, match=r"endoscopy-\d+: the network's output contains NaN .* validation case"
     ) as failed:
         verbs.train(
             tiny_recipe,

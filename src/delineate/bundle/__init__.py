@@ -1,8 +1,9 @@
 """A trained model as a readable folder: recipe.yaml, labels.json, card.json and one file of weights.
 
-A bundle may hold bundles: each folder in `parts/` is one, which a wrapper in the recipe's `predict` names.
+A bundle may contain others, its members: each folder in `parts/` is one, and a wrapper in the recipe's `predict` names
+it.
 
-A bundle is data. Opening one runs no code of its own; see SECURITY.md.
+A bundle is data. Opening it runs none of its code; see SECURITY.md.
 """
 
 from delineate.bundle.bundle import Bundle, join_bundles, open_bundle, open_member

@@ -1,4 +1,4 @@
-"""A bundle on disk: opened without loading its network, alone or joined with others."""
+"""Open bundles on disk, without loading their networks, and join them as an ensemble."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from delineate.recipe import Recipe, all_calls, saved_recipe
 from delineate.resolve import Call, Trust
 
 DEEPEST = 3
-"""How many bundles may lie one inside the other."""
+"""The largest depth of nested bundles."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk. Its card says what the model is for, what it learnt from, and how well it does.
+    """A bundle on disk. Its card describes the model, its training data and its scores.
 
-    members: the bundles that it holds, by their paths as the recipe names them.
+    members: the bundles that it contains, by their paths in the recipe.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class Bundle:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what decides the masks: recipe and weights, and those of the members."""
+        """SHA-256 of all that determines a prediction: recipe and weights, and those of the members."""
         total = hashlib.sha256()
         for name in ("recipe.yaml", *ENGINES):
             if (self.folder / name).is_file():
@@ -64,21 +64,21 @@ class Bundle:
 
     @property
     def temperature(self) -> float:
-        """What `delineate calibrate` fitted; 1 where nobody did."""
+        """The temperature that `delineate calibrate` fitted; 1 for a bundle without calibration."""
         return float(self.card.get("calibration", {}).get("temperature", 1.0))
 
     @property
     def review_below(self) -> Mapping[str, float]:
-        """Labels with the expected Dice below which a person should look; none where nobody calibrated."""
+        """The expected Dice of each label below which a case needs review; empty for a bundle without calibration."""
         review: Mapping[str, Any] = self.card.get("calibration", {}).get("review", {})
         return dict(review.get("thresholds", {}))
 
     @property
     def fingerprint(self) -> Fingerprint | None:
-        """What the training images are like; None in a bundle that does not say.
+        """The fingerprint of the training images; None if the card has none.
 
         Raises:
-            ValueError: what the card says of them is damaged.
+            ValueError: the fingerprint in the card is damaged.
         """
         try:
             return Fingerprint.from_json(self.card.get("fingerprint") or {})
@@ -86,42 +86,42 @@ class Bundle:
             raise ValueError(f"{self.folder / 'card.json'}: {error}") from error
 
     def update_card(self, **entries: Any) -> Bundle:
-        """The bundle with `entries` in its card, on disk and in hand."""
+        """Write `entries` into the card, and return the bundle with the new card."""
         card = {**self.card, **entries}
         write_json(card, self.folder / "card.json")
         return replace(self, card=card)
 
 
 def open_bundle(path: str | Path, trust: Trust | Iterable[str] = ()) -> Bundle:
-    """Read a bundle, or that of a run's folder, without loading its network.
+    """Read a bundle without loading its network.
 
     Args:
-        path: its folder.
+        path: folder of the bundle, or of a run.
         trust: modules whose code its recipe may name.
 
     Raises:
-        ValueError: no bundle there, an incomplete one, one of another format, or one whose parts do not belong
-            together: a file that is not the one its card was written for, or labels that are not the recipe's.
+        ValueError: the folder has no bundle, the bundle is incomplete or of an unknown format, the hash of a file
+            differs from the card's, or labels.json differs from the recipe.
     """
     return _open(Path(path), Trust.of(trust), 1)
 
 
 def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
-    """The first of several bundles as an ensemble, with the others as its members; nothing is written.
+    """Join bundles in memory: the first becomes an ensemble with the others as members, all with the same weight.
 
-    Each has the same weight. The card loses what was found of the first alone, its calibration and scores.
+    Its card loses the calibration and the scores, which are those of the first bundle alone.
 
     Raises:
-        ValueError: no bundle, or one twice.
+        ValueError: no bundle, or the same bundle twice.
     """
     if not bundles:
-        raise ValueError("no bundle was given; expected at least one.")
+        raise ValueError("no bundle given; expected at least one.")
     first, *others = bundles
     if not others:
         return first
     members = {str(other.folder.resolve()): other for other in others}
     if len({str(first.folder.resolve()), *members}) < len(bundles):
-        raise ValueError("a bundle is given twice; each member of an ensemble counts once.")
+        raise ValueError("the same bundle was given twice; name each member of an ensemble once.")
     call = Call(
         "ensemble", {"bundles": list(members)}, "the ensemble", trust=first.recipe.model.trust
     )
@@ -131,9 +131,11 @@ def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
 
 
 def open_member(recipe: Recipe, path: str) -> Bundle:
-    """A bundle that a recipe names; a relative path is looked for beside the recipe, then where its run was begun.
+    """Open a bundle that a recipe names.
 
-    Members are data, also those of the user's own recipe: they may name code of modules that the recipe names itself.
+    A relative path is looked up beside the recipe, then in the folder where its run was started, then in the current
+    folder. Members are data, also those of the user's own recipe: they may name code only of modules that the recipe
+    names itself.
 
     Raises:
         ValueError: no bundle there; or as `open_bundle`.
@@ -156,7 +158,9 @@ def _trust_of_members(recipe: Recipe) -> Trust:
 
 def _open(folder: Path, trust: Trust, depth: int) -> Bundle:
     if depth > DEEPEST:
-        raise ValueError(f"{folder}: lies in bundles {DEEPEST} deep, and none may lie deeper.")
+        raise ValueError(
+            f"{folder}: bundles may be nested {DEEPEST} deep, and this one is deeper. Save it on its own."
+        )
     path = folder
     if not (folder / "card.json").is_file() and (folder / "bundle").is_dir():
         folder = folder / "bundle"
@@ -170,15 +174,15 @@ def _open(folder: Path, trust: Trust, depth: int) -> Bundle:
     recipe = saved_recipe(folder / "recipe.yaml", trust)
     _check_labels(folder, recipe)
     members = {
-        found[1]: _open(folder / found[1], _trust_of_members(recipe), depth + 1)
+        match[1]: _open(folder / match[1], _trust_of_members(recipe), depth + 1)
         for name in hashes_of(card)
-        if (found := PART.fullmatch(name))
+        if (match := PART.fullmatch(name))
     }
     return Bundle(folder, recipe, card, members)
 
 
 def _check_labels(folder: Path, recipe: Recipe) -> None:
-    """Refuse labels.json that says something else than the recipe."""
+    """Refuse a labels.json that differs from the recipe's labels."""
     path = folder / "labels.json"
     try:
         written = tuple(

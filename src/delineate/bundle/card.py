@@ -1,4 +1,4 @@
-"""The card of a bundle: read, and held against the other files that it was written for."""
+"""Read the card of a bundle, and check the other files of the bundle against its hashes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,35 @@ from delineate.progress import warn
 from delineate.resolve import shown
 
 ENGINES = {"weights.safetensors": "torch"}
-"""The engine each kind of weights runs on."""
+"""The engine that runs each weights file, by the file's name."""
 
 
 FORMAT = 2
-"""The number of this form of a bundle; 1 had no hashes of its parts, and is still read."""
+"""The version of the bundle format. Version 1, which has no hashes, can still be read."""
 
 
 READABLE = ("recipe.yaml", "labels.json")
-"""The parts of every bundle besides its weights and its card."""
+"""The files of every bundle besides its weights and its card."""
 
 
 PART = re.compile(r"(parts/\w[\w.-]*)/card\.json")
-"""The card of a bundle that a bundle holds, as its own card names it."""
+"""The path of a member's card, as the card of the bundle lists it."""
 
 
 def read_card(folder: Path) -> Mapping[str, Any]:
-    """The card, held against the parts that it was written for."""
+    """Read the card, and check the other files against its hashes.
+
+    Raises:
+        ValueError: the card is damaged or of an unknown format, or a file is missing or was changed.
+    """
     path = folder / "card.json"
     card = settled(folder, read_json(path))
     if not isinstance(card, dict) or not all(
         type(card.get(key)) is int and card[key] > 0 for key in ("channels", "ndim")
     ):
-        raise ValueError(f"{path}: does not say channels and ndim. Train or copy it again.")
+        raise ValueError(
+            f"{path}: channels or ndim is missing or not a positive number. Copy the bundle again, or train again."
+        )
     written = card.get("format")
     if type(written) is not int or not 1 <= written <= FORMAT:
         raise ValueError(
@@ -45,29 +51,29 @@ def read_card(folder: Path) -> Mapping[str, Any]:
             + (" A newer Delineate wrote it: update yours." if type(written) is int else "")
         )
     _check_calibration(path, card)
-    _warn_of_strangers(folder, card)
+    _warn_of_unknown_files(folder, card)
     if written == 1:
-        _warn_of_format_1(folder)
+        _warn_once_of_format_1(folder)
     elif changed := _changed(folder, card):
         name, now = next(iter(changed.items()))
         if now is None:
-            raise ValueError(f"{folder / name}: is missing. Copy the whole bundle again.")
+            raise ValueError(f"{folder / name}: the file is missing. Copy the whole bundle again.")
         raise ValueError(
-            f"{folder / name}: is not the file that card.json was written for. Copy the whole bundle again; or, if you "
-            f"changed it on purpose, write its new SHA-256 under `parts` in card.json: {now}"
+            f"{folder / name}: the SHA-256 of the file differs from that in card.json. Copy the whole bundle again; "
+            f"or, if you changed it on purpose, write its new SHA-256 under `parts` in card.json: {now}"
         )
     return card
 
 
 def _check_calibration(path: Path, card: Mapping[str, Any]) -> None:
-    """Refuse a temperature or thresholds that are no numbers: below a threshold of NaN no case would be reviewed."""
+    """Refuse a temperature or thresholds that are not numbers: with a threshold of NaN no case would need review."""
     known = card.get("calibration", {})
     review = known.get("review", {}) if isinstance(known, dict) else None
     thresholds = review.get("thresholds", {}) if isinstance(review, dict) else None
     if not isinstance(thresholds, dict):
         raise ValueError(
-            f"{path}: calibration is {shown(known)}; expected what `delineate calibrate` writes. Calibrate again, or "
-            "copy the bundle again."
+            f"{path}: calibration is {shown(known)}; expected the result of `delineate calibrate`. Calibrate again, "
+            "or copy the bundle again."
         )
     numbers = {f"review.thresholds.{label}": value for label, value in thresholds.items()}
     for name, value in ({"temperature": known.get("temperature", 1.0)} | numbers).items():
@@ -79,40 +85,39 @@ def _check_calibration(path: Path, card: Mapping[str, Any]) -> None:
             )
 
 
-def _warn_of_strangers(folder: Path, card: Mapping[str, Any]) -> None:
-    """Name what lies in the folder and is no part of the bundle.
+def _warn_of_unknown_files(folder: Path, card: Mapping[str, Any]) -> None:
+    """Warn of files in the folder that are not part of the bundle.
 
-    It is a warning: nothing reads such a file, so it changes no result, and people put a README or a licence there.
+    They are not refused: nothing reads such a file, so it changes no result, and people put a README or a licence
+    there.
     """
     parts = card.get("parts")
     known = {"card.json", *READABLE, *ENGINES}
     known |= {str(name).split("/")[0] for name in parts} if isinstance(parts, dict) else set()
     names = sorted(path.name for path in folder.iterdir())
-    if strange := tuple(n for n in names if n not in known and not n.startswith(".")):
-        _tell_of_strangers(folder, strange)
+    if unknown := tuple(n for n in names if n not in known and not n.startswith(".")):
+        _warn_once_of_unknown_files(folder, unknown)
 
 
 @cache
-def _tell_of_strangers(folder: Path, names: tuple[str, ...]) -> None:
-    """Once for each bundle."""
+def _warn_once_of_unknown_files(folder: Path, names: tuple[str, ...]) -> None:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     warn(
-        f"{folder}: {', '.join(names[:3])}{more} is no part of the bundle and is not read. Keep notes and other files "
+        f"{folder}: not part of the bundle and not read: {', '.join(names[:3])}{more}. Keep notes and other files "
         "outside the folder."
     )
 
 
 @cache
-def _warn_of_format_1(folder: Path) -> None:
-    """Once for each bundle."""
+def _warn_once_of_format_1(folder: Path) -> None:
     warn(
-        f"{folder}: this bundle has format 1, which has no hashes: whether its recipe and weights are still those that "
-        "were trained cannot be checked. Train again for one that can."
+        f"{folder}: this bundle has format 1, which has no hashes, so changes of its recipe and weights cannot be "
+        "detected. Train again to get a bundle with hashes."
     )
 
 
 def settled(folder: Path, card: Any) -> Any:
-    """The card that fits the weights, where a kill while they were written left the old and the next one."""
+    """The card that matches the weights. A process killed while saving leaves the old and the next card in one file."""
     if not isinstance(card, dict) or not isinstance(card.get("next"), dict):
         return card
     old = {key: value for key, value in card.items() if key != "next"}
@@ -120,7 +125,7 @@ def settled(folder: Path, card: Any) -> Any:
 
 
 def _changed(folder: Path, card: Mapping[str, Any]) -> dict[str, str | None]:
-    """The parts that are not those which the card was written for, and the hashes that they have; None if not there."""
+    """The files whose hash differs from the card's, with their present hashes; None for a missing file."""
     known = hashes_of(card)
     weights = [name for name in ENGINES if name in known or (folder / name).is_file()]
     hashes = {
@@ -131,20 +136,20 @@ def _changed(folder: Path, card: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def hashes_of(card: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the card says of the other parts, by name."""
+    """The hashes of the other files in the card, by name."""
     known = card.get("parts")
     return known if isinstance(known, dict) else {}
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Read a JSON file.
 
     Raises:
-        ValueError: it is not valid JSON; with the path.
+        ValueError: it is not valid JSON; the message names the path.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # not UTF-8 is one too
+    except ValueError as error:  # also raised for text that is not UTF-8
         raise ValueError(f"{path}: not valid JSON ({error}).") from error
     except RecursionError as error:
         raise ValueError(f"{path}: not valid JSON (nested too deeply).") from error

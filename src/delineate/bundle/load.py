@@ -1,4 +1,4 @@
-"""A bundle -> the predictor that it holds, exactly as it was trained."""
+"""Load the predictor of a bundle, exactly as it was trained."""
 
 from __future__ import annotations
 
@@ -29,40 +29,40 @@ def load_bundle(
     flips: tuple[int, ...] | None = None,
     trust: Trust | Iterable[str] = (),
 ) -> CasePredictor:
-    """The predictor of a bundle, exactly as it was trained, of whatever kind its recipe names.
+    """Load the predictor of a bundle, exactly as it was trained.
 
-    Several threads may call it at once. Pickled, it is a reference to the bundle's folder, which is loaded again where
-    it is unpickled: so it can be sent to another process (`multiprocessing`, `concurrent.futures`).
+    Several threads may call it at the same time. It can be sent to another process (`multiprocessing`,
+    `concurrent.futures`): pickling stores a reference to the bundle's folder, and unpickling loads it from there.
 
     Args:
-        path: a bundle's or a run's folder; several, to average what they predict; or a bundle that `open_bundle` gave,
-            with the trust it was opened with.
-        device: "auto" is a GPU where there is one.
-        keep_probabilities: leave probabilities on what is found.
-        window: size of sliding windows, instead of what the recipe's `predict` says; of members of an ensemble too.
-        flips: axes whose flips are averaged, likewise.
+        path: folder of a bundle or a run; several, to average their predictions; or a bundle from `open_bundle`,
+            which keeps the trust it was opened with.
+        device: "auto" uses a GPU if there is one.
+        keep_probabilities: keep the probabilities on each prediction.
+        window: size of sliding windows; replaces that of the recipe's `predict`, also in members of an ensemble.
+        flips: axes whose flips are averaged; likewise.
         trust: modules whose code the bundle may name as `package.module:function`: ("my_lab.models",). A bundle is
-            data, and nothing else that it names is imported.
+            data: no other module that it names is imported.
 
     Raises:
-        ValueError: no bundle there, weights that do not fit it, code that is not trusted, or a trust beside a bundle
-            that is open.
+        ValueError: no bundle there, weights that do not fit, code that is not trusted, or `trust` given with a bundle
+            that is already open.
     """
     if isinstance(path, Bundle):
         if trust:
-            raise ValueError("give the trust to open_bundle: this bundle is open already.")
+            raise ValueError("trust was given with an open bundle. Give it to open_bundle instead.")
         bundle = path
     else:
         paths = [path] if isinstance(path, str | Path) else path
         bundle = join_bundles([open_bundle(each, trust) for each in paths])
-    # by name, so that predicting with one engine installs and imports no other
+    # imported by name, so that one engine does not need the others
     name = ENGINES[bundle.weights.name]
     try:
         engine = importlib.import_module(f"delineate.inference.backends.run_{name}")
     except ModuleNotFoundError as error:
         raise RuntimeError(
-            f"{bundle.folder}: its weights run on {name}, and {error.name} is not installed. "
-            "pip install 'delineate[train]' brings it."
+            f"{bundle.folder}: its weights need {name}, and {error.name} is not installed. "
+            "Install it with pip install 'delineate[train]'."
         ) from error
     network: Network = engine.load_network(bundle.folder, bundle.recipe, bundle.card, device)
     recipe = replace(bundle.recipe, predict=_changed_by(bundle.recipe.predict, window, flips))
@@ -76,12 +76,12 @@ def load_bundle(
     predictor = wrap_predictor(recipe.predict, predictor, load)
     given = {"device": device, "keep_probabilities": keep_probabilities, "window": window, "flips": flips}  # fmt: skip
     origin = partial(_load_again, _absolute(bundle), bundle.digest, given)
-    object.__setattr__(predictor, "origin", origin)  # what `replace` makes of it has none
+    object.__setattr__(predictor, "origin", origin)  # `replace` does not copy it
     return predictor
 
 
 def _absolute(bundle: Bundle) -> Bundle:
-    """The bundle, found from every folder."""
+    """The bundle with absolute paths."""
     members = {path: _absolute(member) for path, member in bundle.members.items()}
     return replace(bundle, folder=bundle.folder.absolute(), members=members)
 
@@ -90,7 +90,7 @@ def _load_again(bundle: Bundle, digest: str, given: Mapping[str, Any]) -> CasePr
     """Load a bundle in another process, or later.
 
     Raises:
-        ValueError: it is not there any more, or is another one now.
+        ValueError: it was removed or changed.
     """
     if bundle.digest != digest:
         raise ValueError(
@@ -100,22 +100,23 @@ def _load_again(bundle: Bundle, digest: str, given: Mapping[str, Any]) -> CasePr
 
 
 def member_of(bundle: Bundle, path: str) -> Bundle:
-    """The member that a wrapper of a bundle names: one of those that the bundle holds, and no other folder.
+    """The member of a bundle that one of its wrappers names; folders outside the bundle are refused.
 
     Raises:
-        ValueError: it holds no such bundle, or one of images with another number of axes.
+        ValueError: the bundle has no such member, or the member is for images with another number of axes.
     """
     if path not in bundle.members:
         held = ", ".join(bundle.members) or "none"
         raise ValueError(
-            f"{bundle.folder} holds no bundle {path!r}; a bundle names those that it holds: {held}. "
+            f"{bundle.folder} has no member {path!r}; expected one of its members: {held}. "
             "To join bundles, use delineate ensemble."
         )
     member = bundle.members[path]
     ours, theirs = bundle.card["ndim"], member.card["ndim"]
     if ours != theirs:
         raise ValueError(
-            f"{path} is for images of {theirs} axes, and the model it is to join for images of {ours}."
+            f"{path} is for images with {theirs} axes, but the first model is for {ours}. "
+            "Members of an ensemble must have the same number of axes."
         )
     return member
 
@@ -127,9 +128,10 @@ def assemble(
     temperature: float = 1.0,
     fingerprint: Fingerprint | None = None,
 ) -> CasePredictor:
-    """Prepare, network in its wrappers, task and refine steps of a recipe as one predictor.
+    """Build a predictor from a recipe's preparation, task and refinements, and a network in the recipe's wrappers.
 
-    Wrappers of predictors are left to `wrap_predictor`: validation while training runs the model itself.
+    Wrappers of predictors are not applied here but in `wrap_predictor`: validation during training runs the model
+    alone.
     """
     return CasePredictor(
         prepare=load_prepare(recipe.prepare),
@@ -145,7 +147,7 @@ def assemble(
 def _changed_by(
     calls: tuple[Call, ...], window: tuple[int, ...] | None, flips: tuple[int, ...] | None
 ) -> tuple[Call, ...]:
-    """The wrappers with another size of sliding windows and other axes of flips; inside the others if they are new."""
+    """The wrappers with a new window size and new flip axes; a wrapper that is not yet listed becomes the innermost."""
     changed = list(calls)
     for name, argument, value, option in (
         ("flips", "axes", flips, "--flips"),

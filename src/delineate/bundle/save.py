@@ -1,4 +1,4 @@
-"""A trained model -> a bundle on disk; a kill at any moment leaves the old one or the new one."""
+"""Save a trained model as a bundle. A process killed at any moment leaves the old bundle or the new one."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ def save_bundle(
     weights: bytes,
     name: str = "weights.safetensors",
 ) -> Bundle:
-    """Write a bundle, or the next weights of one; `name` is the file of its weights.
+    """Write a bundle, or replace one; `name` is the file name of its weights.
 
-    Bundles that a wrapper in the recipe's `predict` names are copied into `parts/`, and the recipe that is saved names
-    them there. The card holds the SHA-256 of the other parts, and of the cards of such bundles. A kill at any moment
-    leaves the old bundle or the new one: for the time that the weights are written the card says what it will say of
-    either.
+    Bundles that a wrapper in the recipe's `predict` names are copied into `parts/`, and the saved recipe refers to the
+    copies. The card contains the SHA-256 of the other files, and of the members' cards. A process killed at any moment
+    leaves the old bundle or the new one: while the weights are written, the card contains both versions of itself.
 
     Raises:
-        RecipeError: the recipe names a bundle that is not there or cannot be read.
+        RecipeError: the recipe names a bundle that does not exist or cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     recipe, members = _with_members(folder, recipe)
     try:
         old = settled(folder, read_json(folder / "card.json"))
-    except (OSError, ValueError):  # none yet, or one that is damaged and will be replaced
+    except (OSError, ValueError):  # no card yet, or a damaged one that will be replaced
         old = None
     with whole_file(folder / "recipe.yaml") as part:
         recipe.save(part)
@@ -61,13 +60,15 @@ def save_bundle(
 
 
 def _with_members(folder: Path, recipe: Recipe) -> tuple[Recipe, dict[str, Bundle]]:
-    """Copy the bundles that a recipe names into `folder`; the recipe that names them there, and what it names."""
+    """Copy the bundles that a recipe names into `folder`; return the recipe with the new paths, and the members."""
     members: dict[str, Bundle] = {}
 
     def held(path: str) -> str:
         member = open_member(recipe, path)
         if _depth(member) >= DEEPEST:
-            raise ValueError(f"{path}: holds bundles {DEEPEST} deep, and none may hold more.")
+            raise ValueError(
+                f"{path}: its bundles are nested {DEEPEST} deep; expected fewer. Name its members instead."
+            )
         name = f"parts/{_plain(member.recipe.name)}-{_short_hash(member.card)}"
         if not (folder / name).is_dir():
             _copy_bundle(member, folder / name)
@@ -82,7 +83,7 @@ def _with_members(folder: Path, recipe: Recipe) -> tuple[Recipe, dict[str, Bundl
 
 
 def _with_paths(call: Call, change: Callable[[str], str]) -> Call:
-    """A wrapper as the recipe names it, with each path of a bundle changed."""
+    """A wrapper's call with each path of a bundle changed."""
     hints = hints_of(resolve("predict", call))
     bound = check("predict", call)
     args = dict(bound)
@@ -96,7 +97,7 @@ def _with_paths(call: Call, change: Callable[[str], str]) -> Call:
 
 
 def _copy_bundle(bundle: Bundle, to: Path) -> None:
-    """Copy a bundle and its members; `to` is there whole or not at all."""
+    """Copy a bundle and its members, completely or not at all."""
     to.parent.mkdir(parents=True, exist_ok=True)
     with part_folder(to.parent) as part:
         for name in (*READABLE, bundle.weights.name):
@@ -112,7 +113,7 @@ def _depth(bundle: Bundle) -> int:
 
 
 def _plain(name: str) -> str:
-    """A name as that of a folder on any disk."""
+    """A name that every file system accepts for a folder."""
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).lstrip(".-")[:60] or "member"
 
 

@@ -1,4 +1,4 @@
-"""Case -> Segmentation. Every wrapper of a network is a network, every wrapper of a predictor a predictor."""
+"""Inference: Case -> Segmentation. A wrapped network is a network, and a wrapped predictor is a predictor."""
 
 from delineate.inference.fingerprint import Fingerprint, Measures
 from delineate.inference.predictor import CasePredictor, NotFiniteError

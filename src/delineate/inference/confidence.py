@@ -1,4 +1,4 @@
-"""How good a model itself expects its mask to be."""
+"""Expected Dice: an estimate of a mask's Dice from the model's own probabilities."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import numpy as np
 from delineate.core import Segmentation
 
 LOGITS = np.linspace(-16.0, 16.0, 1025)
-"""Levels that cut a probability map; beyond the ends a float32 probability has no more digits."""
+"""Logits of the levels at which a probability map is thresholded; float32 probabilities resolve nothing beyond."""
 
 
 def expected_dice(prediction: Segmentation, *, temperature: float = 1.0) -> dict[str, float]:
-    """Dice that the model expects of its mask, by label, from probabilities whose logits are divided by `temperature`.
+    """Expected Dice of each label's mask, from probabilities whose logits are divided by `temperature`.
 
-    The truth is taken to be {p >= u}, one of the model's own level sets, with u uniform in 0 to 1: every sample
-    is in it with its probability, and the samples of an image err together (the random set behind Vorob'ev's
-    expectation: Heinrich et al., arXiv 1006.5135). If they erred one by one, the expected Dice would nearly be
-    2 sum p / (n + sum p) (Borges et al., arXiv 2402.10665), where faint background adds up over a large image.
+    The truth is modelled as a random level set {p >= u} of the probability map, with u uniform in 0 to 1: each sample
+    belongs to it with its own probability, and the errors in an image are fully correlated (the random set of
+    Vorob'ev's expectation: Heinrich et al., arXiv 1006.5135). With independent errors the expected Dice would be about
+    2 sum p / (n + sum p) (Borges et al., arXiv 2402.10665), in which faint background adds up over a large image.
 
-    Of an empty mask it is the probability that nothing is there. A label is scaled against the rest, so that
-    scaling keeps the order of its samples.
+    For an empty mask it is the probability that the label is absent. Each label is scaled against the rest, which keeps
+    the order of its samples.
 
     Raises:
         ValueError: no probabilities, or a temperature that is not positive.
@@ -29,14 +29,15 @@ def expected_dice(prediction: Segmentation, *, temperature: float = 1.0) -> dict
 
 
 def dice_by_level(prediction: Segmentation) -> dict[str, np.ndarray]:
-    """Dice of each label's mask with {p >= level} at each of `LOGITS`: (level,); 1 where both are empty.
+    """Dice between each label's mask and {p >= level}, for each of `LOGITS`: (level,); 1 if both are empty.
 
     Raises:
         ValueError: no probabilities.
     """
     if prediction.probabilities is None:
         raise ValueError(
-            "the Dice that a model expects is read from probabilities, which this segmentation lacks."
+            "the expected Dice is computed from probabilities, and this segmentation has none. "
+            "Predict with keep_probabilities=True."
         )
     return {
         label.name: _with_levels(prediction.mask(label.name), probability)
@@ -45,14 +46,14 @@ def dice_by_level(prediction: Segmentation) -> dict[str, np.ndarray]:
 
 
 def mean_over_levels(dice: np.ndarray, temperature: float) -> np.ndarray:
-    """The mean of (..., level) over u uniform in 0 to 1, the level of u being where the scaled probability is u.
+    """The mean of `dice` (..., level) over u uniform in 0 to 1; u is the level as a scaled probability.
 
     Raises:
         ValueError: a temperature that is not positive.
     """
     if not (temperature > 0 and np.isfinite(temperature)):
         raise ValueError(
-            f"temperature is {temperature}; expected a positive number, and 1 to change nothing."
+            f"temperature is {temperature}; expected a positive number (1 changes nothing)."
         )
     u = 1 / (1 + np.exp(-LOGITS / temperature))
     within = (dice[..., 1:] + dice[..., :-1]) / 2 @ np.diff(u)
@@ -60,7 +61,7 @@ def mean_over_levels(dice: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def count_by_level(probability: np.ndarray) -> np.ndarray:
-    """Samples below the first of `LOGITS`, between one and the next, and above the last: (level + 1,)."""
+    """Number of samples below the first of `LOGITS`, between neighbours, and above the last: (level + 1,)."""
     return np.histogram(probability, _EDGES)[0]
 
 

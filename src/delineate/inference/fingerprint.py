@@ -1,4 +1,4 @@
-"""What the training images are like, in numbers, and how another image differs from them, in words."""
+"""A fingerprint of the training images, and how another image differs from it, in words."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ import numpy as np
 from delineate.core import Geometry, Image
 
 FORMAT = 1
-"""Of the fingerprint in a card."""
+"""Format version of the fingerprint in a bundle's card."""
 
 LEVELS = (0.0, 0.5, 5.0, 25.0, 50.0, 75.0, 95.0, 99.5, 100.0)
-"""Percentiles of the prepared samples of a channel that are compared."""
+"""Percentiles of each channel of the prepared image that are compared."""
 
 CELLS = {2: 8, 3: 4}
-"""Into how many cells along each axis an image is divided to compare where it is bright, by its number of axes."""
+"""Cells per axis in which mean brightness is compared, by number of axes."""
 
 OWN, OF_ALL = 0.25, 0.1
-"""How far beyond the training images a percentile may lie, in widths of its own range there, or of the range of all."""
+"""Margin of a percentile beyond the training images, as a share of its own range there, or of the range of all."""
 
 FEW = 4.0
 """FEW / (number of training images) is added to OWN, OF_ALL and OCTAVES: few images do not show the whole range."""
 
 OCTAVES = {"contrast": 1.0, "size": 2.0, "spacing": 2.0, "enlarged": 2.0}
-"""How far beyond the training images, in factors of two."""
+"""Margin beyond the training images, in octaves (factors of two)."""
 
 GREY = 0.02
-"""Channels of a photograph that differ by less than this part of its range show no colour."""
+"""A photograph is grey if its channels differ by less than this share of its range."""
 
 Range = tuple[tuple[float, ...], tuple[float, ...]]
-"""The least and the largest value among the training images, of each of several numbers."""
+"""The least and the largest value of each of several numbers among the training images."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """One image, in the numbers that a fingerprint compares; see there."""
+    """The numbers of one image that a fingerprint compares; `Fingerprint` explains them."""
 
     axes: int
     channels: int
@@ -88,20 +88,21 @@ class Measures:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The training images of a model, as far as another image can be compared with them.
+    """Ranges of properties of a model's training images, with which another image is compared.
 
-    Intensities are compared as the network sees them, after preparation: what preparation makes equal (the scale of
-    an MR image that is standardized by itself) is no difference, and what it does not (12 bits in a file of 16) is one.
+    Intensities are compared after preparation, as the network gets them. A difference that preparation removes (the
+    scale of an MR image that is standardized by itself) does not count; one that it keeps (12-bit values in a 16-bit
+    file) does.
 
-    images: how many it was made from.
-    axes, channels, units, types: those that occur; three equal channels of a photograph count as one.
+    images: number of training images.
+    axes, channels, units, types: the values that occur; three equal channels of a photograph count as one.
     values: range of the least and of the largest value in a file.
-    levels: ranges of the percentiles `LEVELS` of prepared samples, channel after channel.
-    contrast: log2 of the distance between the 0.5th and the 99.5th percentile, of the channel with most.
+    levels: ranges of the percentiles `LEVELS` of the prepared image, channel by channel.
+    contrast: log2 of the distance between the 0.5th and the 99.5th percentile, of the channel where it is largest.
     size, spacing: log2 of the prepared shape, and of the prepared spacing in mm (none for pixels), along each axis.
     shape: of the file, along each axis.
-    enlarged: log2 of how much preparation enlarges, along the axis where it does so most.
-    layout: where images are bright and dark: the mean of their cells, each image standardized.
+    enlarged: log2 of the largest factor by which preparation enlarges an axis.
+    layout: mean brightness per cell, each image standardized, averaged over images.
     likeness: correlation of an image's cells with `layout`.
     """
 
@@ -122,14 +123,14 @@ class Fingerprint:
 
     @classmethod
     def of(cls, images: Sequence[Measures]) -> Fingerprint:
-        """That of some images.
+        """The fingerprint of some images.
 
         Raises:
-            ValueError: no image, or images that differ in axes, or in channels when they are prepared.
+            ValueError: no image, or prepared images that differ in their number of axes or channels.
         """
         if len({(seen.axes, seen.levels.size) for seen in images}) != 1:
             raise ValueError(
-                "a fingerprint needs images, and all with the same axes and channels when prepared."
+                "a fingerprint needs at least one image, and the same axes and channels in all prepared images."
             )
         layout = np.mean([seen.cells for seen in images], axis=0)
         spaced = [seen.spacing for seen in images if seen.unit == "mm"]
@@ -151,7 +152,7 @@ class Fingerprint:
         )
 
     def differences(self, image: Measures) -> tuple[str, ...]:
-        """How an image differs from the training images, in words; empty where it does not."""
+        """How an image differs from the training images, in words; empty if it does not."""
         return tuple(self._differences(image))
 
     def as_json(self) -> dict[str, Any]:
@@ -160,13 +161,13 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Fingerprint | None:
-        """What `as_json` gave, also after a file; None of another format.
+        """Read the result of `as_json`, also from a JSON file; None if it has another format version.
 
         Raises:
-            ValueError: entries that are missing, unknown, or no finite numbers.
+            ValueError: entries are missing, unknown or not finite.
         """
         if not isinstance(tree, Mapping):
-            raise ValueError("the fingerprint is damaged: expected names with values.")
+            raise ValueError("the fingerprint is damaged: expected a mapping.")
         given = dict(tree)
         if given.pop("format", None) != FORMAT:
             return None
@@ -175,14 +176,14 @@ class Fingerprint:
         except TypeError as error:
             raise ValueError(f"the fingerprint is damaged: {error}.") from error
         for name, value in known._numbers():
-            if not _is_finite(value):  # nothing compares with NaN: no image would ever be unlike
+            if not _is_finite(value):  # every comparison with NaN is false: no image would differ
                 raise ValueError(
-                    f"the fingerprint is damaged: {name} is {reprlib.repr(value)}, which is no list of finite numbers."
+                    f"the fingerprint is damaged: {name} is {reprlib.repr(value)}; expected finite numbers."
                 )
         return known
 
     def _numbers(self) -> Iterator[tuple[str, object]]:
-        """Each list of numbers, by its name; a range has two of one length."""
+        """Each list of numbers by name; the two lists of a range have the same length."""
         yield "images", [self.images or None]
         for name in ("axes", "channels", "layout"):
             yield name, getattr(self, name)
@@ -200,7 +201,7 @@ class Fingerprint:
             colourless = " (no colour)" if image.channels == 1 and 3 in self.channels else ""
             yield f"channels: {image.channels}{colourless}; training images have {_either(self.channels)}"
         if image.unit not in self.units:
-            yield f"spacing in {image.unit}; that of training images is in {_either(self.units)}"
+            yield f"spacing in {image.unit}; training images have spacing in {_either(self.units)}"
         yield from self._grid(image)
         intensities = self._intensities(image)
         likeness = _correlation(image.cells, self.layout)
@@ -209,12 +210,13 @@ class Fingerprint:
         elif self._below("likeness", likeness):
             (least,), (most,) = self.likeness
             yield (
-                f"bright and dark parts lie elsewhere (correlation {likeness.item():.2f} with the mean of training "
-                f"images; theirs {least:.2f} to {most:.2f}): inverted, turned, or of something else?"
+                f"bright and dark parts are in other places (correlation with the mean training image "
+                f"{likeness.item():.2f}; training images {least:.2f} to {most:.2f}): inverted, rotated, or another "
+                "body part?"
             )
 
     def _grid(self, image: Measures) -> Iterator[str]:
-        """Shape and spacing count as prepared: resizing may have made up for what the file has."""
+        """Differences of shape and spacing after preparation, since resizing may remove those of the file."""
         if self._above("enlarged", image.enlarged):
             least = self.shape[0]
             yield f"shape {_times(image.shape)}; training images have at least {_times(least)}"
@@ -232,7 +234,7 @@ class Fingerprint:
             )
 
     def _intensities(self, image: Measures) -> str:
-        """What is wrong with the values; "" if nothing is, or the network refuses the channels anyway."""
+        """How the values differ; "" if they do not, or if the number of channels differs."""
         low, high = self._bounds("levels")
         if image.levels.size != low.size:
             return ""
@@ -243,15 +245,16 @@ class Fingerprint:
             return f"one value everywhere, {least:.4g}"
         if (beyond > 0).any():
             worst = int((beyond / np.maximum(high - low, 1e-12)).argmax())
-            said = "darker" if image.levels[worst] < low[worst] else "brighter"
+            difference = "darker" if image.levels[worst] < low[worst] else "brighter"
             detail = (
-                f"{_level(worst)} when prepared {image.levels[worst]:.4g}; theirs {self.levels[0][worst]:.4g} to "
-                f"{self.levels[1][worst]:.4g}"
+                f"{_level(worst)} when prepared {image.levels[worst]:.4g}; training images "
+                f"{self.levels[0][worst]:.4g} to {self.levels[1][worst]:.4g}"
             )
         elif any(contrast):
-            said = "of more contrast" if contrast[0] else "of less contrast"
+            difference = "more contrast" if contrast[0] else "less contrast"
             detail = (
-                f"when prepared {2 ** image.contrast.item():.4g}; theirs {self._powers('contrast')}"
+                f"when prepared {2 ** image.contrast.item():.4g}; training images "
+                f"{self._powers('contrast')}"
             )
         else:
             return ""
@@ -261,7 +264,7 @@ class Fingerprint:
                 f"values {least:.4g} to {most:.4g}, {image.type}; training images {self.values[0][0]:.4g} to "
                 f"{self.values[1][1]:.4g}, {_either(self.types)} ({detail})"
             )
-        return f"{said} than training images ({detail})"
+        return f"{difference} than training images ({detail})"
 
     def _above(self, name: str, value: np.ndarray) -> bool:
         return bool((value > self._bounds(name)[1]).any())
@@ -270,7 +273,7 @@ class Fingerprint:
         return bool((value < self._bounds(name)[0]).any())
 
     def _bounds(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """How far an image may go: beyond the range of the training images by a margin."""
+        """The range of the training images, widened by a margin."""
         low, high = (np.array(end, np.float64) for end in getattr(self, name))
         few = FEW / self.images
         margin = (OWN + few) * (high - low)
@@ -286,20 +289,20 @@ class Fingerprint:
         return low - margin, high + margin
 
     def _powers(self, name: str) -> str:
-        """A range that is kept as logarithms, in words."""
+        """A range of logarithms, as text of the plain values."""
         least, most = (_times(2 ** np.array(end)) for end in getattr(self, name))
         return least if least == most else f"{least} to {most}"
 
 
 def _thinned(pixels: np.ndarray, samples: int) -> np.ndarray:
-    """Every n-th sample along each axis, so that about so many are left of a channel."""
+    """Every n-th sample along each axis, so that about `samples` remain per channel."""
     axes = pixels.ndim - 1
     step = max(1, int((pixels[0].size / samples) ** (1 / axes)))
     return pixels[(slice(None), *[slice(None, None, step)] * axes)]
 
 
 def _is_grey(raw: np.ndarray) -> bool:
-    """Whether a photograph shows no colour, whatever its channels; one value everywhere does not tell."""
+    """Whether an image has one channel, or is a photograph without colour; a constant image counts as coloured."""
     if len(raw) != 3 or raw.ndim != 3:
         return len(raw) == 1
     some = np.array(_thinned(raw, 5_000), np.float64, order="C")
@@ -308,7 +311,7 @@ def _is_grey(raw: np.ndarray) -> bool:
 
 
 def _cells(pixels: np.ndarray) -> np.ndarray:
-    """Means over the cells of an image, all channels together, standardized; zeros if all are equal."""
+    """The standardized mean of each cell of an image, over all channels; zeros if all are equal."""
     means = _thinned(pixels, 64_000).mean(axis=0, dtype=np.float64)
     count = CELLS[means.ndim]
     for axis, n in enumerate(means.shape):
@@ -323,7 +326,7 @@ def _cells(pixels: np.ndarray) -> np.ndarray:
 
 
 def _correlation(cells: np.ndarray, layout: np.ndarray | Sequence[float]) -> np.ndarray:
-    """Pearson's, (1,); 0 where one of them is the same everywhere."""
+    """Pearson's correlation, (1,); 0 if either is constant."""
     centred = np.asarray(layout) - np.mean(layout)
     norm = float(np.sqrt((cells @ cells) * (centred @ centred)))
     return np.array([float(cells @ centred) / norm if norm > 0 else 0.0])

@@ -26,25 +26,25 @@ from delineate.prepare import Prepare
 
 
 class NotFiniteError(ValueError):
-    """Values on the way from a case to its segmentation are NaN or infinite, so nothing can be said of it."""
+    """The prepared image or the network's output contains NaN or infinity, so there is no prediction."""
 
 
 @dataclass(frozen=True)
 class CasePredictor:
     """Case -> Segmentation on the grid of the case's image.
 
-    Validation, evaluation, the command line and every export go through here, and nowhere else.
+    Validation, evaluation, the command line and every export predict with this class.
 
-    keep_probabilities: leave the probabilities on the segmentation; they take four bytes a sample and label.
-    fingerprint: of the training images; a segmentation says how its image differs from them.
-    temperature: what logits are divided by where the model says how good it expects its mask to be, or how probable it
-        is that an image shows a label; it changes no decision. See `delineate calibrate`.
-    source: gives the probabilities of a case in place of the network alone: what a wrapper of predictors sets, which
-        asks several predictors, or asks one about part of the image.
-    origin: loads the same predictor again, in another process too; None for one that was put together in memory, and
-        for what `replace` makes of another one. Pickling a predictor pickles its origin.
+    keep_probabilities: keep the probabilities on the segmentation; they take four bytes per sample and label.
+    fingerprint: of the training images; `Segmentation.unlike_training` lists how an image differs from them.
+    temperature: divisor of the logits in the expected Dice and in the image-level probabilities, as fitted by
+        `delineate calibrate`. It changes no decision.
+    source: computes the probabilities of a case instead of the network; set by a wrapper of predictors, for instance
+        `ensemble`.
+    origin: loads the same predictor again, also in another process. Pickling a predictor pickles its origin. None for
+        a predictor built in memory, or by `dataclasses.replace` from another one.
 
-    Several threads may call one predictor at once, as far as its network and its refinements allow.
+    Several threads may call one predictor at the same time, if its network and its refinements allow it.
     """
 
     prepare: Prepare
@@ -62,29 +62,31 @@ class CasePredictor:
     def __reduce__(self) -> tuple[Callable[[], CasePredictor], tuple[()]]:
         if self.origin is None:
             raise TypeError(
-                "this predictor was put together in memory and cannot be pickled. Save it as a bundle, and load the "
-                "bundle where it is needed; a predictor that load_bundle gave can be pickled."
+                "this predictor was built in memory and cannot be pickled; a predictor from load_bundle can. "
+                "Save it as a bundle, and load the bundle where it is needed."
             )
         return self.origin, ()
 
     @property
     def labels(self) -> LabelSet:
-        """What is delineated."""
+        """The labels of the task."""
         return self.task.labels
 
     def __call__(self, case: Case) -> Segmentation:
-        """The segmentation of one case, its scores saying the Dice that the model expects of each label.
+        """Predict one case. The scores of the segmentation contain the expected Dice of each label.
 
         Raises:
-            ValueError: the image cannot be prepared; with the id of the case.
-            NotFiniteError: its prepared pixels, or what the network says of them, are not all finite.
+            ValueError: the image cannot be prepared; the message names the case.
+            NotFiniteError: the prepared pixels or the network's output are not all finite.
         """
         image = case.image
-        held = replace(case, load_image=partial(_same, image))  # a case reads its file each time
+        held = replace(
+            case, load_image=partial(_same, image)
+        )  # `case.image` reads the file each time
         return self.decide(self.probabilities(held), image)
 
     def probabilities(self, case: Case) -> Probabilities:
-        """What the model says of one case, on the grid of its file; nothing is decided yet.
+        """The probabilities of one case on the grid of its file, before `decide`.
 
         Raises:
             ValueError, NotFiniteError: as calling the predictor.
@@ -93,15 +95,15 @@ class CasePredictor:
             return self.source(case)
         image = case.image
         try:
-            with np.errstate(over="ignore", invalid="ignore"):  # told below, by name
+            with np.errstate(over="ignore", invalid="ignore"):  # the check below reports it
                 pixels, grid = self.prepare(image)
         except ValueError as error:
             raise ValueError(f"{case.id}: {error}") from error
         if not np.isfinite(pixels).all():
             low, high = image.pixels.min(), image.pixels.max()
             raise NotFiniteError(
-                f"{case.id}: holds values that are NaN or infinite when prepared, or too large for float32; "
-                f"in the file they go from {low:.4g} to {high:.4g}. Export it again."
+                f"{case.id}: the prepared image contains NaN, infinity or values too large for float32; "
+                f"the values in the file go from {low:.4g} to {high:.4g}. Export it again."
             )
         unlike: tuple[str, ...] = ()
         if self.fingerprint is not None:
@@ -109,27 +111,28 @@ class CasePredictor:
         output = self.network(pixels[None])
         if not all(np.isfinite(array).all() for array in output.arrays()):
             raise NotFiniteError(
-                f"{case.id}: the network answers NaN or infinity. Its weights are damaged, or the values of the image "
-                f"(prepared {pixels.min():.4g} to {pixels.max():.4g}) are far from those it was trained on."
+                f"{case.id}: the network's output contains NaN or infinity. Its weights are damaged, or the values of "
+                f"the prepared image ({pixels.min():.4g} to {pixels.max():.4g}) are far from those it was trained on."
             )
         probabilities = self.prepare.restore(self.task.read(output, grid), image.geometry)
         return replace(probabilities, unlike_training=unlike)
 
     def decide(self, probabilities: Probabilities, image: Image) -> Segmentation:
-        """The segmentation that probabilities on the grid of the image amount to, refined."""
-        found = self.task.decide(probabilities, image.geometry)
-        said_by_network = found.probabilities
+        """Decide the labels from probabilities on the grid of the image, and refine the result."""
+        prediction = self.task.decide(probabilities, image.geometry)
+        before_refinement = prediction.probabilities
         for step in self.refine:
-            found = step(found, image)
-        if said_by_network is not None:  # a refinement is no opinion of the network's
-            judged = replace(found, probabilities=said_by_network)
-            expected = expected_dice(judged, temperature=self.temperature)
-            said = {EXPECTED_DICE.format(label=label): dice for label, dice in expected.items()}
-            found = replace(found, scores={**found.scores, **said})
-        if found.present:  # decided above: a temperature changes no decision
-            found = replace(found, scores=_with_temperature(found.scores, self.temperature))
-        found = replace(found, unlike_training=probabilities.unlike_training)
-        return found if self.keep_probabilities else replace(found, probabilities=None)
+            prediction = step(prediction, image)
+        if before_refinement is not None:  # a refinement must not change the confidence
+            unrefined = replace(prediction, probabilities=before_refinement)
+            expected = expected_dice(unrefined, temperature=self.temperature)
+            scores = {EXPECTED_DICE.format(label=label): dice for label, dice in expected.items()}
+            prediction = replace(prediction, scores={**prediction.scores, **scores})
+        if prediction.present:  # decided above: the temperature changes no decision
+            scores = _with_temperature(prediction.scores, self.temperature)
+            prediction = replace(prediction, scores=scores)
+        prediction = replace(prediction, unlike_training=probabilities.unlike_training)
+        return prediction if self.keep_probabilities else replace(prediction, probabilities=None)
 
 
 def _same(image: Image) -> Image:

@@ -1,4 +1,4 @@
-"""One number that makes a model's probabilities believable."""
+"""Temperature scaling: one number that calibrates a model's probabilities."""
 
 from __future__ import annotations
 
@@ -7,46 +7,50 @@ import numpy as np
 from delineate.inference.confidence import LOGITS, count_by_level
 
 BOUNDS = (0.1, 10.0)
-"""Between which temperatures is searched; what lies at one of them says that something is wrong."""
+"""Search bounds. A fit at either bound means that the probabilities carry no signal."""
 
 
 def fit_temperature(seen: np.ndarray) -> float:
-    """The temperature under which what was seen is likeliest, within `BOUNDS` (Guo et al., ICML 2017)."""
-    from scipy.optimize import minimize_scalar  # slow to import, and predicting does not fit
+    """The temperature with the least negative log-likelihood within `BOUNDS` (Guo et al., ICML 2017).
 
-    # in 1 / temperature the likelihood is convex
-    found = minimize_scalar(
+    Args:
+        seen: counts or weights of samples by logit, (2, bin), as `seen_probabilities`.
+    """
+    from scipy.optimize import minimize_scalar  # slow to import, and not needed to predict
+
+    # the negative log-likelihood is convex in 1 / temperature
+    fit = minimize_scalar(
         lambda factor: nll(seen, 1 / factor),
         bounds=(1 / BOUNDS[1], 1 / BOUNDS[0]),
         method="bounded",
     )
-    return 1 / float(found.x)
+    return 1 / float(fit.x)
 
 
 def at_bound(temperature: float) -> bool:
-    """Whether a temperature that was fitted is as low or as high as was searched: the likeliest may lie beyond."""
+    """Whether a fitted temperature lies at one of `BOUNDS`; the optimum may then lie outside them."""
     low, high = BOUNDS
     return temperature < low * 1.01 or temperature > high / 1.01
 
 
 def seen_probabilities(probability: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """How many samples had a logit in each bin, where the label is absent and where it is there: (2, bin)."""
+    """Number of samples with a logit in each bin, where the label is absent and where it is present: (2, bin)."""
     every, present = count_by_level(probability), count_by_level(probability[there])
     return np.stack((every - present, present))
 
 
 def nll(seen: np.ndarray, temperature: float) -> float:
-    """Mean negative log-likelihood of a sample; seen (2, bin), counts or weights."""
+    """Mean negative log-likelihood per sample; `seen` as in `fit_temperature`."""
     z = MIDDLES / temperature
     absent, present = seen
     return float((absent @ np.logaddexp(0, z) + present @ np.logaddexp(0, -z)) / seen.sum())
 
 
 def ece(seen: np.ndarray, temperature: float, *, bins: int = 15) -> float:
-    """Expected calibration error of everything seen; seen (2, bin), counts or weights.
+    """Expected calibration error over all samples; `seen` as in `fit_temperature`.
 
-    The metric `ece` looks near the truth alone, unless its margin is null: where easy background is left out, the
-    error is larger. Probabilities are known here to the width of a bin of logits.
+    The metric `ece` counts only samples near the truth, unless its margin is null. It is larger than this value, since
+    easy background is left out. Probabilities are accurate here to the width of a bin of logits.
     """
     p = 1 / (1 + np.exp(-MIDDLES / temperature))
     place = np.minimum((p * bins).astype(np.intp), bins - 1)
@@ -55,4 +59,4 @@ def ece(seen: np.ndarray, temperature: float, *, bins: int = 15) -> float:
 
 
 MIDDLES = np.concatenate((LOGITS[:1], (LOGITS[1:] + LOGITS[:-1]) / 2, LOGITS[-1:]))
-"""The logit that stands for each bin."""
+"""The logit that represents each bin."""

@@ -37,7 +37,9 @@ def focal(
     if form == "softmax" and not alone:
         classes = pair.exclusive(unless="form: sigmoid")
         log_p = F.log_softmax(with_background(pair.logits), 1).gather(1, classes[:, None])[:, 0]
-        error = (-torch.expm1(log_p)).clamp_min(1e-12)  # a power below 1 has no finite gradient at 0
+        error = (-torch.expm1(log_p)).clamp_min(
+            1e-12
+        )  # a power below 1 has no finite gradient at 0
         loss = -log_p * error**gamma
         if alpha is not None:
             loss = loss * torch.where(classes > 0, alpha, 1 - alpha)

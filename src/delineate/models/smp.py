@@ -151,7 +151,9 @@ def _arguments(build: Callable[..., Any], options: Mapping[str, Any]) -> dict[st
             )
     try:
         checked = bind(build.__init__, Call(build.__name__, options), ours)
-    except RecipeError as error:  # it has no line of the recipe yet; the caller adds one to a ValueError
+    except (
+        RecipeError
+    ) as error:  # it has no line of the recipe yet; the caller adds one to a ValueError
         raise ValueError(str(error)) from error
     return {**known, **checked}
 
@@ -165,7 +167,7 @@ def _refuse_large(written: Mapping[str, Any]) -> None:
 
 
 def _encoder(name: str) -> str:
-    """smp's name of an encoder: its own, or "tu-" followed by timm's."""
+    """The name of an encoder in smp: its own, or "tu-" followed by timm's."""
     import timm
     from segmentation_models_pytorch.encoders import encoders as native
 

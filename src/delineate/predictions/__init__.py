@@ -1,4 +1,4 @@
-"""Predictor x case -> what is written for it: mask, overlay, probabilities, rows of a table and a line of a record."""
+"""Predict a case and write its files: mask, overlay, probabilities, rows of the table and lines of the record."""
 
 from delineate.predictions.folder import COLUMNS, TABLE, PredictionFolder
 from delineate.predictions.predict_case import (

@@ -1,4 +1,4 @@
-"""The folder that predictions are written to: nobody else's file in it is replaced, and no row of its table is lost."""
+"""The folder of predictions. Files of other programs in it are not replaced, and no row of its table is lost."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ COLUMNS = (
     "image", "mask", "label", "size", "unit", "share", "objects", "confidence", "expected_dice", "review",
     "unlike_training", "shows", "presence",
 )  # fmt: skip
-"""Of the table; a row is about one label of one image."""
+"""Columns of the table; a row describes one label of one image."""
 
 
 class Line(NamedTuple):
-    """A file that was written; sha256 is None while it grows."""
+    """A line of the record: a file that was written. sha256 is None for a file that is still growing."""
 
     file: str
     sha256: str | None
@@ -32,16 +32,16 @@ class Line(NamedTuple):
 
 
 class PredictionFolder:
-    """A folder of masks with the table `predictions.csv`, and the record of what was written by which bundle.
+    """A folder of masks with the table `predictions.csv`, and a record of the files that each bundle wrote.
 
-    The record, `predictions.jsonl`, has a line for each file: its name, the SHA-256 of what was written, and the
-    bundle. A file is replaced only if it still is what the same bundle wrote; so a mask that a person corrected, or
-    that another program wrote, is not. Several threads, and processes that each have one, may write into one folder:
-    lines are appended whole.
+    The record, `predictions.jsonl`, has a line for each file: its name, its SHA-256 when it was written, and the
+    bundle. A file is replaced only if the same bundle wrote it and it was not changed since. So a mask that a person
+    corrected, or that another program wrote, is kept. Several threads may use one `PredictionFolder`, and several
+    processes, each with its own, may write into one folder: lines are appended whole.
 
     Args:
-        folder: need not be there.
-        bundle: a digest of the model that writes.
+        folder: the path; it is created if needed.
+        bundle: digest of the model that writes.
     """
 
     def __init__(self, folder: str | Path, bundle: str) -> None:
@@ -52,20 +52,22 @@ class PredictionFolder:
             self._written.setdefault(line.file, []).append((line.bundle, line.sha256))
 
     def refuse(self, names: Sequence[str], inputs: Sequence[Path], *, overwrite: bool) -> None:
-        """Refuse, before anything is predicted, to write where something else is.
+        """Check before prediction that no file would be lost.
 
         Args:
-            names: what will be written, relative to the folder; the table is added.
-            inputs: files that are read, and must stay.
-            overwrite: replace any other file, but no folder.
+            names: files that will be written, relative to the folder; the table is added.
+            inputs: files that are read, and must not be replaced.
+            overwrite: allow any other file to be replaced, but no folder.
 
         Raises:
-            ValueError: two outputs of one name, an input or a folder among the outputs, or, unless `overwrite`, a file
-                that the same bundle did not write, or that was changed since.
+            ValueError: two outputs have the same name, an output is an input or an existing folder, or, unless
+                `overwrite`, an output exists that this bundle did not write or that was changed since.
         """
         for name, times in Counter(names).items():
             if times > 1:
-                raise ValueError(f"{times} images would be written to {self.folder / name}.")
+                raise ValueError(
+                    f"{times} images would be written to {self.folder / name}. Predict them into separate folders."
+                )
         read = {_identity(path) for path in inputs}
         there = [name for name in (*names, TABLE) if os.path.lexists(self.folder / name)]
         lost = [name for name in there if _identity(self.folder / name) in read]
@@ -81,31 +83,31 @@ class PredictionFolder:
         if others:
             name, why = next(iter(others.items()))
             more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
-            replace = "" if overwrite else ", or --overwrite to replace what is there"
+            replace = "" if overwrite else ", or --overwrite to replace existing files"
             raise ValueError(
                 f"{self.folder / name}{more} {why}; nothing was predicted. Give another --out{replace}."
             )
 
     @contextmanager
     def file(self, name: str, suffix: str) -> Iterator[Path]:
-        """Yield a path with the ending `suffix` to write to; it becomes `name`, and is recorded, on success."""
+        """Yield a temporary path with the ending `suffix`; on success the file is renamed to `name` and recorded."""
         path = self.folder / name
         with whole_file(path, suffix=suffix) as part:
             try:
                 yield part
-            except OSError as error:  # name the file that is known to the user
+            except OSError as error:  # name the final file, not the temporary one
                 error.filename = str(path)
                 raise
             except ValueError as error:
                 raise ValueError(str(error).replace(str(part), str(path))) from error
-            self._record(name, sha256(part))  # first: what is on record and not there does no harm
+            self._record(name, sha256(part))  # before the rename: a recorded file may be missing
 
     @contextmanager
     def table(self) -> Iterator[None]:
-        """Take rows in `add`. Rows of earlier runs stay, but for those that are about the same as a new one."""
+        """Open the table for `add`. A new row replaces the row of an earlier run for the same mask and label."""
         path = self.folder / TABLE
         rows = [] if self._not_ours(TABLE) else self._rows()
-        self._record(TABLE, None)  # until it is complete: it grows with every case
+        self._record(TABLE, None)  # no hash until it is complete: it grows with every case
         self._write(rows, path)
         try:
             yield
@@ -115,18 +117,18 @@ class PredictionFolder:
             self._record(TABLE, sha256(path))
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Append rows, so that a process that is killed takes none of them with it."""
+        """Append rows to the file at once, so that a killed process loses none."""
         text = io.StringIO(newline="")
         csv.DictWriter(text, COLUMNS).writerows(rows)
         _append(text.getvalue(), self.folder / TABLE)
 
     def _not_ours(self, name: str) -> str:
-        """Why a file is not to be replaced; "" if it is what this bundle wrote, or is not there."""
+        """Why a file must not be replaced; "" if this bundle wrote it, or if it does not exist."""
         path = self.folder / name
         if not os.path.lexists(path):
             return ""
         if not path.is_file():
-            return "is no file"
+            return "is not a file"
         if name not in self._written:
             return "was not written by delineate predict"
         ours = [digest for bundle, digest in self._written[name] if bundle == self.bundle]
@@ -160,13 +162,13 @@ class PredictionFolder:
 
 
 def _append(text: str, path: Path) -> None:
-    """In one call, so that what two threads or processes append does not mix."""
+    """Append in one system call, so that lines of several threads or processes do not mix."""
     with open(path, "ab", buffering=0) as file:
         file.write(text.encode("utf-8"))
 
 
 def _lines(path: Path) -> Iterator[Line]:
-    """The lines of a record; the last of a process that was killed may be cut, and what is no line says nothing."""
+    """The lines of a record. Invalid lines, such as one that a killed process cut short, are skipped."""
     for written in path.read_bytes().split(b"\n") if path.is_file() else ():
         with suppress(ValueError, TypeError, RecursionError):
             line = Line(**json.loads(written))
@@ -175,9 +177,9 @@ def _lines(path: Path) -> Iterator[Line]:
 
 
 def _identity(path: Path) -> tuple[int, int] | str:
-    """The same for two names of one file."""
+    """A value that is equal for two paths of one file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return str(path.absolute())
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

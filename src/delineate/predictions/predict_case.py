@@ -1,4 +1,4 @@
-"""One case: predict it, and write all that is kept of it."""
+"""Predict one case and write its files."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ UNLIKE = "unlike the training images: {how}"
 class Outputs:
     """Which files are written for a case, besides the rows of the table.
 
-    mask: the label map, in the format of the image; PNG for JPEG, and for a photograph that was never a file.
-    overlay: overlays/<id>.jpg, to look at.
+    mask: the label map, in the format of the image; PNG for a JPEG or a photograph that was made in memory.
+    overlay: overlays/<id>.jpg, a picture of the mask on the image.
     probabilities: <id>.probabilities.npz, (1 + label, *spatial) float16, background first.
     """
 
@@ -35,7 +35,7 @@ class Outputs:
     probabilities: bool = False
 
     def names(self, case: Case, geometry: Geometry | None = None) -> dict[str, str]:
-        """The name of each file in the folder; `geometry` is that of the image, where it is known already."""
+        """The name of each file in the folder; `geometry` is that of the image, if it is already known."""
         names = {}
         if self.mask:
             names["mask"] = case.id + mask_ending(case, geometry)
@@ -48,14 +48,14 @@ class Outputs:
 
 @dataclass(frozen=True)
 class CasePrediction:
-    """What was written for a case, and what was said of it; plain values, so that it can be sent and kept as JSON.
+    """The files and results of one case; plain values, so that it can be stored as JSON.
 
-    case: its id.
-    files: the files that were written, by what they are ("mask", "overlay", "probabilities"), below the folder.
-    rows: those of the table, one for each label.
-    warnings: what is doubtful in the image, in words.
-    unlike_training: how the image differs from the training images, in words; empty where it does not.
-    review: whether a person should look at it.
+    case: id of the case.
+    files: the files that were written, relative to the folder, by kind ("mask", "overlay", "probabilities").
+    rows: rows of the table, one for each label.
+    warnings: doubts about the image, in words.
+    unlike_training: how the image differs from the training images, in words; empty if it does not.
+    review: whether a person should check the case.
     """
 
     case: str
@@ -77,61 +77,61 @@ def predict_case(
 ) -> CasePrediction:
     """Predict a case, write its files and its rows of the table, and return what was written.
 
-    Each file appears whole or not at all, the mask last and its rows after it. The caller has asked
-    `PredictionFolder.refuse` whether the names are free, and takes the rows in `PredictionFolder.table`. Threads and
-    processes may call this at once, for different cases.
+    Each file is written completely or not at all: first the overlay and the probabilities, then the mask, then its
+    rows. Call `PredictionFolder.refuse` before, to check the names, and call this function inside
+    `PredictionFolder.table`. Threads and processes may call it at the same time, for different cases.
 
     Args:
-        predictor: one that keeps probabilities, where they or the confidence are wanted.
-        case: an image; `Case.of_image` makes one of an image in memory.
+        predictor: with `keep_probabilities`, if probabilities or the confidence are to be written.
+        case: the image; `Case.of_image` makes a case from an image in memory.
         folder: where to write.
-        outputs: which files; a mask and an overlay if left out. Nothing is drawn of a task that outlines nothing.
-        review_below: labels with the confidence below which a person should look, as `Bundle.review_below`: the
-            expected Dice, or of an image-level label the larger of its probability and the complement.
+        outputs: which files; by default a mask and an overlay. A task without masks writes neither.
+        review_below: confidence of each label below which a person should check the case, as `Bundle.review_below`: the
+            expected Dice, or for an image-level label the larger of its probability and 1 - probability.
         strict: refuse an image that is unlike the training images, before anything is written.
 
     Raises:
-        ValueError: the image cannot be read or predicted, is unlike the training images and `strict`, or probabilities
-            are asked for and the predictor gives none. What is doubtful in the image is among the error's notes.
+        ValueError: the image cannot be read or predicted, is unlike the training images and `strict` is set, or
+            probabilities are requested and the predictor keeps none. Warnings about the image are added as notes.
         OSError: a file cannot be written.
     """
     outputs = Outputs() if outputs is None else outputs
     image = case.image
     try:
-        found = predictor(replace(case, load_image=partial(_same, image)))
+        prediction = predictor(replace(case, load_image=partial(_same, image)))
     except Exception as error:
-        for warning in image.warnings:  # they may say why
+        for warning in image.warnings:  # they may explain the error
             error.add_note(warning)
         raise
-    if strict and found.unlike_training:
-        raise ValueError(UNLIKE.format(how="; ".join(found.unlike_training)))
-    if outputs.probabilities and found.probabilities is None:
+    if strict and prediction.unlike_training:
+        raise ValueError(UNLIKE.format(how="; ".join(prediction.unlike_training)))
+    if outputs.probabilities and prediction.probabilities is None:
         raise ValueError(
-            f"{case.id}: the predictor gives no probability maps, and they are to be written. Load it with "
-            "keep_probabilities=True; a task that outlines nothing has none."
+            f"{case.id}: probabilities are to be written, but the predictor keeps none. Load it with "
+            "keep_probabilities=True; a task without masks has none."
         )
-    if not found.outlined:
+    if not prediction.outlined:
         outputs = replace(outputs, mask=False, overlay=False)
     names = outputs.names(case, image.geometry)
     like = case.image_files[0] if case.image_files else None
     if "overlay" in names:
         with folder.file(names["overlay"], ".jpg") as part:
-            write_overlay(image, found, None, part)
+            write_overlay(image, prediction, None, part)
     if "probabilities" in names:
         with folder.file(names["probabilities"], ".npz") as part:
-            _write_probabilities(found, part)
+            _write_probabilities(prediction, part)
     if "mask" in names:
         with folder.file(names["mask"], mask_ending(case, image.geometry)) as part:
-            write_mask(found, part, like=like)
-    named = case.id if like is None else shown(like)
-    rows = tuple(_rows(named, names.get("mask", ""), found, review_below or {}))
+            write_mask(prediction, part, like=like)
+    image_name = case.id if like is None else shown(like)
+    rows = tuple(_rows(image_name, names.get("mask", ""), prediction, review_below or {}))
     folder.add(rows)
     return CasePrediction(
         case.id,
         names,
         rows,
         image.warnings,
-        found.unlike_training,
+        prediction.unlike_training,
         any(row["review"] == "yes" for row in rows),
     )
 
@@ -141,7 +141,7 @@ def _same(image: Image) -> Image:
 
 
 def mask_ending(case: Case, geometry: Geometry | None = None) -> str:
-    """The ending of a case's mask: that of the image's format, or of one that fits an image which was never a file."""
+    """The file ending of a case's mask: that of the image's format; .png or .nii.gz for an image made in memory."""
     if case.image_files:
         return mask_suffix(case.image_files[0])
     geometry = case.image.geometry if geometry is None else geometry
@@ -149,14 +149,14 @@ def mask_ending(case: Case, geometry: Geometry | None = None) -> str:
 
 
 def shown(path: str | Path) -> str:
-    r"""The name of a file as UTF-8 text; bytes that are none are written as \xff."""
+    r"""The name of a file as UTF-8 text; invalid bytes are written as \xff."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def write_overlay(
     image: Image, prediction: Segmentation, truth: Segmentation | None, path: Path
 ) -> None:
-    """Draw what was found, and the truth where it is known, over the image, and write it as JPEG."""
+    """Draw the prediction, and the truth if it is known, over the image, and write it as JPEG."""
     drawn = cv2.cvtColor(overlay(image, prediction, truth), cv2.COLOR_RGB2BGR)
     with whole_file(path) as part:
         part.write_bytes(cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())

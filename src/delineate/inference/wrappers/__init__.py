@@ -1,7 +1,8 @@
-"""Network -> Network, and Predictor -> Predictor: one wrapper per file.
+"""Wrappers, Network -> Network or CasePredictor -> CasePredictor: one per file.
 
-The first argument of a wrapper says what it wraps: `network` or `predictor`. A recipe lists wrappers from the inside
-out, those of networks first. They return what can be pickled: a `functools.partial` of a function, a dataclass.
+The name of a wrapper's first argument says what it wraps: `network` or `predictor`. A recipe lists wrappers from the
+innermost to the outermost, those of networks first. The result must be picklable: a `functools.partial` of a function,
+or a dataclass.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,10 +16,10 @@ __all__ = ["wrap_network", "wrap_predictor"]
 
 
 def wrap_network(calls: Sequence[Call], network: Network) -> Network:
-    """The network inside the wrappers of networks that a recipe lists.
+    """Wrap a network in the wrappers of networks that a recipe lists.
 
     Raises:
-        RecipeError: one that cannot be built, that wraps neither, or that stands after a wrapper of predictors.
+        RecipeError: a wrapper cannot be built, wraps neither, or wraps a network but follows one of predictors.
     """
     for call in _split(calls)[0]:
         network = build("predict", call, network=network)
@@ -28,21 +29,21 @@ def wrap_network(calls: Sequence[Call], network: Network) -> Network:
 def wrap_predictor(
     calls: Sequence[Call], predictor: CasePredictor, load: Callable[[str], CasePredictor]
 ) -> CasePredictor:
-    """The predictor inside the wrappers of predictors that a recipe lists.
+    """Wrap a predictor in the wrappers of predictors that a recipe lists.
 
     Args:
-        calls: all wrappers of the recipe; those of networks are left out.
-        predictor: of the network inside its wrappers.
-        load: gives the predictor of a bundle that a wrapper names.
+        calls: all wrappers of the recipe; those of networks are skipped.
+        predictor: with the wrapped network.
+        load: loads the predictor of a bundle that a wrapper names.
 
     Raises:
-        RecipeError: as `wrap_network`; or one that gives no `CasePredictor`.
+        RecipeError: as `wrap_network`; or a wrapper that does not return a `CasePredictor`.
     """
     for call in _split(calls)[1]:
         wrapped = build("predict", call, predictor=predictor, load=load)
         if not isinstance(wrapped, CasePredictor):
             raise call.fail(
-                f"{call.name} gives {type(wrapped).__name__}; expected a CasePredictor, for instance "
+                f"{call.name} returns {type(wrapped).__name__}; expected a CasePredictor, for instance "
                 "dataclasses.replace(predictor, source=...)."
             )
         predictor = wrapped
@@ -58,14 +59,13 @@ def _split(calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
         first = next(iter(signature(resolve("predict", call)).parameters), None)
         if first not in ("network", "predictor"):
             raise call.fail(
-                f"the first argument of {call.name} is {first}; expected network or predictor, which says what it "
-                "wraps."
+                f"the first argument of {call.name} is {first}; expected network or predictor, whichever it wraps."
             )
         if first == "network" and predictors:
             outer = predictors[-1].name
             raise call.fail(
-                f"{call.name} wraps a network and stands after {outer}, which wraps a predictor. The list goes from "
-                f"the inside out: write {call.name} before {outer}."
+                f"{call.name} wraps a network but follows {outer}, which wraps a predictor. The list goes from the "
+                f"innermost to the outermost: write {call.name} before {outer}."
             )
         (networks if first == "network" else predictors).append(call)
     return networks, predictors

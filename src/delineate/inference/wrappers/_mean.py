@@ -1,4 +1,4 @@
-"""The mean of what a network says in several passes."""
+"""The mean of a network's outputs over several passes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from delineate.core import Output
 
 
 def mean_output(outputs: Iterable[Output[np.ndarray]], over: str) -> Output[np.ndarray]:
-    """The mean of the dense and image-level logits of several outputs, one of which is in memory at a time.
+    """The mean of the dense and image-level logits of several outputs, with one in memory at a time.
 
     Args:
         outputs: at least one, all with the same heads.
-        over: the wrapper that asks, for its message.
+        over: name of the wrapper, for the message.
 
     Raises:
-        ValueError: an output with objects, which cannot be averaged.
+        ValueError: an output has objects, which cannot be averaged.
     """
     total: Output[np.ndarray] | None = None
     count = 0
     for output in outputs:
         if output.objects is not None:
             raise ValueError(
-                f"{over} average logits, and the network gives objects, which cannot be averaged. "
-                f"Leave {over} out of predict."
+                f"{over} average logits, but the network has an objects head, which cannot be averaged. "
+                f"Remove {over} from predict."
             )
         count += 1
         if total is None:

@@ -1,4 +1,4 @@
-"""Several models that vote."""
+"""Ensemble of several models."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def ensemble(
     bundles: Annotated[list[BundlePath], Len(1, 100)],
     load: Callable[[str], CasePredictor],
 ) -> CasePredictor:
-    """The mean of the probabilities of several models on the grid of the file, of which the model itself is one.
+    """Average the probabilities of this model and of other models, on the grid of the file.
 
-    Probabilities are averaged before anything is decided, so members may differ in architecture and preparation. They
-    must have the same task and the same labels in the same order. The task and the refinements of the model itself
-    decide; members run one after the other, each with its own wrappers.
+    Members may differ in architecture and preparation. They must have the same task, and the same labels in the same
+    order. They run one after the other, each with its own wrappers. The task and the refinements of this model then
+    turn the mean into the prediction.
 
     Args:
-        predictor: the model itself.
+        predictor: this model.
         bundles: folders of the other members, bundles or runs; each member has the same weight.
-        load: gives the predictor of a bundle.
+        load: loads the predictor of a bundle.
     """
     members = []
     for path in bundles:
@@ -37,19 +37,19 @@ def ensemble(
         members.append(member)
     if "objects" in predictor.task.heads:
         raise ValueError(
-            "an ensemble averages probabilities, and objects cannot be averaged. Leave ensemble out of predict."
+            "an ensemble averages probabilities, and objects cannot be averaged. Remove ensemble from predict."
         )
     return replace(predictor, source=MeanProbabilities((predictor, *members)))
 
 
 @dataclass(frozen=True)
 class MeanProbabilities:
-    """Case -> the mean of what several predictors say of it, each asked after the other."""
+    """Case -> the mean of the probabilities of several predictors, which run one after the other."""
 
     members: tuple[CasePredictor, ...]
 
     def __call__(self, case: Case) -> Probabilities:
-        """The mean on the grid of the case's file; how its image differs from the training images of any member."""
+        """The mean on the grid of the file, with the differences from the training images of every member."""
         return mean(member.probabilities(case) for member in self.members)
 
 
@@ -84,7 +84,7 @@ def mean(parts: Iterable[Probabilities]) -> Probabilities:
 
 
 def _refuse_another_problem(ours: CasePredictor, other: CasePredictor, path: str) -> None:
-    """Refuse a member whose probabilities mean something else."""
+    """Refuse a member with another task or other labels."""
     tasks = [f"{type(p.task).__name__.lower()} {dict(p.task.heads)}" for p in (ours, other)]
     labels = [
         ", ".join(
@@ -97,6 +97,6 @@ def _refuse_another_problem(ours: CasePredictor, other: CasePredictor, path: str
     for what, (here, there) in {"the task": tasks, "the labels": labels}.items():
         if here != there:
             raise ValueError(
-                f"the member {path} has {what} {there}, and the model it is to join has {here}. Members of an ensemble "
-                "must have the same task, and the same labels in the same order."
+                f"the member {path} has {what} {there}, but the first model has {here}. Members of an ensemble must "
+                "have the same task, and the same labels in the same order."
             )

@@ -19,12 +19,12 @@ def flips(
 ) -> Network:
     """The mean of a network's logits, dense and image-level, over every combination of flips along `axes`.
 
-    Side outputs are dropped. A network with objects is refused.
+    Side outputs are dropped. A network with an objects head is refused.
 
     Args:
-        network: what is wrapped.
-        axes: spatial axes, 0 first; two axes make four passes, three make eight. Leave out the left-right axis
-            where labels have sides.
+        network: the network to wrap.
+        axes: spatial axes, the first is 0; two axes make four passes, three make eight. Leave out the left-right axis
+            if labels distinguish left from right.
     """
     if len(set(axes)) < len(axes):
         raise ValueError(f"axes is {list(axes)}; expected each axis once.")
@@ -35,7 +35,7 @@ def _over_flips(network: Network, axes: tuple[int, ...], pixels: np.ndarray) -> 
     """Mean logits.
 
     Raises:
-        ValueError: axes that the image does not have, or a network with objects.
+        ValueError: axes that the image does not have, or a network with an objects head.
     """
     last = pixels.ndim - 3
     if any(not 0 <= axis <= last for axis in axes):
@@ -45,7 +45,7 @@ def _over_flips(network: Network, axes: tuple[int, ...], pixels: np.ndarray) -> 
 
 
 def _flipped(network: Network, pixels: np.ndarray, axes: tuple[int, ...]) -> Output[np.ndarray]:
-    """What the network says of a flipped image, flipped back."""
+    """The network's output for a flipped image, flipped back."""
     turned = tuple(axis + 2 for axis in axes)
     output = network(np.ascontiguousarray(np.flip(pixels, turned)))
     dense = None if output.dense is None else np.flip(output.dense, turned)

@@ -17,20 +17,20 @@ from delineate.prepare import linear
 Scale = Annotated[Positive, Ge(0.1), Le(10)]
 
 DIVISIBLE = 32
-"""A scaled size keeps the common divisor of this and the size before: what many encoders ask for."""
+"""A scaled size stays divisible by the common divisor of this and the original size, as many encoders require."""
 
 
 def scales(network: Network, factors: Annotated[tuple[Scale, ...], Len(1, 16)]) -> Network:
-    """The mean of a network's logits, dense and image-level, over the prepared image at several scales.
+    """The mean of a network's logits, dense and image-level, over several scales of the prepared image.
 
-    Dense logits are resized back to the grid by linear interpolation, with antialiasing where they shrink. Logits are
-    averaged, not probabilities: what the channels mean only the task knows, and `flips` averages them too, so that the
-    order of the two makes no difference. Side outputs are dropped. A network with objects is refused.
+    Dense logits are resized back to the grid by linear interpolation, with antialiasing where they shrink. The mean is
+    of logits, not of probabilities, as in `flips`, so that the order of the two makes no difference. Side outputs are
+    dropped. A network with an objects head is refused.
 
     Args:
-        network: what is wrapped.
-        factors: by how much the image is enlarged, one pass each; include 1 to keep the image as it is. A scaled size
-            is a multiple of 32 where the size before is one (and of 16, 8, 4, 2 likewise).
+        network: the network to wrap.
+        factors: scale of the image in each pass; 1 is the original size. A scaled size is a multiple of 32 if the
+            original one is (likewise of 16, 8, 4, 2).
     """
     if not factors or any(not factor > 0 for factor in factors):
         raise ValueError(f"factors is {list(factors)}; expected positive numbers, at least one.")
@@ -43,13 +43,13 @@ def _over_scales(
     """Mean logits on the grid of `pixels`.
 
     Raises:
-        ValueError: a network with objects.
+        ValueError: a network with an objects head.
     """
     return mean_output((_scaled(network, pixels, factor) for factor in factors), "scales")
 
 
 def _scaled(network: Network, pixels: np.ndarray, factor: float) -> Output[np.ndarray]:
-    """What the network says of a scaled image, scaled back."""
+    """The network's output for a scaled image, scaled back."""
     before = pixels.shape[2:]
     output = network(_resized(pixels, tuple(_size(n, factor) for n in before)))
     dense = None if output.dense is None else _resized(output.dense, before)
@@ -62,7 +62,7 @@ def _size(before: int, factor: float) -> int:
 
 
 def _resized(maps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(batch, channel, *spatial) -> the same of another shape, contiguous."""
+    """Resize (batch, channel, *spatial) maps to another spatial shape; contiguous."""
     if maps.shape[2:] == shape:
         return maps
     flat = maps.reshape(-1, *maps.shape[2:]).astype(np.float32, copy=False)

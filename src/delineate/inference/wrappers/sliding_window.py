@@ -1,4 +1,4 @@
-"""Sliding windows, for images larger than a network is meant to see."""
+"""Sliding-window inference, for images larger than the network's input."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def sliding_window(
     overlap: FractionBelowOne = 0.5,
     blend: Literal["gaussian", "constant"] = "gaussian",
 ) -> Network:
-    """The network is applied window by window, and overlapping dense logits are averaged.
+    """Apply the network window by window, and average dense logits where windows overlap.
 
-    Side outputs are dropped. A network with another head than the dense one is refused.
+    Side outputs are dropped. A network with a head other than the dense one is refused.
 
     Args:
-        network: what is wrapped.
-        size: samples of a window along each axis (MONAI's roi_size); an image smaller than that is padded with its
-            border.
-        overlap: part of a window shared with the next one, in [0, 1); windows are spread evenly.
-        blend: "gaussian" trusts a window's centre more than its border (sigma size / 8, as nnU-Net), "constant" weighs
-            every sample of a window the same.
+        network: the network to wrap.
+        size: size of a window in samples along each axis (MONAI's roi_size); a smaller image is padded with its border
+            values.
+        overlap: share of a window that overlaps with the next, in [0, 1); windows are spread evenly.
+        blend: weights within a window (MONAI's mode): "gaussian" has its maximum at the centre (sigma size / 8, as
+            nnU-Net), "constant" has equal weights.
     """
     if not 0 <= overlap < 1:
         raise ValueError(f"overlap is {overlap}; expected a number from 0 to below 1.")
@@ -44,7 +44,7 @@ def _by_windows(
     """Logits for the whole image.
 
     Raises:
-        ValueError: a window of another number of axes, or a network with another head than the dense one.
+        ValueError: a window with another number of axes, or a network with a head other than the dense one.
     """
     spatial = pixels.shape[2:]
     if len(size) != len(spatial):
@@ -63,8 +63,8 @@ def _by_windows(
         output = network(np.ascontiguousarray(pixels[whole + box]))
         if output.heads != ("dense",):
             raise ValueError(
-                f"sliding windows join dense logits only, and the network gives {', '.join(output.heads)}. "
-                "Leave sliding_window out of predict."
+                f"sliding windows support dense logits only, but the network has the heads {', '.join(output.heads)}. "
+                "Remove sliding_window from predict."
             )
         logits = output.logits
         if total is None:
@@ -96,5 +96,5 @@ def _weights(size: tuple[int, ...], blend: str) -> np.ndarray:
     for axis, n in enumerate(size):
         along = np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (n / 8)) ** 2)
         weight *= along.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])
-    # the corner of a window may be the only one to see a pixel
+    # a pixel may be covered by the corner of one window only
     return np.maximum(weight, 1e-3).astype(np.float32)
