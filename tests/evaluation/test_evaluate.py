@@ -204,7 +204,7 @@ def test_refuses_before_anything_is_predicted():
 
 def test_names_the_case_whose_grids_differ():
     truth = segmentation([[1, 0, 0]])
-    with pytest.raises(ValueError, match=r"^a: prediction and truth lie on different grids"):
+    with pytest.raises(ValueError, match=r"^a: prediction and truth are on different grids"):
         evaluate(lambda _: segmentation([[1, 0]]), [case("a", truth)], METRICS, progress=False)
 
 

@@ -96,7 +96,7 @@ def test_the_full_set_of_masks_and_of_a_model_is_what_it_was():
     [
         ("dice", POLYP, {"present"}, "dice needs a label map, and the task x gives image-level labels"),
         ("auroc", POLYP, {"classes"}, "auroc needs the probability of each label in each pixel or voxel"),
-        ("lesion_f1", ORGANS, MASKS, "judges labels of the kind thing, and liver, spleen have another kind"),
+        ("lesion_f1", ORGANS, MASKS, "needs labels of the kind thing, and liver, spleen have another kind"),
         ("ece_top", NESTED, MASKS, "needs labels that exclude each other, and liver includes tumour"),
     ],
 )  # fmt: skip

@@ -214,5 +214,5 @@ def test_refuses_stuff_and_an_iou_out_of_range():
     with pytest.raises(ValueError, match="liver, spleen are all stuff"):
         lesion_recall(one, one)
     for iou in (1.0, -0.1, math.nan):
-        with pytest.raises(ValueError, match="lesions are detected above an IoU"):
+        with pytest.raises(ValueError, match="expected a number from 0 to below 1"):
             lesion_f1(row("X"), row("X"), iou=iou)

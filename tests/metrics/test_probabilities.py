@@ -51,8 +51,8 @@ def test_rounding_beyond_0_and_1_is_cut_off():
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (None, "needs probabilities, and the finding has none"),
-        (np.linspace(-3, 5, 12), r"reach from -3 to 5; expected 0 to 1. Are they logits\?"),
+        (None, "needs probabilities, and the prediction has none"),
+        (np.linspace(-3, 5, 12), r"go from -3 to 5; expected 0 to 1. Are they logits\?"),
         (np.full(12, np.nan), "from nan to nan"),
     ],
 )

@@ -166,7 +166,7 @@ def test_instances_of_a_label_and_of_what_it_includes_are_both_judged():
 def test_the_one_label_of_a_sample_is_not_asked_for_where_there_are_several():
     classes = np.zeros((3, 3), np.uint8)
     found = segmentation(classes, LIVER, np.zeros((3, 3, 3), np.float32))
-    with pytest.raises(ValueError, match="ece_top asks which single label is the likeliest"):
+    with pytest.raises(ValueError, match="ece_top needs labels that exclude each other"):
         resolve("metrics", "ece_top")(found, segmentation(classes, LIVER))
 
 
@@ -175,5 +175,7 @@ def test_labels_of_one_name_that_include_different_labels_are_not_compared():
         (Label("liver", 1), Label("tumour", 2), Label("spleen", 5), Label("unsure", 9, "ignore"))
     )
     classes = np.zeros((3, 3), np.uint8)
-    with pytest.raises(ValueError, match="liver includes nothing in found and tumour in the truth"):
+    with pytest.raises(
+        ValueError, match="liver includes nothing in the prediction and tumour in the truth"
+    ):
         counts(segmentation(classes, plain), segmentation(classes, LIVER))

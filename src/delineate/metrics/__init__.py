@@ -1,9 +1,9 @@
 """Segmentation x Segmentation -> number per label: one metric per file, prediction before truth.
 
-A metric's own file says all that is known of it, in its `traits`: what it is called, what it means, what it needs, what
-it gives where masks are empty, how cases are pooled. Reports, tables, scores.json, the reference pages and the checks
-of a recipe read it there. NaN says that the question does not arise: such a case is left out of the mean, and counted.
-Samples that the truth marks to be ignored are judged by none.
+The file of a metric contains all that is known of it, in its `traits`: its title, meaning and needs, its scores for
+empty masks, and how cases are pooled. Reports, tables, scores.json, the reference pages and the checks of a recipe read
+it there. NaN means that a metric is not defined for a case: the case is left out of the mean, and counted. No metric
+counts samples that the truth marks as ignored.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _HOMES = {
         "PrecisionRecallCurve", "RocCurve", "precision_recall_curve", "roc_curve",
     ),
 }  # fmt: skip
-"""What is loaded when it is first asked for, so that one metric loads what it needs and no more."""
+"""Modules imported on first access, so that one metric imports only what it needs."""
 
 
 def __getattr__(name: str) -> Any:
@@ -104,32 +104,32 @@ PARTS = {
     "present": "image-level labels",
     "instances": "objects one by one",
 }
-"""What a metric may need of a segmentation, by the names that `Task.gives` uses, in words."""
+"""The parts of a segmentation that a metric may need, by their names in `Task.gives`, in words."""
 
 Family = Literal[
     "", "overlap", "tubular", "rates", "boundary", "volume", "objects", "detection", "ranking", "calibration",
     "accuracy", "confidence", "image-level",
 ]  # fmt: skip
-"""The property of a segmentation that a metric judges; "" where its author does not say."""
+"""The property of a segmentation that a metric measures; "" if its author does not name one."""
 
 Role = Literal["compared", "beside", "on top", "empty means"]
-"""A place that a metric has in reports. compared: in a comparison where no metric is named. beside: told of each case
-in the gallery. on top: among the figures on top of the page. empty means: two further means are published, since tools
-differ in what they do with empty masks."""
+"""A place of a metric in reports. compared: in a comparison, if no metric is named. beside: shown beside each case in
+the gallery. on top: among the figures at the top of the page. empty means: two more means are reported, since tools
+treat empty masks differently."""
 
 Outcome = float | Literal["diagonal", "scored"] | None
-"""A number: that score. None: no score (NaN), and the case is left out of the mean. "diagonal": the diagonal of the
-image. "scored": a score as in any other case."""
+"""A number: this score. None: no score (NaN), and the case is left out of the mean. "diagonal": the diagonal of the
+image. "scored": computed as for any other case."""
 
 
 @dataclass(frozen=True)
 class Empty:
-    """What a metric gives for a label that has no sample on one side or on both.
+    """The score of a label for which the truth, the prediction or both are empty.
 
-    truth: only the truth is empty: all that was predicted is false.
-    prediction: only the prediction is empty: all was missed.
-    both: there is nothing, and nothing was predicted.
-    note: where else it depends on, or what a mean without these cases hides.
+    truth: only the truth is empty.
+    prediction: only the prediction is empty.
+    both: both are empty.
+    note: an exception, or the effect on the mean.
 
     >>> print(Empty(truth=0, prediction=0, both=None))
     0 where only the truth is empty, 0 where only the prediction is, left out of the mean where both are
@@ -142,46 +142,50 @@ class Empty:
 
     @property
     def words(self) -> tuple[str, str, str]:
-        """The three outcomes as they are read: truth, prediction, both."""
-        return _said(self.truth), _said(self.prediction), _said(self.both)
+        """The three outcomes in words: truth, prediction, both."""
+        return (
+            _outcome_words(self.truth),
+            _outcome_words(self.prediction),
+            _outcome_words(self.both),
+        )
 
     def __str__(self) -> str:
         truth, prediction, both = self.words
-        told = f"{truth} where only the truth is empty, {prediction} where only the prediction is"
-        told = f"{told}, {both} where both are"
+        rule = f"{truth} where only the truth is empty, {prediction} where only the prediction is"
+        rule = f"{rule}, {both} where both are"
         if {self.truth, self.prediction, self.both} == {"scored"}:
-            told = "scored as any other case"
-        return f"{told} ({self.note})" if self.note else told
+            rule = "scored as any other case"
+        return f"{rule} ({self.note})" if self.note else rule
 
 
-def _said(outcome: Outcome) -> str:
+def _outcome_words(outcome: Outcome) -> str:
     words = {None: "left out of the mean", "diagonal": "diagonal of the image", "scored": "scored"}
     return words[outcome] if outcome is None or isinstance(outcome, str) else f"{outcome:g}"
 
 
 @dataclass(frozen=True)
 class Traits:
-    """All that is known of a metric besides its numbers; as a decorator it says so of a metric.
+    """The description of a metric, attached to it as a decorator.
 
-    title: its name in a report. Arguments in braces are always told, with their defaults: "F{beta}"; `{unit}` is the
-        unit of lengths. "" is the name of the function.
-    meaning: one sentence on what it says, for a reader of a report.
-    family: the property that it judges.
+    title: its name in a report. Arguments in braces are always shown, also with their defaults: "F{beta}"; `{unit}` is
+        the unit of lengths. "" means the name of the function.
+    meaning: one sentence for the reader of a report.
+    family: the property that it measures.
     lower_is_better: a distance or an error.
-    signed: an error to either side: 0 is best, and neither more nor less is better.
+    signed: an error with a sign: 0 is best.
     unit: "" for a pure number; "length" for the unit of the grid, mm or px.
-    range: the least and largest score, where there are such.
-    one_on_itself: a finding that equals its truth scores `best`.
-    needs: the parts of a segmentation that it reads, by the names in `PARTS`; none where nothing is known of it.
-    things: judges labels of the kind thing only.
-    exclusive: judges labels that exclude each other only.
-    place: where it stands in the full set, which is in rising order; None where it is not part of it.
-    roles: places that it has in reports.
-    expects: the metric whose score it predicts without seeing the truth; such a metric is no judgement.
-    curve: what the parts of its tallies draw, summed over cases.
-    pooled: how the score of all cases together is read from the parts of their tallies; None: a ratio of sums.
-    pooled_only: one case says little (mask AP): the score of all cases together is the one to read.
-    empty: what it gives where truth or prediction is empty; None where its author does not say.
+    range: the least and largest possible score; None if there is no limit.
+    one_on_itself: a prediction that equals the truth scores `best`.
+    needs: the parts of a segmentation that it reads, by their names in `PARTS`.
+    things: evaluates labels of the kind thing only.
+    exclusive: needs labels that exclude each other.
+    place: its position in the full set, in ascending order; None for a metric outside the full set.
+    roles: its places in reports.
+    expects: the metric whose score it estimates without the truth; such a metric does not evaluate a prediction.
+    curve: the curve that the parts of its tallies give, summed over cases.
+    pooled: computes the score of all cases together from the parts of their tallies; None: a ratio of sums.
+    pooled_only: only the score of all cases together is meaningful (mask AP).
+    empty: its scores if the truth or the prediction is empty; None if its author does not state them.
     """
 
     title: str = ""
@@ -204,53 +208,53 @@ class Traits:
     empty: Empty | None = None
 
     def __call__(self, metric: Function) -> Function:
-        """Say it of a metric."""
+        """Attach this description to a metric."""
         metric.traits = self  # type: ignore[attr-defined]
         return metric
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The arguments without which a score says nothing: those that the title names."""
+        """The arguments that are always shown with a score: those that the title names."""
         return tuple(
             name for _, name, _, _ in Formatter().parse(self.title) if name and name != "unit"
         )
 
     @property
     def best(self) -> float:
-        """The best score there is: 1, or 0 for errors and distances."""
+        """The best possible score: 1, or 0 for errors and distances."""
         return 0.0 if self.lower_is_better or self.signed else 1.0
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """What no score can exceed: the range, or 0 and infinity for a length; infinite where nothing is known."""
+        """The limits of a score: the range; 0 and infinity for a length; infinite if nothing is known."""
         if self.range is not None:
             return self.range
         return (0.0 if self.unit == "length" and not self.signed else -math.inf), math.inf
 
 
 traits = Traits
-"""The decorator of a metric. One without it is read as a ratio of which more is better, under its own name."""
+"""The decorator of a metric. A metric without it has the defaults of `Traits`: higher is better, from 0 to 1."""
 
 
 def traits_of(metric: Callable[..., Any]) -> Traits:
-    """What is known of a metric, also where arguments are bound to it."""
+    """The traits of a metric, also of a `functools.partial` of one."""
     while isinstance(metric, partial):
         metric = metric.func
-    found = getattr(metric, "traits", Traits())
-    assert isinstance(found, Traits)
-    return found
+    known = getattr(metric, "traits", Traits())
+    assert isinstance(known, Traits)
+    return known
 
 
 CASES = 1024
-"""Cases added at a time, so that large parts of many cases are never all at hand as float64."""
+"""Cases added at a time, to limit the memory for parts as float64."""
 
 
 class Tally(float):
-    """The score of one case, which remembers the numbers it was read from so that cases can be pooled.
+    """The score of one case, with the numbers it was computed from, so that cases can be pooled.
 
-    kind: how a score is read from the parts of one case or of many: "ratio", or the name of the metric whose `traits`
-        hold the pooled form.
-    parts: the numbers of this case; what they mean, the pooled form says.
+    kind: how a score is computed from the parts of one or many cases: "ratio", or the name of the metric whose `traits`
+        contain the pooled form.
+    parts: the numbers of this case; the pooled form defines their meaning.
 
     >>> half = Tally("ratio", [1, 2])
     >>> half, pool([half, Tally("ratio", [3, 3])])
@@ -261,13 +265,13 @@ class Tally(float):
     parts: np.ndarray
 
     def __new__(cls, kind: str, parts: np.ndarray | Sequence[float]) -> Tally:
-        """The score is read from the parts at once."""
+        """Compute the score from the parts."""
         kept = np.asarray(parts)
         return cls.of(_read(kind, [kept], np.ones((1, 1)))[0], kind, kept)
 
     @classmethod
     def of(cls, score: float, kind: str, parts: np.ndarray) -> Tally:
-        """A score that is known already, perhaps more finely than its parts can tell."""
+        """A tally with a score that is already known, perhaps more precisely than the parts allow."""
         self = super().__new__(cls, score)
         self.kind = kind
         self.parts = parts
@@ -278,7 +282,7 @@ class Tally(float):
 
 
 def pool(tallies: Iterable[Tally]) -> float:
-    """The score of cases taken together, as if they were one; NaN of none.
+    """The score of several cases together, as if they were one; NaN for no case.
 
     Raises:
         ValueError: the tallies are of several kinds.
@@ -318,12 +322,14 @@ def added(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
 
 def _read(kind: str, parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     reader: Reader | None = ratio if kind == "ratio" else None
-    if reader is None and kind.isidentifier():  # read from a table, which may be a stranger's
+    if reader is None and kind.isidentifier():  # the kind comes from a table, which is not trusted
         try:
             metric = getattr(import_module(f"delineate.metrics.{kind}"), kind)
         except (ImportError, AttributeError):
             metric = None
         reader = None if metric is None else traits_of(metric).pooled
     if reader is None:
-        raise ValueError(f"tallies of the kind {kind!r} cannot be read.")
+        raise ValueError(
+            f"tallies of the kind {kind!r} cannot be read; expected ratio, or a metric with a pooled form."
+        )
     return reader(parts, weights)

@@ -1,4 +1,4 @@
-"""Calibration: where it is judged, how sure a model was, and how often it was right."""
+"""Calibration: the region where it is measured, and the reliability diagram."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from delineate.core import Segmentation
 
 CHUNK = 2**18
-"""Samples looked at together: few enough to stay near the processor."""
+"""Samples processed at a time, so that they fit the CPU cache."""
 
 
 @remembered  # ece and ece_top ask for the same region
 def near_truth(truth: Segmentation, margin: float | None) -> np.ndarray:
-    """Where any label is at most `margin` away, in the unit of the grid: boolean (*spatial); None is everywhere.
+    """The samples at most `margin` away from any label, in the unit of the grid: boolean (*spatial); None: all samples.
 
-    What the truth ignores is left out.
+    Samples that the truth ignores are left out.
 
     Raises:
         ValueError: the margin is negative or infinite.
@@ -52,8 +52,8 @@ def near_truth(truth: Segmentation, margin: float | None) -> np.ndarray:
 def _mark(near: np.ndarray, there: np.ndarray, spacing: tuple[float, ...], margin: float) -> None:
     """Set `near` where `there` is at most `margin` away, slab by slab of the first axis.
 
-    The squared distance along one axis after the other, as far as the margin reaches (Saito & Toriwaki, Pattern
-    Recognition 1994). SciPy's distance transform of a whole scan takes 50 bytes a sample.
+    Adds up squared distances axis by axis, up to the margin (Saito & Toriwaki, Pattern Recognition 1994). SciPy's
+    distance transform of a whole scan would take 50 bytes per sample.
     """
     step = max(1, CHUNK // there[0].size)
     reach = [min(int(margin / s) + 1, n - 1) for s, n in zip(spacing, there.shape, strict=True)]
@@ -78,12 +78,12 @@ def _mark(near: np.ndarray, there: np.ndarray, spacing: tuple[float, ...], margi
 
 
 def reliability(samples: Iterable[tuple[np.ndarray, np.ndarray]], bins: int, kind: str) -> Tally:
-    """The expected calibration error in `bins` equal parts of 0 to 1, each with its lower end.
+    """The expected calibration error in `bins` bins of equal width from 0 to 1, each including its lower end.
 
-    Samples come some at a time: their confidence (sample,) and whether they are correct (sample,), boolean.
+    `samples` yields chunks: confidence (sample,), and whether it is correct (sample,), boolean.
 
-    Its tally, of the kind that is named, holds (3, bins): samples, sum of confidence, samples that are correct. Summed
-    over cases, the second and third row over the first are the reliability diagram.
+    The tally has the kind `kind` and the parts (3, bins): samples, sum of confidence, correct samples. Summed over
+    cases, the second and third row divided by the first are the reliability diagram.
 
     Raises:
         ValueError: fewer than one bin.
@@ -102,9 +102,9 @@ def reliability(samples: Iterable[tuple[np.ndarray, np.ndarray]], bins: int, kin
 
 
 def calibration_error(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """Mean gap between confidence and correctness; parts are (3, bin): samples, confidence, correct.
+    """Mean gap between confidence and accuracy; parts are (3, bin): samples, confidence, correct.
 
-    Bins weigh by their samples; NaN of no sample.
+    Bins are weighted by their samples; NaN without samples.
     """
     samples, confidence, correct = np.moveaxis(added(parts, weights), 1, 0)
     gap, total = np.abs(confidence - correct).sum(axis=1), samples.sum(axis=1)

@@ -1,4 +1,4 @@
-"""The detections of one case, matched with its true objects as COCO does."""
+"""Match the detections of one case with its true objects, as COCO does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 MOST = 100
-"""Detections judged in one case, the surest."""
+"""The number of detections per case that count, those with the highest scores (COCO's maxDets)."""
 
 IGNORED, WRONG, RIGHT = -1, 0, 1
 
@@ -26,19 +26,19 @@ def coco_parts(
     thresholds: np.ndarray,
     sizes: tuple[float, float],
 ) -> np.ndarray:
-    """What the objects of one label in one case add to average precision, in the form that the kind `coco_ap` reads.
+    """The parts of average precision for the objects of one label in one case, as `coco_ap` reads them.
 
     Args:
         prediction: the detections.
         truth: the true objects; a detection in a crowd is neither right nor wrong.
-        valid: where the truth is judged, (*spatial), or None for everywhere; the rest is a crowd too, and in no union.
-        thresholds: IoU from which a detection is right, (threshold,).
-        sizes: least and greatest size in samples of the objects that are judged.
+        valid: samples that count, (*spatial), or None for all; the others are treated as a crowd, and are in no union.
+        thresholds: the least IoU of a correct detection, (threshold,).
+        sizes: least and greatest size of the objects that count, in samples.
     """
     prediction = sorted(prediction, key=lambda one: (-one.score, -np.count_nonzero(one.mask)))[
         :MOST
     ]
-    least = np.minimum(thresholds, 1 - 1e-10)  # so that at a threshold of 1 equals still match
+    least = np.minimum(thresholds, 1 - 1e-10)  # so that equal masks match at a threshold of 1
     whole = _sizes(prediction)
     if valid is not None:
         prediction, truth = _within(valid, prediction), _within(valid, truth)
@@ -59,7 +59,7 @@ def coco_parts(
         ious = np.column_stack([ious, 1 - kept / np.maximum(whole, 1)])
         crowd, ignored = np.append(crowd, True), np.append(ignored, True)
 
-    # Of equally sure ones the best overlap matches first, whatever the order in which they were given.
+    # Among equal scores the best overlap matches first, so that the order of the input does not matter.
     scores = np.array([one.score for one in prediction])
     order = np.lexsort((-ious.max(axis=1, initial=0), -scores))
     flags = np.full((len(prediction), len(least)), WRONG)
@@ -76,10 +76,10 @@ def coco_parts(
 def _match(
     ious: np.ndarray, crowd: np.ndarray, ignored: np.ndarray, least: np.ndarray
 ) -> np.ndarray:
-    """Right, wrong or ignored, (detection, least IoU): each detection in turn takes the best object that is left.
+    """Right, wrong or ignored, (detection, least IoU): each detection in turn matches the best object that is left.
 
-    An ignored object is taken only where no other will do, a crowd by any number of detections. Of equal ones the last
-    is taken, as pycocotools does.
+    An ignored object is matched only if no other can be. A crowd can match any number of detections. Among equal
+    objects the last is matched, as pycocotools does.
     """
     taken: list[set[int]] = [set() for _ in least]
     flags = np.full((len(ious), len(least)), WRONG)
@@ -107,7 +107,7 @@ def _sizes(objects: Sequence[Instance]) -> np.ndarray:
 
 
 def _shared_by_boxes(prediction: Sequence[Instance], truth: Sequence[Instance]) -> np.ndarray:
-    """Samples that the boxes of each pair have in common, (found, true)."""
+    """Size of the intersection of the boxes of each pair, (predicted, true)."""
     if not prediction or not truth:
         return np.zeros((len(prediction), len(truth)), np.int64)
     (start, stop), (true_start, true_stop) = _corners(prediction), _corners(truth)
@@ -116,13 +116,13 @@ def _shared_by_boxes(prediction: Sequence[Instance], truth: Sequence[Instance]) 
 
 
 def _corners(objects: Sequence[Instance]) -> tuple[np.ndarray, np.ndarray]:
-    """Where the boxes begin and end, each (object, axis)."""
+    """Start and stop of the boxes, each (object, axis)."""
     start = np.array([one.start for one in objects])
     return start, start + [one.mask.shape for one in objects]
 
 
 def _shared(prediction: Instance, truth: Instance) -> int:
-    """Samples that two masks have in common, whose boxes meet."""
+    """Size of the intersection of two masks whose boxes overlap."""
     here, there = [], []
     for a, b, m, n in zip(
         prediction.start, truth.start, prediction.mask.shape, truth.mask.shape, strict=True

@@ -1,4 +1,4 @@
-"""One confusion matrix per pair, from which every overlap metric is read."""
+"""The confusion matrix of a pair, from which all overlap metrics are computed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from delineate.core import LabelSet, Segmentation
 
 CHUNK = 2**18
-"""Samples counted at a time: they stay in the cache."""
+"""Samples counted at a time, so that they fit the CPU cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How often each label was found on each label; samples the truth marks to be ignored are left out.
+    """The confusion matrix of the labels, without samples that the truth marks as ignored.
 
-    matrix: (1 + label, 1 + label), found by truth, background first, then `names` in order. Each sample is counted
-        once: a label that includes others has in its row and column what is left of it without them.
-    member: (label, 1 + label) of 0 and 1, which rows and columns are part of each label; None where each has its own.
+    matrix: (1 + label, 1 + label), prediction by truth, background first, then `names` in order. Each sample counts
+        once: the row and column of a label that includes others stand for the rest of it, without these.
+    member: (label, 1 + label), 1 for the rows and columns that are part of a label; None if labels exclude each other.
     """
 
     names: tuple[str, ...]
@@ -35,32 +35,32 @@ class Counts:
 
     @cached_property
     def tp(self) -> np.ndarray:
-        """Samples rightly found, per label."""
+        """True positives, per label."""
         if self.member is None:
             return np.diagonal(self.matrix)[1:]
         return np.asarray((self.member @ self.matrix * self.member).sum(axis=1))
 
     @cached_property
     def fp(self) -> np.ndarray:
-        """Samples found that are not there, per label."""
+        """False positives, per label."""
         return np.asarray(self._each(self.matrix.sum(axis=1)) - self.tp)
 
     @cached_property
     def fn(self) -> np.ndarray:
-        """Samples missed, per label."""
+        """False negatives, per label."""
         return np.asarray(self._each(self.matrix.sum(axis=0)) - self.tp)
 
     def _each(self, samples: np.ndarray) -> np.ndarray:
-        """Samples by row or column of the matrix, as samples of each label."""
+        """Convert counts per row or column of the matrix into counts per label."""
         return np.asarray(samples[1:] if self.member is None else self.member @ samples)
 
     @cached_property
     def tn(self) -> np.ndarray:
-        """Samples rightly left alone, per label."""
+        """True negatives, per label."""
         return np.asarray(self.matrix.sum() - self.tp - self.fp - self.fn)
 
     def ratio(self, part: np.ndarray, whole: np.ndarray) -> dict[str, float]:
-        """`part / whole` by label, each a tally; NaN where `whole` is 0, from which the whole empty rule follows."""
+        """`part / whole` by label, as tallies; NaN where `whole` is 0, which gives the rules for empty masks."""
         parts = np.stack((part, whole), axis=1)
         return {
             name: Tally.of(p / w if w else math.nan, "ratio", both)
@@ -70,10 +70,10 @@ class Counts:
 
 @remembered
 def counts(prediction: Segmentation, truth: Segmentation) -> Counts:
-    """Count each pair of labels, in the order of the truth's labels.
+    """Count the samples of each pair of labels, in the order of the truth's labels.
 
     Labels are matched by name, so the two may use different values. A label that includes others is the union of
-    them all. What `found` itself marks as ignored counts as background: only the truth says where nothing is judged.
+    them all. Samples that the prediction marks as ignored count as background: only the truth can exclude samples.
 
     Raises:
         ValueError: grids or names of labels differ, or a label map holds a value that is no label's.
@@ -97,7 +97,7 @@ def counts(prediction: Segmentation, truth: Segmentation) -> Counts:
 
 
 def _places(segmentation: Segmentation, names: tuple[str, ...]) -> np.ndarray:
-    """The row of each value; the last entry stands for itself and every value beyond."""
+    """The row of each value; the last entry also stands for all larger values."""
     labels = segmentation.labels
     places = np.full(max(label.value for label in labels.labels) + 2, len(names) + 2)
     places[0] = 0
@@ -117,14 +117,14 @@ def _member(labels: LabelSet) -> np.ndarray | None:
 
 
 def _chunks(prediction: np.ndarray, truth: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Both arrays in pieces, sample by sample."""
+    """Both arrays in pieces of the same samples."""
     prediction, truth = prediction.ravel(), truth.ravel()
     for start in range(0, prediction.size, CHUNK):
         yield prediction[start : start + CHUNK], truth[start : start + CHUNK]
 
 
 def _runs(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two values and the length of each run in which neither changes: of label maps there are few."""
+    """Run-length encoding: the two values and the length of each run; label maps have few runs."""
     new = np.ones(prediction.size, bool)
     np.not_equal(prediction[1:], prediction[:-1], out=new[1:])
     new[1:] |= truth[1:] != truth[:-1]

@@ -16,9 +16,9 @@ Metric = Callable[[Segmentation, Segmentation], dict[str, float]]
 
 
 def load_metrics(calls: Iterable[Call]) -> dict[str, Metric]:
-    """The metrics of these calls by name, in order; arguments that are given belong to the name: "nsd(tolerance=1.0)".
+    """The metrics of these calls by name, in order. Given arguments are part of the name: "nsd(tolerance=1.0)".
 
-    Somebody's own metric keeps its whole name, "my_lab.metrics:dice": two definitions are never taken for one.
+    A user's metric keeps its full name, "my_lab.metrics:dice", so that two definitions are never confused.
 
     Raises:
         RecipeError: as `resolve.check`; or the same metric with the same arguments twice.
@@ -30,22 +30,22 @@ def load_metrics(calls: Iterable[Call]) -> dict[str, Metric]:
         if args:
             name += "(" + ", ".join(f"{k}={v}" for k, v in args.items()) + ")"
         if name in metrics:
-            raise call.fail(f"the metric {name} is named twice; once is enough.")
+            raise call.fail(f"the metric {name} is listed twice. List it once.")
         metrics[name] = partial(resolve("metrics", call), **args)
     return metrics
 
 
 def traits_by_name(metric: str) -> Traits:
-    """What the house knows of a metric by its name in a table; of somebody's own nothing, and nothing is imported."""
+    """The traits of a metric by its name in a table; the defaults for a user's own metric, which is not imported."""
     name = metric.partition("(")[0]
     return traits_of(resolve("metrics", name)) if name in names("metrics") else Traits()
 
 
 def full_set(labels: LabelSet, gives: Collection[str]) -> list[Call]:
-    """What every judgement tells of such labels and segmentations, in order.
+    """The full set of metrics for these labels and segmentations, in order.
 
-    Arguments without which a score says nothing are written out. Metrics that are read pooled only rank objects, and
-    are left out where neither probabilities nor instances give a score to rank by.
+    Arguments that a metric's title names are written out. Metrics that are only meaningful pooled rank objects by
+    score; they are left out if neither probabilities nor instances give scores.
 
     Args:
         labels: of the problem.
@@ -66,7 +66,7 @@ def full_set(labels: LabelSet, gives: Collection[str]) -> list[Call]:
 
 
 def fitting(labels: LabelSet, gives: Collection[str]) -> list[str]:
-    """The names of all metrics that can judge such labels and segmentations: the full set first."""
+    """The names of all metrics that can evaluate such labels and segmentations: the full set first."""
     return [name for name, known in _by_place().items() if not _lacks(known, labels, gives)]
 
 
@@ -78,32 +78,32 @@ def family_of_metrics(family: str) -> list[str]:
 def refuse_unfit(
     calls: Iterable[Call], labels: LabelSet, gives: Collection[str], giver: str
 ) -> None:
-    """Refuse metrics that cannot judge such labels and segmentations.
+    """Refuse metrics that cannot evaluate such labels and segmentations.
 
     Args:
-        calls: the metrics, which are known to exist.
+        calls: the metrics; their names must exist.
         labels: of the problem.
         gives: the parts that segmentations hold, as `Task.gives`.
-        giver: who gives them, for the message: "the task presence".
+        giver: the source of the segmentations, for the message: "the task presence".
 
     Raises:
-        RecipeError: the first that does not fit: what it needs, what there is, and which metrics fit.
+        RecipeError: for the first metric that does not fit; the message lists those that do.
     """
     for call in calls:
         lacks = _lacks(traits_of(resolve("metrics", call)), labels, gives)
         if lacks:
             there = " and ".join(PARTS[part] for part in PARTS if part in gives)
-            said = lacks.format(giver=giver, there=there)
+            reason = lacks.format(giver=giver, there=there)
             fit = ", ".join(fitting(labels, gives)) or "none"
-            raise call.fail(f"{call.name} {said} Metrics that fit: {fit}.")
+            raise call.fail(f"{call.name} {reason} Metrics that fit: {fit}.")
 
 
 def _lacks(known: Traits, labels: LabelSet, gives: Collection[str]) -> str:
-    """What keeps a metric from judging them, with {giver} and {there} to be filled in; "" where it fits."""
+    """The reason why a metric does not fit, with placeholders {giver} and {there}; "" if it fits."""
     if missing := [words for part, words in PARTS.items() if part in known.needs - set(gives)]:
         return f"needs {' and '.join(missing)}, and {{giver}} gives {{there}}."
     if known.things and not any(label.kind == "thing" for label in labels):
-        return f"judges labels of the kind thing, and {', '.join(labels.names)} have another kind."
+        return f"needs labels of the kind thing, and {', '.join(labels.names)} have another kind."
     if known.exclusive and labels.overlap:
         holder = next(label for label in labels if label.includes)
         return (
@@ -114,26 +114,26 @@ def _lacks(known: Traits, labels: LabelSet, gives: Collection[str]) -> str:
 
 
 def _by_place() -> dict[str, Traits]:
-    """Every metric of the house: the full set in order, then the others by name."""
+    """Every built-in metric: the full set in order, then the others by name."""
     known = {name: traits_of(resolve("metrics", name)) for name in names("metrics")}
     last = max((of.place or 0 for of in known.values()), default=0) + 1
     return dict(sorted(known.items(), key=lambda kv: last if kv[1].place is None else kv[1].place))
 
 
 def empty_rules(metrics: Mapping[str, Traits]) -> dict[Empty, list[str]]:
-    """The metrics by what they give where masks are empty; those whose authors do not say are in none.
+    """The metrics grouped by their rule for empty masks.
 
-    Of image-level metrics nothing is told: their rules speak of images, not of masks.
+    Metrics without a stated rule, and image-level metrics, which need no masks, are left out.
     """
-    found: dict[Empty, list[str]] = {}
+    rules: dict[Empty, list[str]] = {}
     for name, known in metrics.items():
         if known.empty is not None and known.needs != {"present"}:
-            found.setdefault(replace(known.empty, note=""), []).append(name)
-    return found
+            rules.setdefault(replace(known.empty, note=""), []).append(name)
+    return rules
 
 
 def empty_rule(metrics: Mapping[str, Traits]) -> str:
-    """What these metrics give where a mask is empty, in one line; "" where they judge no masks.
+    """The rules of these metrics for empty masks, in one line; "" if none of them needs masks.
 
     >>> print(empty_rule({"dice": Traits(empty=Empty(truth=0, prediction=0, both=None))}))
     Empty masks (only truth / only prediction / both empty; – is left out of the mean): dice 0/0/–.
@@ -146,13 +146,13 @@ def empty_rule(metrics: Mapping[str, Traits]) -> str:
             short[of] if of is None or isinstance(of, str) else f"{of:g}"
             for of in (rule.truth, rule.prediction, rule.both)
         ]
-        told = "as any case" if set(three) == {"scored"} else "/".join(three)
-        rules.append(f"{', '.join(of_rule)} {told}")
-    silent = [name for name, known in short_named.items() if known.empty is None]
-    if not rules and not silent:
+        outcomes = "as any case" if set(three) == {"scored"} else "/".join(three)
+        rules.append(f"{', '.join(of_rule)} {outcomes}")
+    unstated = [name for name, known in short_named.items() if known.empty is None]
+    if not rules and not unstated:
         return ""
-    if silent:
-        rules.append(f"{', '.join(silent)} not stated")
+    if unstated:
+        rules.append(f"{', '.join(unstated)} not stated")
     return (
         "Empty masks (only truth / only prediction / both empty; – is left out of the mean): "
         f"{'; '.join(rules)}."

@@ -1,4 +1,4 @@
-"""The objects of a segmentation: one by one, or numbered in one map."""
+"""The objects of a segmentation, as a list or as numbers in one map."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 def objects(segmentation: Segmentation, label: Label) -> list[Instance]:
-    """The objects of one label: its instances, or where it has none what its mask says.
+    """The objects of one label: its instances, or else the objects of its mask.
 
-    A mask of a thing falls into connected components (corners connect), a mask of stuff is one object. They are as
-    sure as the mean probability of the label inside, or 1 where no probabilities are kept.
+    The mask of a thing is split into connected components (corners connect); the mask of stuff is one object. Their
+    score is the mean probability of the label inside, or 1 without probabilities.
     """
-    from delineate.core import Instance  # made here alone
+    from delineate.core import Instance
 
     known = [one for one in segmentation.instances if one.label == label.name]
     if known:
         return known
     numbers = segments(segmentation, (label,)).numbers
-    found = []
+    instances = []
     for number, box in enumerate(find_objects(numbers), start=1):
         mask = numbers[box] == number
         start = tuple(side.start for side in box)
-        found.append(
-            Instance(label.name, _sureness(segmentation, label.name, box, mask), mask, start)
+        instances.append(
+            Instance(label.name, _score(segmentation, label.name, box, mask), mask, start)
         )
-    return found
+    return instances
 
 
-def _sureness(
+def _score(
     segmentation: Segmentation, name: str, box: tuple[slice, ...], mask: np.ndarray
 ) -> float:
     if segmentation.probabilities is None:
@@ -48,9 +48,9 @@ def _sureness(
 class Segments:
     """Objects that exclude each other.
 
-    numbers: (*spatial), unsigned: the object of each sample; 0 is none.
-    places: (1 + object,), the place of each object's label among the labels; -1 for none.
-    crowd: (1 + object,), whether it is a region of many.
+    numbers: (*spatial), unsigned: the number of the object at each sample; 0 for none.
+    places: (1 + object,), the index of each object's label; -1 for none.
+    crowd: (1 + object,), whether the object is a crowd.
     """
 
     numbers: np.ndarray
@@ -61,14 +61,14 @@ class Segments:
 def segments(
     segmentation: Segmentation, labels: Iterable[Label], *, faces: bool = False
 ) -> Segments:
-    """Number the objects of `labels`, whose kinds say what is counted; `faces`: corners do not connect.
+    """Number the objects of `labels`, by the kind of each label; with `faces`, corners do not connect.
 
-    The labels exclude each other: of those that overlap, the last alone would be left.
+    The labels must exclude each other: where they overlap, only the last would remain.
 
-    Where instances overlap, a sample is of the one with the highest score, among equals of the first; of a crowd only
-    where nothing else is.
+    Where instances overlap, a sample belongs to the one with the highest score, or the first among equal scores; a
+    crowd has the lowest rank.
     """
-    from delineate.components import numbered  # loads cc3d, which not all need
+    from delineate.components import numbered  # imports cc3d, which not every metric needs
 
     labels = list(labels)
     place = {label.name: i for i, label in enumerate(labels)}
@@ -97,10 +97,10 @@ def segments(
 
 
 def _holding(numbers: np.ndarray, count: int) -> np.ndarray:
-    """The map in the least type for so many numbers: small maps are quick to count."""
+    """The map in the smallest integer type for `count` numbers, which is faster to count."""
     return numbers.astype(np.min_scalar_type(count), copy=False)
 
 
 def _precedence(instance: Instance, i: int) -> tuple[bool, float, int]:
-    """Of two that overlap, the greater is drawn last."""
+    """Sort key: of two instances that overlap, the greater is drawn last."""
     return not instance.crowd, instance.score, -i

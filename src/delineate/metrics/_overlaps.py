@@ -1,4 +1,4 @@
-"""Which found object overlaps which true one, and by how much; and the lesions that are detected by that."""
+"""Overlaps between predicted and true objects, and the detection of lesions."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from delineate.core import Label, LabelSet, Segmentation
 
 BINS = 2**16
-"""So many pairs of numbers fit two bytes, which OpenCV counts several times faster than NumPy."""
+"""The largest number of pairs in two bytes, which OpenCV counts several times faster than NumPy."""
 
 CHUNK = 2**22
-"""Samples counted at a time: far from 2**24, where calcHist's float32 rounds."""
+"""Samples counted at a time; well below 2**24, where calcHist's float32 rounds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """Objects of one label on each other; sizes in samples, without what the truth ignores.
+    """Overlaps of objects of the same label; sizes in samples, without those that the truth ignores.
 
-    prediction_places, truth_places: the place of each object's label in the truth's order; -1 for what is not judged:
-        an object no sample of which is left, and a crowd.
+    prediction_places, truth_places: the index of each object's label in the truth's order; -1 for an object that does
+        not count: a crowd, or one without samples left.
     prediction_sizes, truth_sizes: of each object.
-    excused: of each found object, whether more than half of it lies in what the truth ignores or a crowd of its label.
-    f, t, n: (pair,), a found object, a true one of the same label, and the samples they share.
+    excused: of each predicted object, whether more than half of it lies in ignored samples or a crowd of its label.
+    f, t, n: (pair,), a predicted object, a true one of the same label, and the size of their intersection.
     """
 
     prediction_places: np.ndarray
@@ -46,8 +46,8 @@ class Overlaps:
     n: np.ndarray
 
     def placed(self, places: Sequence[int]) -> Overlaps:
-        """With places among other labels: `places` are those of the labels that were compared."""
-        of = np.array([*places, -1])  # -1 is none, here as there
+        """The overlaps with other label indices: `places` has the new index of each label compared."""
+        of = np.array([*places, -1])  # -1 stays -1
         return replace(
             self, prediction_places=of[self.prediction_places], truth_places=of[self.truth_places]
         )
@@ -78,7 +78,7 @@ def overlaps(prediction: Segmentation, truth: Segmentation, *, faces: bool = Fal
 
 
 def _layers(labels: LabelSet) -> list[list[Label]]:
-    """The labels in as few groups as hold no two that overlap: one, where no label includes another."""
+    """Split the labels into groups without overlap; a single group if no label includes another."""
     layers: list[tuple[set[int], list[Label]]] = []
     for label in labels:
         values = set(labels.values_of(label.name))
@@ -91,10 +91,10 @@ def _layers(labels: LabelSet) -> list[list[Label]]:
 
 
 def _joined(layers: Sequence[Overlaps]) -> Overlaps:
-    """The objects of all layers, numbered on; those of two layers share nothing."""
+    """Concatenate the objects of all layers, with consecutive numbers; layers have no common pairs."""
     if len(layers) == 1:
         return layers[0]
-    first_found = np.cumsum([0, *(len(part.prediction_places) for part in layers)])
+    first_predicted = np.cumsum([0, *(len(part.prediction_places) for part in layers)])
     first_true = np.cumsum([0, *(len(part.truth_places) for part in layers)])
     every = {name: np.concatenate([getattr(part, name) for part in layers]) for name in (
         "prediction_places", "truth_places", "prediction_sizes", "truth_sizes", "excused", "n"
@@ -102,18 +102,16 @@ def _joined(layers: Sequence[Overlaps]) -> Overlaps:
     return Overlaps(
         **every,
         f=np.concatenate(
-            [part.f + first for part, first in zip(layers, first_found, strict=False)]
+            [part.f + first for part, first in zip(layers, first_predicted, strict=False)]
         ),
         t=np.concatenate([part.t + first for part, first in zip(layers, first_true, strict=False)]),
     )
 
 
 def overlaps_of(prediction: Segments, truth: Segments, valid: np.ndarray | None) -> Overlaps:
-    """Compare objects that are numbered; `valid` (*spatial) is where the truth is judged, None for everywhere."""
-    shape = (
-        len(prediction.places),
-        len(truth.places) + 1,
-    )  # the truth's last number: what it ignores
+    """Compare numbered objects; `valid` (*spatial) marks the samples that count, None for all."""
+    # the truth's last number stands for ignored samples
+    shape = len(prediction.places), len(truth.places) + 1
     numbers = truth.numbers
     if valid is not None:
         numbers = np.where(valid, numbers, np.uint32(shape[1] - 1))
@@ -141,7 +139,7 @@ def overlaps_of(prediction: Segments, truth: Segments, valid: np.ndarray | None)
 def _shared(
     prediction: np.ndarray, truth: np.ndarray, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pairs of numbers that occur, found and true, and how often each does."""
+    """The pairs of numbers that occur, predicted and true, and how often each occurs."""
     bins = shape[0] * shape[1]
     dtype = np.uint16 if bins <= BINS else np.int64
     code = truth.astype(dtype) * shape[0] + prediction.astype(dtype)
@@ -158,7 +156,7 @@ def _shared(
 
 
 def _rows(code: np.ndarray) -> Iterator[np.ndarray]:
-    """Some rows at a time; calcHist is slower by half on a single long one."""
+    """Some rows at a time; calcHist takes twice as long on a single long row."""
     code = code.T if code.flags.f_contiguous else code
     rows = code.reshape(-1, code.shape[-1])
     step = max(1, CHUNK // rows.shape[1])
@@ -168,7 +166,7 @@ def _rows(code: np.ndarray) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Lesions:
-    """By label, in the order of `names`: how many lesions were detected, found, and are true."""
+    """By label, in the order of `names`: the number of detected, predicted and true lesions."""
 
     names: tuple[str, ...]
     detected: np.ndarray
@@ -184,24 +182,25 @@ class Lesions:
 
 @remembered  # recall, precision and F1 ask for the same pair
 def lesions(prediction: Segmentation, truth: Segmentation, iou: float) -> Lesions:
-    """Detect the lesions of each thing by the rules of LiTS (Bilic et al., Medical Image Analysis 2023).
+    """Match the lesions of each thing by the rules of LiTS (Bilic et al., Medical Image Analysis 2023).
 
-    A lesion is an instance, or a component whose samples share faces. True lesions that overlap the same found one
-    most are merged; each found lesion goes to the true one it overlaps most, and those that go to one are merged. A
-    merged pair is one detection if its IoU is above `iou`: a lesion found in pieces costs precision, several found
-    as one cost recall. Equal overlaps merge too, so that the order of lesions does not matter. A found lesion of which
-    more than half lies in what the truth ignores, or in a crowd, counts only where it detects.
+    A lesion is an instance, or a component connected over faces. Each true lesion is assigned to the predicted one it
+    overlaps most, and true lesions with the same one are merged. Then each predicted lesion is assigned to the merged
+    true lesion it overlaps most, and predicted lesions with the same one are merged. A merged pair is one detection if
+    its IoU is above `iou`: a lesion predicted in pieces lowers precision, several predicted as one lower recall. Equal
+    overlaps merge too, so that the order of lesions does not matter. A predicted lesion of which more than half is
+    ignored by the truth, or in a crowd, counts only if it is a detection.
 
     Raises:
         ValueError: `iou` is not in [0, 1), no label is a thing, or grids or names of labels differ.
     """
     if not 0 <= iou < 1:
-        raise ValueError(f"iou is {iou}; lesions are detected above an IoU from 0 to below 1.")
+        raise ValueError(f"iou is {iou}; expected a number from 0 to below 1.")
     things = [place for place, label in enumerate(truth.labels) if label.kind == "thing"]
     if not things:
         raise ValueError(
-            f"lesions are counted one by one, but the labels {', '.join(truth.labels.names)} are all stuff; "
-            "give the lesions' label the kind thing."
+            f"lesions need a label of the kind thing, but the labels {', '.join(truth.labels.names)} are all stuff. "
+            "Give the lesions' label the kind thing."
         )
     pairs = overlaps(prediction, truth, faces=True)
     group_prediction, group_true = _groups(pairs)
@@ -230,7 +229,7 @@ def lesions(prediction: Segmentation, truth: Segmentation, iou: float) -> Lesion
 
 
 def _groups(pairs: Overlaps) -> tuple[np.ndarray, np.ndarray]:
-    """The group of each found lesion, and of each true one: merged lesions share one, and so do those matched."""
+    """The group of each predicted and of each true lesion: merged and matched lesions have the same group."""
     merged, _ = _join(
         pairs.t, pairs.f, pairs.n, len(pairs.truth_places), len(pairs.prediction_places)
     )
@@ -246,7 +245,7 @@ def _groups(pairs: Overlaps) -> tuple[np.ndarray, np.ndarray]:
 def _join(
     left: np.ndarray, right: np.ndarray, n: np.ndarray, lefts: int, rights: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Groups of the left and of the right when each left one goes to the right one with which it shares most."""
+    """Groups of left and right objects, if each left object joins the right object that it overlaps most."""
     most = np.zeros(lefts)
     np.maximum.at(most, left, n)
     edge = n == most[left]

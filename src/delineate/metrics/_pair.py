@@ -1,4 +1,4 @@
-"""A prediction and its truth on one layout, label by label: their masks and their probabilities."""
+"""A prediction and its truth in a common memory layout: their masks and probabilities, label by label."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
     from delineate.core import Label, Segmentation
 
 SLACK = 1e-3
-"""How far beyond 0 and 1 interpolation and half precision may carry a probability."""
+"""How far a probability may lie outside 0 to 1, because of interpolation or half precision."""
 
 CHUNK = 2**20
-"""Samples looked at together: memory stays bounded, and they stay near the processor."""
+"""Samples processed at a time, to limit memory and to fit the CPU cache."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_forgetting: list[Callable[[], None]] = []
-"""What empties each of the memories."""
+_cache_clears: list[Callable[[], None]] = []
+"""Functions that empty the caches of `remembered`."""
 
 
 def remembered(function: Callable[P, R]) -> Callable[P, R]:
-    """Keep what was last returned: segmentations hash by identity, and several metrics ask for the same pair.
+    """Cache the last result of a function, since several metrics need the same of one pair.
 
-    So a pair must not be changed in place while it is judged.
+    Segmentations hash by identity, so a pair must not be changed in place while its metrics are computed.
     """
-    memory = lru_cache(maxsize=1)(function)
-    _forgetting.append(memory.cache_clear)
-    return memory  # type: ignore[return-value]
+    cached = lru_cache(maxsize=1)(function)
+    _cache_clears.append(cached.cache_clear)
+    return cached  # type: ignore[return-value]
 
 
 def forget() -> None:
-    """Let go of the last pair, which with its probabilities may be large.
+    """Empty the caches of the metrics, which keep the last pair; with probabilities it may be large.
 
-    What metrics have in common is worked out once for a pair, and kept. A pair must not be changed in place while it is
-    judged; after this it may be.
+    Intermediate results that metrics share are computed once per pair and kept. Call this before changing a pair in
+    place.
     """
-    for clear in _forgetting:
+    for clear in _cache_clears:
         clear()
 
 
@@ -49,38 +49,38 @@ def check_pair(prediction: Segmentation, truth: Segmentation) -> None:
     """Refuse a pair that cannot be compared.
 
     Raises:
-        ValueError: grids or names of labels differ, or what a label includes.
+        ValueError: grids, names of labels, or the labels that a label includes differ.
     """
     differences = prediction.geometry.differences(truth.geometry)
     if differences:
         raise ValueError(
-            f"prediction and truth lie on different grids: {'; '.join(differences)}. "
-            "A finding is judged on the grid of its image."
+            f"prediction and truth are on different grids: {'; '.join(differences)}. "
+            "Bring the prediction to the grid of its image."
         )
     names = truth.labels.names
     if set(prediction.labels.names) != set(names):
         raise ValueError(
-            f"found has the labels {', '.join(prediction.labels.names)}, the truth {', '.join(names)}; "
-            "the same names are needed on both sides."
+            f"the prediction has the labels {', '.join(prediction.labels.names)}, the truth {', '.join(names)}. "
+            "Give both the same names."
         )
     if prediction.labels.overlap or truth.labels.overlap:
         for name in names:
             here, there = (sorted(s.labels.parts(name)) for s in (prediction, truth))
             if here != there:
                 raise ValueError(
-                    f"{name} includes {', '.join(here) or 'nothing'} in found and {', '.join(there) or 'nothing'} in "
-                    "the truth; the same labels are needed on both sides."
+                    f"{name} includes {', '.join(here) or 'nothing'} in the prediction and "
+                    f"{', '.join(there) or 'nothing'} in the truth. Give both the same labels."
                 )
 
 
 def same_layout(prediction: Segmentation, truth: Segmentation) -> tuple[Segmentation, Segmentation]:
-    """The pair as it is judged: without an axis of one sample in 3D, and with its axes in the order of memory.
+    """The pair in the layout for metrics: without an axis of one sample in 3D, and with its axes in memory order.
 
-    A volume of one slice is a picture: an axis of one sample carries no surface and no neighbours. Where two or three
-    axes have one sample, the one with the largest spacing is left out, so that two axes stay. Axes are in the order of
-    memory of the probabilities, or of the truth where there are none; label maps that lie otherwise are copied. Metrics
-    do not depend on the order of axes, but NumPy is several times slower against the order of memory, the usual
-    one of NIfTI. Positions in the patient are left out. The pair itself is returned where there is nothing to change.
+    A volume of one slice is treated as 2D, since an axis of one sample has no surface and no neighbours. If several
+    axes have one sample, only the one with the largest spacing is dropped, so that two axes remain. Axes are put in the
+    memory order of the probabilities, or else of the truth; label maps in another order are copied. Metrics do not
+    depend on the order of axes, but NumPy is several times slower if it is not the memory order, as is usual for NIfTI.
+    Positions in the patient are dropped. A pair that needs no change is returned itself.
 
     Raises:
         ValueError: grids or names of labels differ.
@@ -107,7 +107,7 @@ def _axes(prediction: Segmentation, truth: Segmentation) -> tuple[int, ...]:
     if len(shape) > 2 and single:
         kept.remove(max(single, key=lambda axis: spacing[axis]))
     lying = truth.classes if prediction.probabilities is None else prediction.probabilities[0]
-    if lying.flags.c_contiguous:  # strides of axes of one sample say nothing
+    if lying.flags.c_contiguous:  # the stride of an axis of one sample has no meaning
         return tuple(kept)
     return tuple(sorted(kept, key=lambda axis: -abs(lying.strides[axis])))
 
@@ -144,7 +144,7 @@ def _with_axes(segmentation: Segmentation, axes: Sequence[int]) -> Segmentation:
 def masks(
     prediction: Segmentation, truth: Segmentation
 ) -> Iterator[tuple[Label, np.ndarray, np.ndarray]]:
-    """Each label of the truth with its two masks, boolean (*spatial); what the truth ignores is in neither.
+    """Each label of the truth with its two masks, boolean (*spatial), without samples that the truth ignores.
 
     Labels are matched by name, so the two may use different values.
 
@@ -160,11 +160,12 @@ def masks(
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The judged samples of one label, to be run through as often as needed.
+    """The samples of one label that count, as chunks; can be iterated repeatedly.
 
-    probability: of the label, (*spatial). truth: says where the label is. where: what is judged; None is everywhere.
+    probability: of the label, (*spatial). where: the samples that count, (*spatial); None for all.
 
-    Each step gives its probability (sample,) float32 and whether it is there (sample,) bool, for up to `CHUNK` samples.
+    Each chunk has the probability (sample,) float32 and whether the label is there (sample,) bool, for up to `CHUNK`
+    samples.
     """
 
     probability: np.ndarray
@@ -190,10 +191,10 @@ def probabilities(
 ) -> Iterator[tuple[Label, Samples]]:
     """Each label of the truth with its samples: those of `where`, or all that the truth does not ignore.
 
-    Labels are matched by name. `where` (*spatial) is on the grid of `same_layout`.
+    Labels are matched by name. `where` (*spatial) has the layout of `same_layout`.
 
     Raises:
-        ValueError: grids or names of labels differ, or `found` has no probabilities that could be such.
+        ValueError: grids or names of labels differ, or the prediction has no probabilities or invalid ones.
     """
     prediction, truth = same_layout(prediction, truth)
     values = checked(prediction)
@@ -203,28 +204,28 @@ def probabilities(
         yield label, Samples(channel, truth, label.name, where)
 
 
-@remembered  # every metric of probabilities asks for the same
+@remembered  # every metric of probabilities needs it
 def checked(prediction: Segmentation) -> np.ndarray:
-    """The probabilities of a finding, (1 + label, *spatial); `in_range` makes them float32 in [0, 1].
+    """The probabilities of a prediction, (1 + label, *spatial); `in_range` makes them float32 in [0, 1].
 
     Raises:
-        ValueError: it has none, or they are no probabilities.
+        ValueError: it has none, or they are outside 0 to 1.
     """
     if prediction.probabilities is None:
         raise ValueError(
-            "this metric needs probabilities, and the finding has none: it is judged where a model predicts "
-            "and keeps them, not where masks alone are read."
+            "this metric needs probabilities, and the prediction has none. Predict with keep_probabilities=True; "
+            "masks from files have none."
         )
     low, high = prediction.probabilities.min(), prediction.probabilities.max()
     if not (low >= -SLACK and high <= 1 + SLACK):
         raise ValueError(
-            f"the probabilities reach from {low:.4g} to {high:.4g}; expected 0 to 1. Are they logits?"
+            f"the probabilities go from {low:.4g} to {high:.4g}; expected 0 to 1. Are they logits?"
         )
     return prediction.probabilities
 
 
 def in_range(probability: np.ndarray) -> np.ndarray:
-    """Some probabilities as float32 in [0, 1]."""
+    """Probabilities as float32, clipped to [0, 1]."""
     return probability.astype(np.float32, copy=False).clip(0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Segments matched as panopticapi does, from which PQ, SQ and RQ are read."""
+"""Match segments as panopticapi does; PQ, SQ and RQ are computed from the matches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Panoptic:
-    """By label, in the order of `names`: summed IoU of the matches, matches, false and missed segments."""
+    """By label, in the order of `names`: summed IoU of matches, true and false positives, false negatives."""
 
     names: tuple[str, ...]
     iou: np.ndarray
@@ -29,9 +29,10 @@ class Panoptic:
 def panoptic(prediction: Segmentation, truth: Segmentation) -> Panoptic:
     """Match the segments of each label (Kirillov et al., CVPR 2019; the rules of panopticapi).
 
-    A segment is an instance, a connected component of a thing (corners connect, as everywhere but among lesions) or
-    the whole mask of stuff. Two of a label match if their IoU is above 0.5: no segment has two such. What the truth
-    ignores is in no union; a found segment without match is no error if more than half of it lies there or in a crowd.
+    A segment is an instance, a connected component of a thing (corners connect, unlike in the lesion metrics) or the
+    whole mask of stuff. Two segments of a label match if their IoU is above 0.5, which makes the match unique. Samples
+    that the truth ignores are in no union. A predicted segment without a match is not a false positive if more than
+    half of it is ignored or in a crowd.
 
     Raises:
         ValueError: grids or names of labels differ.

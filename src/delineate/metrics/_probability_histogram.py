@@ -1,8 +1,8 @@
-"""How often each probability was given to a label where it is, and where it is not.
+"""Histograms of a label's probability, for samples with and without the label.
 
-A trained network puts nearly all samples so close to 0 and 1 that bins of equal width hold most of them in the first
-and the last: that costs 1e-4 of AUROC and more. So the bins are those of floating point, so many to each octave of
-p below one half, and of 1 - p above it: fine everywhere that a float32 is.
+The output of a trained network is nearly always so close to 0 or 1 that most samples would fall into the first and the
+last of bins of equal width, an error of 1e-4 of AUROC and more. So bins are logarithmic, like floating point: a fixed
+number per octave of p below one half, and of 1 - p above it.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from delineate.core import Segmentation
 
 OCTAVE = 2**12
-"""Fine bins to an octave, a power of two."""
+"""Fine bins per octave, a power of two."""
 
 HALF = 126 * OCTAVE
-"""The fine bin of p = 1/2 alone; below it is every octave that a float32 has."""
+"""The fine bin that contains only p = 1/2; below it is every octave of a float32."""
 
 TOP = 24 * OCTAVE
-"""Fine bins above 1/2, where 1 - p is 0 or at least 2**-24; the last is 1 alone."""
+"""Fine bins above 1/2, where 1 - p is 0 or at least 2**-24; the last contains only 1."""
 
 COARSE = (64, 32, *[16] * 22, *[4] * 102)
-"""Coarse bins to each octave, from 1/2 downwards: what a case keeps for pooling, 10 kB a label, and 18 kB of points."""
+"""Coarse bins per octave, from 1/2 downwards, kept for pooling: 10 kB per case and label, and 18 kB of points."""
 
 EXACT = 2**18
-"""Up to so many samples every probability is a bin of its own: an ordinary photograph needs no rounding."""
+"""Up to this number of samples, every probability has its own bin: an ordinary photograph is not rounded."""
 
 
 class Histogram(NamedTuple):
-    """Samples of a label by rising probability, (2, bin): where the label is not, and where it is.
+    """Number of samples by rising probability, (2, bin): without the label, and with it.
 
-    fine: bins that hold something, at all.
-    coarse: uint32; what one bin holds reaches its threshold in `THRESHOLDS`. 0, 1/2 and 1 are bins of their own.
-    points: uint32; some of the values, as `_ranks.points` has them.
+    fine: the fine bins that are not empty.
+    coarse: uint32; a bin starts at its threshold in `THRESHOLDS`. 0, 1/2 and 1 have bins of their own.
+    points: uint32; some of the values, from `_ranks.points`.
     """
 
     fine: np.ndarray
@@ -48,12 +48,12 @@ class Histogram(NamedTuple):
 
     @property
     def parts(self) -> np.ndarray:
-        """What a tally keeps to be pooled: coarse bins, then points."""
+        """The parts of a tally: coarse bins, then points."""
         return np.concatenate([self.coarse, self.points], axis=1)
 
 
 class RocCurve(NamedTuple):
-    """Points of a ROC curve, from nothing found to all."""
+    """Points of a ROC curve, from the highest threshold to the lowest."""
 
     false_positive_rate: np.ndarray
     true_positive_rate: np.ndarray
@@ -61,7 +61,7 @@ class RocCurve(NamedTuple):
 
 
 class PrecisionRecallCurve(NamedTuple):
-    """Points of a precision-recall curve, from little found to all."""
+    """Points of a precision-recall curve, from the highest threshold to the lowest."""
 
     recall: np.ndarray
     precision: np.ndarray
@@ -71,9 +71,10 @@ class PrecisionRecallCurve(NamedTuple):
 def roc_curve(parts: np.ndarray) -> RocCurve:
     """The ROC curve of the parts of an AUROC tally, of one case or summed over cases.
 
-    Found is what reaches the threshold; the first, inf, finds nothing. NaN where truth or background is empty.
+    A sample is positive if it reaches the threshold (>=); the first threshold is inf. NaN if truth or background is
+    empty.
     """
-    false, true, threshold = _found(parts)
+    false, true, threshold = _positives(parts)
     return RocCurve(
         _share(np.concatenate(([0.0], false))),
         _share(np.concatenate(([0.0], true))),
@@ -84,13 +85,13 @@ def roc_curve(parts: np.ndarray) -> RocCurve:
 def precision_recall_curve(parts: np.ndarray) -> PrecisionRecallCurve:
     """The precision-recall curve of the parts of an average precision tally, of one case or summed over cases.
 
-    Found is what reaches the threshold. NaN recall where the truth is empty.
+    A sample is positive if it reaches the threshold (>=). The recall is NaN if the truth is empty.
     """
-    false, true, threshold = _found(parts)
+    false, true, threshold = _positives(parts)
     return PrecisionRecallCurve(_share(true), true / (true + false), threshold)
 
 
-@remembered  # auroc and average_precision ask for the same
+@remembered  # auroc and average_precision share it
 def histograms(prediction: Segmentation, truth: Segmentation) -> dict[str, Histogram]:
     """The histogram of each label's own probability."""
     return {label.name: _histogram(samples) for label, samples in probabilities(prediction, truth)}
@@ -128,11 +129,11 @@ def _count(coded: Iterable[tuple[np.ndarray, np.ndarray]], bins: int) -> np.ndar
 
 
 _DROP = 23 - (OCTAVE.bit_length() - 1)
-"""Bits of a float32's fraction that tell two samples of one bin apart."""
+"""Bits of a float32's fraction below the resolution of a fine bin."""
 
 
 def _code(probability: np.ndarray) -> np.ndarray:
-    """The bin of p up to 1/2; of 1 - p, which is exact, above, counted from 1. Read from the bits of the float."""
+    """The bin of p up to 1/2, and above it that of 1 - p (which is exact), counted from 1. Uses the float's bits."""
     above = (np.float32(0.5) - probability).view(np.int32)
     above >>= 31  # the sign: all bits set above 1/2, none up to it
     small = np.float32(1) - probability
@@ -145,7 +146,7 @@ def _code(probability: np.ndarray) -> np.ndarray:
 
 
 def _rank(code: np.ndarray) -> np.ndarray:
-    """The bin by rising probability: codes up to 1/2 as they are, those from 1 turned round."""
+    """The bin by rising probability: codes up to 1/2 do not change, the others are reversed."""
     return np.where(code > HALF, 2 * HALF + 1 + TOP - code, code)
 
 
@@ -165,7 +166,7 @@ def _thresholds(fine: np.ndarray) -> np.ndarray:
     mirrored = np.minimum(fine, 2 * HALF + 1 - fine)
     edge = (mirrored.astype(np.int32) << _DROP).view(np.float32).astype(float)
     least = np.where(fine > HALF, 1 - edge, edge)
-    rounded = least.astype(np.float32)  # above 1/2 a bin begins behind its edge
+    rounded = least.astype(np.float32)  # above 1/2 a bin does not include its lower edge
     behind = np.nextafter(rounded, np.float32(2))
     return np.asarray(np.where((fine > HALF) & (rounded <= least), behind, rounded), float)
 
@@ -177,18 +178,18 @@ THRESHOLDS = _thresholds(STARTS)
 
 
 def _halfway() -> np.ndarray:
-    """How much of a coarse bin is found at the mean of its float32 values: half of many, all of one."""
+    """The share of a coarse bin at or above the mean of its float32 values: half of many, all of one."""
     values = np.diff(THRESHOLDS.astype(np.float32).view(np.int32), append=0)
-    values[[0, -1]] = 1  # what counts as 0, and 1 itself
+    values[[0, -1]] = 1  # the bins of 0 and of 1
     return np.asarray((values + 1) / (2 * np.maximum(values, 1)))
 
 
 HALFWAY = _halfway()
-"""By coarse bin, the share of it that stands for all when precision is read there."""
+"""The share of each coarse bin that counts as positive when the precision of the bin is computed."""
 
 
-def _found(parts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Samples found wrongly, rightly, and the threshold, from the highest down; bins that hold none are passed over."""
+def _positives(parts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """False positives, true positives and thresholds, from the highest down; empty bins are skipped."""
     parts = parts[:, :BINS]
     kept = parts.any(axis=0)
     false, true = parts[:, kept][:, ::-1].cumsum(axis=1, dtype=float)
@@ -196,5 +197,5 @@ def _found(parts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _share(sums: np.ndarray) -> np.ndarray:
-    """Running sums over the last of them."""
+    """Running sums divided by the last one."""
     return sums / sums[-1] if sums.any() else np.full(sums.shape, np.nan)

@@ -1,8 +1,8 @@
-"""Where the probabilities of few samples rank among many others, for pooled AUROC and average precision.
+"""Exact ranks of few samples among many others, for pooled AUROC and average precision.
 
-Coarse bins are exact enough where many samples of both kinds share them: their errors cancel. With few samples of the
-label (or of the rest) they do not, so a case keeps the values at some ranks too, exactly as many as it has if
-those are few.
+Coarse bins are accurate enough if many samples of both kinds share them, since their errors cancel. With few samples of
+the label (or of the rest) they do not cancel. So a case also keeps the values at some ranks, or all its values if they
+are few.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import NamedTuple
 import numpy as np
 
 POINTS = 768
-"""Values kept of the samples of one kind in a case: all of few, else at even ranks.
+"""Values kept per case of the samples of one kind: all if they are few, else those at evenly spaced ranks.
 
-Of a tail a third of them are the highest, a third follows by ratio, a third is even."""
+With `tail`, one third are the highest values, one third are spaced geometrically, one third evenly."""
 
 FEW = POINTS
-"""Samples of one kind in all cases up to which they are ranked one by one."""
+"""Up to this number of samples of one kind in all cases, each is ranked exactly."""
 
 
 class Ranks(NamedTuple):
-    """Each distinct value of the few samples of each case, rising: (value,); and the others around it.
+    """The distinct values of the few samples, in rising order, and their ranks among the other samples.
 
-    value, case, times: the value, its case, how many samples of the case have it.
+    value, case, times: (value,): the value, its case, and how many samples of the case have it.
     below, upto: how many of the other samples of each case are below the value, and below or equal: (case, value).
-    others: the other samples of each case, (case,).
+    others: number of the other samples of each case, (case,).
     """
 
     value: np.ndarray
@@ -38,10 +38,10 @@ class Ranks(NamedTuple):
 
 
 def points(values: np.ndarray, counts: np.ndarray, *, tail: bool = False) -> np.ndarray:
-    """Some of these distinct values of a sample, (3 * POINTS,) uint32: bits, how many are below, how many up to it.
+    """Select up to `POINTS` of these values, (3 * POINTS,) uint32: their bits, how many are below, how many up to it.
 
-    values: (value,) float32, rising. counts: how many samples have each. The last one fills up; zeros if there is none.
-    tail: of many, keep all of the highest: what average precision needs of the samples without the label.
+    values: (value,) float32, rising. counts: how many samples have each. Padded with the last value; zeros if empty.
+    tail: keep the highest values, which average precision needs of the samples without the label.
     """
     held = np.flatnonzero(counts)
     if not held.size:
@@ -63,10 +63,10 @@ def points(values: np.ndarray, counts: np.ndarray, *, tail: bool = False) -> np.
 
 
 def ranks(parts: Sequence[np.ndarray], bins: int, few: int) -> Ranks | None:
-    """The samples of one kind (0 absent, 1 present) among those of the other; None where they are not few.
+    """Rank the samples of one kind (0 absent, 1 present) among those of the other; None if they are not few.
 
-    parts: of each case, (2, bins + 3 * POINTS): a histogram and the points. None too where a case has no points, as
-    tables of earlier versions.
+    parts: of each case, (2, bins + 3 * POINTS): a histogram and the points. The result is also None if a case has no
+    points, as in tables of earlier versions.
     """
     if any(part.shape[1] != bins + 3 * POINTS for part in parts):
         return None
@@ -107,7 +107,7 @@ def area(absent: np.ndarray, present: np.ndarray) -> np.ndarray:
 def _around(
     value: np.ndarray, points: np.ndarray, below: np.ndarray, upto: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How many of a sample are below these values, and up to them: exact at a point, between two by proportion."""
+    """How many samples are below these values, and up to them: exact at a point, interpolated between points."""
     if not size:
         return np.zeros(value.size), np.zeros(value.size)
     right = np.minimum(np.searchsorted(points, value), points.size - 1)

@@ -1,4 +1,4 @@
-"""How far two surfaces lie apart, measured once per pair, from which every surface metric is read."""
+"""Distances between two surfaces, computed once per pair; all surface metrics use them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from delineate.core import Segmentation
 
 ROUNDING = 1e-7
-"""Three steps of 0.1 mm are more than 0.3 mm in binary; a distance that much too large still equals the tolerance."""
+"""Relative slack of a tolerance against rounding: three steps of 0.1 mm are more than 0.3 mm in binary."""
 
 
 class Side(NamedTuple):
-    """One of two surfaces, piece by piece; empty if there is none.
+    """The pieces of one of two surfaces; empty for an empty mask.
 
-    distances: from each piece to the nearest of the other surface, in the unit of the grid; inf if that is empty.
+    distances: from each piece to the nearest piece of the other surface, in the unit of the grid; inf if that is empty.
     areas: of each piece, in unit ** (ndim - 1) for surface elements, 1 for samples.
     """
 
@@ -35,15 +35,15 @@ class Side(NamedTuple):
 
 
 Sides = dict[str, tuple[Side, Side]]
-"""By label: the surface of what was found, the surface of the truth."""
+"""By label: the surface of the prediction, the surface of the truth."""
 
 Border = Callable[[np.ndarray, tuple[float, ...]], tuple[np.ndarray, np.ndarray]]
-"""A padded mask and its spacing -> where its surface is, boolean, and the area of each piece of it."""
+"""A padded mask and its spacing -> its surface, boolean, and the area of each piece of the surface."""
 
 
 @remembered
 def sample_distances(prediction: Segmentation, truth: Segmentation) -> Sides:
-    """Between samples on the border of each mask: those with a face at the background or the edge of the image.
+    """Distances between the border samples of each mask: those with a face at the background or the image's edge.
 
     Raises:
         ValueError: grids or names of labels differ.
@@ -53,7 +53,7 @@ def sample_distances(prediction: Segmentation, truth: Segmentation) -> Sides:
 
 @remembered
 def surfel_distances(prediction: Segmentation, truth: Segmentation) -> Sides:
-    """Between the surface elements of each mask, one in each neighbourhood of 2 x 2 (x 2) samples that it crosses.
+    """Distances between the surface elements of each mask, one per neighbourhood of 2 x 2 (x 2) samples it crosses.
 
     Raises:
         ValueError: grids or names of labels differ.
@@ -67,7 +67,7 @@ def distance_by_label(
     measure: Callable[[Side, Side], float],
     sides: Callable[[Segmentation, Segmentation], Sides] = sample_distances,
 ) -> dict[str, float]:
-    """What `measure` makes of the two surfaces; NaN without any, and with one only the diagonal of the image."""
+    """`measure` of the two surfaces, by label; NaN if both are empty, the diagonal of the image if one is."""
     geometry = same_layout(prediction, truth)[1].geometry
     diagonal = float(np.linalg.norm(np.multiply(geometry.shape, geometry.spacing)))
     scores = {}
@@ -83,7 +83,7 @@ def distance_by_label(
 def largest_percentile(
     prediction: Segmentation, truth: Segmentation, percentile: float
 ) -> dict[str, float]:
-    """The larger of both directions' percentiles of the distances between border samples, linearly interpolated."""
+    """The larger of the percentiles in both directions, of distances between border samples, with interpolation."""
     return distance_by_label(
         prediction,
         truth,
@@ -92,7 +92,7 @@ def largest_percentile(
 
 
 def surface_within(sides: Sides, tolerance: float) -> dict[str, float]:
-    """Area within `tolerance` over all area of both surfaces, by label, as a tally; NaN where there is none.
+    """The share of the area of both surfaces within `tolerance` of the other, by label, as a tally; NaN without area.
 
     Raises:
         ValueError: tolerance is negative or infinite.
@@ -130,9 +130,9 @@ def _measured(prediction: Segmentation, truth: Segmentation, border: Border) -> 
 def _crops(
     prediction: Segmentation, truth: Segmentation
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[float, ...]]:
-    """Each label's two masks in the box that holds both, one sample of background around, the finest axis first.
+    """Each label's two masks, cropped to their bounding box plus one sample of background, and the spacing.
 
-    And the spacing in that order, in which `nearest` is quickest.
+    The axis with the smallest spacing comes first, which is fastest in `nearest`.
     """
     prediction, truth = same_layout(prediction, truth)
     box = _box(prediction.classes, truth.classes)
@@ -147,19 +147,19 @@ def _crops(
 
 
 def _box(*arrays: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box outside of which every array is 0; of one sample if they are 0 everywhere."""
+    """The bounding box of all nonzero samples; one sample if there is none."""
     ndim = arrays[0].ndim
     box = [slice(None)] * ndim
     for axis in range(ndim):
         rest = tuple(a for a in range(ndim) if a != axis)
-        used = [array[tuple(box)].max(axis=rest) for array in arrays]  # quicker than any()
+        used = [array[tuple(box)].max(axis=rest) for array in arrays]  # faster than any()
         ends = np.flatnonzero(np.any(used, axis=0))
         box[axis] = slice(ends[0], ends[-1] + 1) if len(ends) else slice(0, 1)
     return tuple(box)
 
 
 def _cut(segmentation: Segmentation, box: tuple[slice, ...]) -> Segmentation:
-    """The label map in this box alone: whole masks of a small object take longer than all the rest."""
+    """Crop the label map to a box; for a small object, whole masks would take most of the time."""
     classes = segmentation.classes[box]
     start = [side.start for side in box]
     geometry = segmentation.geometry.cropped(start, classes.shape)
@@ -169,7 +169,7 @@ def _cut(segmentation: Segmentation, box: tuple[slice, ...]) -> Segmentation:
 
 
 def _border_samples(mask: np.ndarray, _: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Which samples of a padded mask have a neighbour outside across a face; and an area of 1 for each."""
+    """The samples of a padded mask with a face at the background, and an area of 1 for each."""
     inner = mask.copy()
     for axis in range(mask.ndim):
         a, b = np.moveaxis(inner, axis, 0), np.moveaxis(mask, axis, 0)
@@ -180,7 +180,7 @@ def _border_samples(mask: np.ndarray, _: tuple[float, ...]) -> tuple[np.ndarray,
 
 
 def _border_surfels(mask: np.ndarray, spacing: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Which neighbourhoods of a padded mask a surface crosses; and the area of each piece."""
+    """The neighbourhoods of a padded mask that the surface crosses, and the area of each piece."""
     codes = surfel_codes(mask)
     areas = surfel_areas(spacing)
     border = (codes != 0) & (codes != len(areas) - 1)
@@ -205,10 +205,12 @@ def surfel_codes(mask: np.ndarray) -> np.ndarray:
 def surfel_areas(spacing: tuple[float, ...]) -> np.ndarray:
     """Area (3D) or length (2D) of the surface in each neighbourhood, by code; in the unit of `spacing`.
 
-    The surface runs through the middles of the edges that it crosses, as in marching cubes (Lorensen and Cline,
-    SIGGRAPH 1987), and agrees with the table of DeepMind's surface-distance, which made these areas customary.
+    The surface passes through the middles of the edges that it crosses, as in marching cubes (Lorensen and Cline,
+    SIGGRAPH 1987). The areas equal those in the table of DeepMind's surface-distance.
     """
-    sides = np.prod(spacing) / np.array(spacing)  # a facet across an axis grows with the others
+    sides = np.prod(spacing) / np.array(
+        spacing
+    )  # a facet normal to an axis scales with the other axes
     areas = np.asarray(np.linalg.norm(_facets(len(spacing)) * sides, axis=-1).sum(axis=-1))
     areas.flags.writeable = False
     return areas
@@ -216,9 +218,9 @@ def surfel_areas(spacing: tuple[float, ...]) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _facets(ndim: int) -> np.ndarray:
-    """Flat pieces of the surface in each neighbourhood at spacing 1, (code, piece, axis): normals as long as the area.
+    """Flat pieces of the surface in each neighbourhood at spacing 1, (code, piece, axis): normals of length = area.
 
-    The surface goes around the connected parts of the smaller side, so parts that only touch stay apart.
+    The surface encloses the connected parts of the smaller side, so parts that only touch stay separate.
     """
     size = 2**ndim
     last = 2**size - 1

@@ -1,4 +1,4 @@
-"""How far it is from one set of samples to another on the same grid."""
+"""Distances from one set of samples to another on the same grid."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 ROWS = 2048
-"""Rows around a sample that may be asked."""
+"""The largest number of rows around a sample that may be searched."""
 
 PAIRS = 300
-"""Rows asked per sample on average, as for 10 samples in 3D; a tree is quicker where surfaces lie farther apart."""
+"""The mean number of rows searched per sample: all within 10 samples in 3D. At larger distances a tree is faster."""
 
 BATCH = 2**15
-"""Pairs of a sample and a row asked at a time: enough to hide the cost of a call, few enough for the cache."""
+"""Pairs of a sample and a row searched at a time: enough to hide the cost of a call, few enough for the cache."""
 
 
 def nearest(here: np.ndarray, there: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Exact distance from each sample of `here` to the nearest one of `there`, in the order of `np.nonzero`.
 
-    Along every row (the first axis) the distance to the nearest sample of the row is written down once. A sample
-    then asks the rows around it, nearest first, until no farther row can hold anything nearer: surfaces that are
-    to be compared lie close, so few are asked. Several times faster than a KD-tree, let alone a distance
-    transform. Quickest where the first axis has the smallest spacing.
+    First, the distance to the nearest sample in the same row (along the first axis) is computed for every row. Then the
+    rows around each sample are searched, nearest first, until no farther row can contain a nearer sample. Surfaces that
+    are compared are usually close, so few rows are searched. This is several times faster than a KD-tree, and than a
+    distance transform. It is fastest if the first axis has the smallest spacing.
 
     here, there: boolean, (*spatial) with at least two axes. spacing: (axis,). All inf if `there` is empty.
     """
     flat = np.flatnonzero(here)
     if not len(flat) or not there.any():
         return np.full(len(flat), np.inf)
-    squares, far = _ask_rows(flat, there, spacing)
+    squares, far = _search_rows(flat, there, spacing)
     distances: np.ndarray = np.sqrt(squares)
     if len(far):
         points = np.stack(np.unravel_index(flat[far], here.shape), axis=-1) * spacing
@@ -38,10 +38,10 @@ def nearest(here: np.ndarray, there: np.ndarray, spacing: np.ndarray) -> np.ndar
     return distances
 
 
-def _ask_rows(
+def _search_rows(
     flat: np.ndarray, there: np.ndarray, spacing: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distance of each of these samples; and which of them are too far off to be sure of it."""
+    """The squared distance of each sample, and the samples that are too far away for it to be certain."""
     steps, column = _rows(there)
     length, width = steps.shape
     square = np.full(length + 1, np.inf)
@@ -50,7 +50,7 @@ def _ask_rows(
     start = along * width
 
     shifts, apart = _around(column.shape, spacing[1:])
-    margin = shifts.max(axis=0)  # a row outside the grid is one without a sample
+    margin = shifts.max(axis=0)  # rows outside the grid count as empty
     column = np.pad(column, [(m, m) for m in margin], constant_values=width - 1)
     inner = tuple(slice(m, n - m) for m, n in zip(margin, column.shape, strict=True))
     row = np.arange(column.size).reshape(column.shape)[inner].ravel()[across]
@@ -58,30 +58,29 @@ def _ask_rows(
     steps, column = steps.ravel(), column.ravel()
 
     squares = np.full(len(flat), np.inf)
-    active, best, asked = np.arange(len(flat)), squares.copy(), 0
+    active, best, done = np.arange(len(flat)), squares.copy(), 0
     pairs = PAIRS * len(flat)
-    while len(active) and asked < len(shift) and pairs > 0:
-        some = slice(asked, min(asked + max(1, BATCH // len(active)), len(shift)))
+    while len(active) and done < len(shift) and pairs > 0:
+        some = slice(done, min(done + max(1, BATCH // len(active)), len(shift)))
         seen = square.take(steps.take(column.take(shift[some, None] + row) + start))
         seen += apart[some, None]
         np.minimum(best, seen.min(axis=0), out=best)
         pairs -= seen.size
-        asked = some.stop
-        undecided = np.flatnonzero(best > apart[asked])
-        if len(undecided) < 0.9 * len(
-            best
-        ):  # else it costs more to take them out than to ask again
+        done = some.stop
+        undecided = np.flatnonzero(best > apart[done])
+        # removing fewer would cost more than searching for them again
+        if len(undecided) < 0.9 * len(best):
             squares[active] = best
             active, best = active[undecided], best[undecided]
             start, row = start[undecided], row[undecided]
     squares[active] = best
-    return squares, active[best > apart[asked]]
+    return squares, active[best > apart[done]]
 
 
 def _rows(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Steps to the nearest sample of each row that has one, (length, column); and which column a row has.
+    """Steps to the nearest sample in each row that has one, (length, column), and the column of each row.
 
-    The last column stands for all rows without a sample; `length` steps say that there is none.
+    The last column stands for all empty rows; there the number of steps is `length`.
     """
     length = len(mask)
     filled = mask.any(axis=0)
@@ -98,9 +97,9 @@ def _rows(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _around(shape: tuple[int, ...], spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shifts to the rows around a row, (row, axis), nearest first; and how far apart, squared.
+    """Shifts to the rows around a row, (row, axis), nearest first, and their squared distances.
 
-    The latter has one number more: no row that is left out is nearer than that.
+    One more number follows the distances: a lower bound for all rows that are left out.
     """
     reach = (ROWS * math.prod(spacing)) ** (1 / len(shape)) / 2
     most = np.minimum((reach / spacing).astype(int), np.array(shape) - 1)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """Chance that a sample of the label has the higher probability, draws halved (Mann-Whitney).
+    """Probability that a sample with the label ranks above one without, ties counted half (Mann-Whitney).
 
-    Parts are (2, bin), absent and present, by rising probability; what shares a bin is a draw. Few absent or few
-    present samples are ranked one by one, where the parts have points behind the `BINS` coarse bins. NaN where
+    Parts are (2, bin), absent and present, by rising probability; samples in the same bin are ties. If absent or
+    present samples are few, and the parts have points after the `BINS` coarse bins, these are ranked exactly. NaN if
     either is missing.
     """
     for few in (1, 0):
@@ -33,8 +33,8 @@ def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
 @traits(
     title="AUROC",
     meaning=(
-        "Probability that a pixel or voxel of the label is given a higher probability than one that is "
-        "not."
+        "Probability that the model gives a pixel or voxel of the label a higher probability than one "
+        "outside it."
     ),
     family="ranking",
     needs=frozenset({"classes", "probabilities"}),
@@ -51,9 +51,9 @@ def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
 def auroc(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Area under the ROC curve of a label's own probability against all else, per label.
 
-    NaN where the label fills the image or is not in it: such a case says nothing of it. Exact up to 2**18 samples,
-    above within about 1e-6 of a full sort. Its tally holds coarser bins to pool, and for `roc_curve`; up to 768 samples
-    of the label, or of all else, in all cases are ranked one by one. Pooled it is within about 1e-4 of a full sort.
+    NaN if the label fills the image or is not in it. Exact up to 2**18 samples, above that within about 1e-6 of a full
+    sort. Its tally contains coarser bins, for pooling and for `roc_curve`; up to 768 samples of the label, or of all
+    else, in all cases are ranked exactly. Pooled, it is within about 1e-4 of a full sort.
     """
     return {
         name: Tally.of(

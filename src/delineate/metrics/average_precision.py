@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 
 def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """Mean of the precision at the samples of the label, with those of one bin halfway through it.
+    """Mean precision over the samples of the label; within a bin, the precision at its middle counts for all.
 
-    Parts are (2, bin), absent and present, by rising probability. A bin holds many probabilities, so its samples
-    come in any order and the precision halfway stands for them all; where it holds but one they are a draw, and
-    count with the end. Few samples of the label are ranked one by one, where the parts have points behind the `BINS`
-    coarse bins. NaN where the label is missing.
+    Parts are (2, bin), absent and present, by rising probability. The order of samples within a bin is unknown. A bin
+    with a single probability is a tie, and counts with its end. If the label has few samples, and the parts have points
+    after the `BINS` coarse bins, they are ranked exactly. NaN if the label is missing.
     """
     if (known := ranks(parts, BINS, 1)) is not None:
         return _one_by_one(known, weights)
@@ -31,8 +30,8 @@ def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     left = 1 - HALFWAY[::-1]
     true = present.cumsum(axis=1) - left * present
     false = absent.cumsum(axis=1) - left * absent
-    found = true + false
-    precision = np.divide(true, found, out=np.zeros_like(true), where=found != 0)
+    positive = true + false
+    precision = np.divide(true, positive, out=np.zeros_like(true), where=positive != 0)
     total = present.sum(axis=1)
     summed = (precision * present).sum(axis=1)
     return np.asarray(np.divide(summed, total, out=np.full(len(total), np.nan), where=total != 0))
@@ -56,10 +55,10 @@ def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
 def average_precision(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Area under the steps of the precision-recall curve of a label's own probability, per label.
 
-    Σ (R_n - R_n-1) P_n over falling thresholds, without interpolation, as scikit-learn. NaN where the truth does
-    not hold the label. Exact up to 2**18 samples, above within about 1e-4 of a full sort. Its tally holds coarser
-    bins to pool, and for `precision_recall_curve`; up to 768 samples of the label in all cases are ranked one by one.
-    Pooled it is within about 1e-3 of a full sort.
+    Σ (R_n - R_n-1) P_n over falling thresholds, without interpolation, as in scikit-learn. NaN if the label is not in
+    the truth. Exact up to 2**18 samples, above that within about 1e-4 of a full sort. Its tally contains coarser bins,
+    for pooling and for `precision_recall_curve`; up to 768 samples of the label in all cases are ranked exactly.
+    Pooled, it is within about 1e-3 of a full sort.
     """
     return {
         name: Tally.of(_steps(histogram.fine), "average_precision", histogram.parts)
@@ -79,8 +78,8 @@ def _one_by_one(known: Ranks, weights: np.ndarray) -> np.ndarray:
     times = weights[:, known.case] * known.times
     first = np.searchsorted(known.value, known.value)  # equal values are one threshold
     true = times[:, ::-1].cumsum(axis=1)[:, ::-1][:, first]
-    found = true + weights @ (known.others[:, None] - known.below)
-    precision = np.divide(true, found, out=np.zeros_like(true), where=true > 0)
+    positive = true + weights @ (known.others[:, None] - known.below)
+    precision = np.divide(true, positive, out=np.zeros_like(true), where=true > 0)
     total = times.sum(axis=1)
     summed = (precision * times).sum(axis=1)
     return np.asarray(np.divide(summed, total, out=np.full(len(total), np.nan), where=total != 0))

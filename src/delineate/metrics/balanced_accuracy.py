@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _mean_recall(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """Mean recall of the classes that are there; parts are (class, class), found by truth. NaN of no class."""
+    """Mean recall of the classes in the truth; parts are (class, class), prediction by truth. NaN without a class."""
     matrix = added(parts, weights)
     there = matrix.sum(axis=1)
     right = np.diagonal(matrix, axis1=1, axis2=2)
@@ -29,8 +29,7 @@ def _mean_recall(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray
 @traits(
     title="Balanced accuracy",
     meaning=(
-        "Mean of the recall of all classes, the background as one of them, so that a large one does not "
-        "drown a small one."
+        "Mean recall of all classes, background included. Large and small classes have the same weight."
     ),
     family="accuracy",
     needs=frozenset({"classes"}),
@@ -41,7 +40,7 @@ def _mean_recall(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray
 def balanced_accuracy(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Mean recall of the classes that the truth holds, background included: one number, under "all".
 
-    Its tally holds the confusion matrix (1 + label, 1 + label), found by truth, background first, then the
-    labels in order: summed over cases it is the matrix of the whole set.
+    Its tally contains the confusion matrix (1 + label, 1 + label), prediction by truth, background first, then the
+    labels in order; summed over cases it is the matrix of the whole set.
     """
     return {"all": Tally("balanced_accuracy", counts(prediction, truth).matrix)}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @traits(
     title="Brier score",
-    meaning="Mean squared difference of the stated probability from what is true.",
+    meaning="Mean squared difference between the predicted probability and the truth (0 or 1).",
     family="calibration",
     needs=frozenset({"classes", "probabilities"}),
     place=220,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def brier(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Mean squared error of the probability, (p - t)², over all samples, per label (Brier 1950).
 
-    Small where the label is: an image that is nearly all background is easy. Compare models, not labels.
+    It is small for a small label, since background is easy: use it to compare models, not labels.
     """
     return {
         label.name: Tally(

@@ -18,26 +18,28 @@ if TYPE_CHECKING:
 
 
 BATCH = 2**15
-"""Samples whose neighbours are looked at together, so that memory stays bounded."""
+"""Samples whose neighbours are read at a time, to limit memory."""
 
 
 def _harmonic_mean(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     """Harmonic mean of topology precision and sensitivity.
 
-    Parts are (4,): found skeleton in the truth, found skeleton, true skeleton in what was found, true skeleton.
-    NaN where there is no skeleton at all.
+    Parts are (4,): predicted skeleton in the truth, predicted skeleton, true skeleton in the prediction, true skeleton.
+    NaN if both skeletons are empty.
     """
-    a, found, b, true = np.moveaxis(added(parts, weights), -1, 0)
-    below = a * true + b * found  # of a/found and b/true, multiplied out: 0 where either is empty
+    a, predicted, b, true = np.moveaxis(added(parts, weights), -1, 0)
+    below = (
+        a * true + b * predicted
+    )  # of a/predicted and b/true, multiplied out: 0 if either is empty
     score = np.divide(2 * a * b, below, out=np.zeros_like(below), where=below != 0)
-    return np.where(found + true == 0, np.nan, score)
+    return np.where(predicted + true == 0, np.nan, score)
 
 
 @traits(
     title="clDice",
     meaning=(
-        "Overlap of the centre lines with the other's area or volume: whether vessels and other tubes "
-        "stay connected."
+        "Share of each centreline that lies inside the other mask: whether vessels and other tubes stay "
+        "connected."
     ),
     family="tubular",
     needs=frozenset({"classes"}),
@@ -47,12 +49,12 @@ def _harmonic_mean(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarr
 def cldice(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Dice of centrelines, for vessels and other tubes, per label (clDice: Shit et al., CVPR 2021, eq. 3).
 
-    The harmonic mean of the share of the found skeleton that lies in the truth and the share of the truth's skeleton
-    that lies in what was found: a broken or an invented branch costs its length, however thin it is. Lengths are
-    counted in samples. Where a tube has an even width, its centreline lies on one side of the middle, and which side
-    depends on the order in which samples are taken off. That order follows the two masks, not the axes of the file,
-    so the score does not change where the image is flipped or its axes are swapped. What another order would give
-    differs by about 0.02 in 2D and 0.06 in 3D on random vessels, more on blobs.
+    The harmonic mean of two shares: of the predicted skeleton that lies in the truth, and of the true skeleton that
+    lies in the prediction. A missing or false branch counts by its length in samples, however thin it is. The
+    centreline of a tube of even width lies on one side of the middle; the side depends on the order in which samples
+    are removed. This order depends on the two masks, not on the axes of the file, so flipping the image or swapping its
+    axes does not change the score. With another order it would differ by about 0.02 in 2D and 0.06 in 3D on random
+    vessels, more on blobs.
     """
     scores: dict[str, float] = {}
     for label, *pair in masks(*same_layout(prediction, truth)):
@@ -62,10 +64,10 @@ def cldice(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
 
 
 def _oriented(here: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both masks in the box that holds them, flipped and with axes swapped to the one orientation that they prefer.
+    """Crop both masks to their bounding box, and bring them to a canonical orientation by flips and swaps of axes.
 
-    Each axis is flipped so that the counts along it come first in the order of the dictionary, and axes are sorted by
-    these. What that leaves open is decided by the masks themselves; what even they leave open changes nothing.
+    Each axis is flipped so that the counts along it come first in lexicographic order, and the axes are sorted by these
+    counts. Ties are decided by the masks themselves; masks that still tie are equal.
     """
     both = here | 2 * there.view(np.uint8)
     if not both.any():
@@ -89,7 +91,7 @@ def _oriented(here: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _within(mask: np.ndarray, other: np.ndarray) -> tuple[int, int]:
-    """Samples of the skeleton of `mask` in `other`, and of the skeleton."""
+    """Number of skeleton samples of `mask` that lie in `other`, and of all its skeleton samples."""
     if not mask.any():
         return 0, 0
     box = ndimage.find_objects(mask.view(np.uint8))[0]
@@ -98,12 +100,12 @@ def _within(mask: np.ndarray, other: np.ndarray) -> tuple[int, int]:
 
 
 def thin(mask: np.ndarray) -> np.ndarray:
-    """The centreline of a mask: thin, connected as the mask is, with its holes and tunnels; boolean (*spatial).
+    """The centreline of a mask: thin, and with the topology of the mask; boolean (*spatial).
 
-    Layer by layer, samples are taken off that are simple (their going changes no topology) and were no end of a
-    line when the layer began. Of those that lie on the same phase of a grid of twos none touch, so they go together
-    (Németh, Kardos & Palágyi, ICIAR 2010: eight subfields in 3D, four in 2D). scikit-image's thinning in 3D loses solid
-    tubes of even width altogether (its issue 3757).
+    Layer by layer, samples are removed that are simple points (their removal does not change the topology) and were not
+    the end of a line when the layer began. Samples of the same subfield do not touch, so they are removed together
+    (Németh, Kardos & Palágyi, ICIAR 2010: eight subfields in 3D, four in 2D). scikit-image's thinning in 3D removes
+    solid tubes of even width completely (its issue 3757).
     """
     solid = np.pad(np.ascontiguousarray(mask), 1)
     flat, strides = solid.ravel(), np.array(solid.strides)  # in samples: a bool is one byte
@@ -124,12 +126,12 @@ def thin(mask: np.ndarray) -> np.ndarray:
 
 
 def _at(flat: np.ndarray, places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """What lies around places: (place, offset)."""
+    """The values at offsets from places: (place, offset)."""
     return np.asarray(flat[places[:, None] + offsets])
 
 
 def _simple(flat: np.ndarray, places: np.ndarray, around: np.ndarray, ndim: int) -> np.ndarray:
-    """Whether the topology stays when one of these places is emptied (Malandain & Bertrand, ICPR 1992)."""
+    """Whether each place is a simple point, which can be removed (Malandain & Bertrand, ICPR 1992)."""
     solid, empty, faces = _neighbours(ndim)
     codes = np.concatenate(
         [
@@ -137,7 +139,9 @@ def _simple(flat: np.ndarray, places: np.ndarray, around: np.ndarray, ndim: int)
             for i in range(0, max(1, len(places)), BATCH)
         ]
     )
-    kinds, kind = np.unique(codes, return_inverse=True)  # few differ: surfaces are mostly flat
+    kinds, kind = np.unique(
+        codes, return_inverse=True
+    )  # few differ, since surfaces are mostly flat
     here = (kinds[:, None] >> np.arange(len(around)) & 1).astype(bool)
     near = ~here & empty.any(axis=1)
     one = _one_piece(here, here, solid) & _one_piece(near, near & faces, empty)
@@ -145,7 +149,7 @@ def _simple(flat: np.ndarray, places: np.ndarray, around: np.ndarray, ndim: int)
 
 
 def _one_piece(members: np.ndarray, wanted: np.ndarray, touch: np.ndarray) -> np.ndarray:
-    """Whether there are wanted members, and all are in one piece of the members: (row,) of (row, neighbour)."""
+    """Whether there are wanted members, and all belong to one component of the members: (row,)."""
     reached = np.zeros_like(members)
     rows = np.arange(len(members))
     reached[rows, wanted.argmax(axis=1)] = True
@@ -158,7 +162,7 @@ def _one_piece(members: np.ndarray, wanted: np.ndarray, touch: np.ndarray) -> np
 
 
 def _offsets(ndim: int) -> np.ndarray:
-    """To each neighbour that shares at least a corner: (neighbour, axis)."""
+    """Offsets to each neighbour that shares at least a corner: (neighbour, axis)."""
     return np.array([o for o in product((-1, 0, 1), repeat=ndim) if any(o)])
 
 
@@ -166,7 +170,8 @@ def _offsets(ndim: int) -> np.ndarray:
 def _neighbours(ndim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which neighbours of a sample touch each other as mask and as background, and which share its face.
 
-    Mask is connected by corners, background by faces, and that among those that share a face or an edge alone.
+    The mask is connected over corners. The background is connected over faces, among the neighbours that share a face
+    or an edge with the sample.
     """
     offsets = _offsets(ndim)
     apart = np.abs(offsets[:, None] - offsets[None])

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @traits(
     title="Dice",
     meaning=(
-        "Overlap of what was found with the truth: twice the shared area or volume by the sum of both. 1 "
-        "is perfect, 0 is apart."
+        "Overlap of prediction and truth: twice the shared area or volume, divided by the sum of both. 1 "
+        "is perfect, 0 means no overlap."
     ),
     family="overlap",
     needs=frozenset({"classes"}),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @traits(
     title="Dice at a threshold",
-    meaning="Dice where everything above a stated probability counts as found.",
+    meaning="Dice of the mask of all pixels or voxels whose probability reaches a threshold.",
     family="overlap",
     needs=frozenset({"classes", "probabilities"}),
     empty=Empty(truth=0, prediction=0, both=None),
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 def dice_at(
     prediction: Segmentation, truth: Segmentation, *, threshold: FractionAboveZero = 0.5
 ) -> dict[str, float]:
-    """Dice of where a label's own probability reaches `threshold` (>=), per label.
+    """Dice of the mask where a label's own probability reaches `threshold` (>=), per label.
 
-    Each label is judged on its own, whichever is the likeliest; no refinement has touched it. `dice` is of the
-    label map.
+    Labels are independent of each other, and refinements are not applied. `dice` is that of the label map.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold}; expected a probability above 0, up to 1.")

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def dice_soft(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Dice of the probabilities themselves: 2 Σ p t / (Σ p + Σ t), nothing squared or smoothed, per label.
 
-    Lower than `dice` wherever the network is not quite sure. Where a label is not in the truth it is 0, however
-    small the probabilities; NaN only if they are 0.
+    It is lower than `dice` where probabilities are not 0 or 1. If a label is not in the truth it is 0, however small
+    the probabilities; NaN only if all are 0.
     """
     scores: dict[str, float] = {}
     for label, samples in probabilities(prediction, truth):

@@ -30,12 +30,12 @@ def dice_swept(
     *,
     levels: Annotated[WholeNumber, Ge(2), Le(2**16)] = 256,
 ) -> dict[str, float]:
-    """Mean Dice over all thresholds of the probability stretched to fill 0 to 1, per label.
+    """Mean Dice over all thresholds, of probabilities that are rescaled to 0 to 1 in each image, per label.
 
-    The "meanDic" of the polyp papers since PraNet (Fan et al., MICCAI 2020): each image's own least and largest
-    probability become 0 and 1, rounded to `levels` grey values, and every one of them is a threshold (>=), the
-    lowest too, which finds the whole image. Not `dice`, and not to be compared with it. NaN where the truth
-    does not hold the label: stretched, every image has something that looks found.
+    The "meanDic" of the polyp papers since PraNet (Fan et al., MICCAI 2020): the least and largest probability of each
+    image become 0 and 1, rounded to `levels` grey values, and each of these is a threshold (>=); at the lowest, the
+    whole image is positive. Do not compare it with `dice`. NaN if the label is not in the truth, since rescaled
+    probabilities always contain positives.
     """
     if levels < 2:
         raise ValueError(f"levels is {levels}; expected at least 2 (256 for 8 bits).")
@@ -50,11 +50,13 @@ def _mean_dice(samples: Samples, levels: int) -> float:
         return math.nan
     low = min(probability.min() for probability, _ in samples)
     high = max(probability.max() for probability, _ in samples)
-    span = high - low if high > low else 1  # a constant map is found at the lowest threshold alone
+    span = (
+        high - low if high > low else 1
+    )  # a constant map is positive at the lowest threshold only
     counted = np.zeros((2, levels), np.int64)
     for probability, there in samples:
         level = np.rint((probability - low) * ((levels - 1) / span)).astype(np.intp)
         for row, values in zip(counted, (level, level[there]), strict=True):
             row += np.bincount(values, minlength=levels)
-    found, right = counted[:, ::-1].cumsum(axis=1)
-    return float(np.mean(2 * right / (found + right[-1])))
+    positive, right = counted[:, ::-1].cumsum(axis=1)
+    return float(np.mean(2 * right / (positive + right[-1])))

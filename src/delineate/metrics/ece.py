@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @traits(
     title="ECE",
     meaning=(
-        "Expected calibration error: how far the stated probability of the label is from how often it is "
-        "right."
+        "Expected calibration error: mean gap between the predicted probability of the label and its "
+        "observed frequency."
     ),
     family="calibration",
     needs=frozenset({"classes", "probabilities"}),
@@ -40,8 +40,8 @@ def ece(
 ) -> dict[str, float]:
     """Gap between a label's own probability and how often it is there, per label (Naeini et al., AAAI 2015).
 
-    Judged within `margin` (mm or px, as the grid) of any label of the truth, since easy background would swamp
-    it; null judges everywhere. NaN where the truth is empty and so has no such place.
+    It counts samples within `margin` (mm or px, as the grid) of any label of the truth, since easy background would
+    dominate it; null counts all samples. NaN if no sample counts, because the truth is empty.
     """
     prediction, truth = same_layout(prediction, truth)
     where = near_truth(truth, margin)

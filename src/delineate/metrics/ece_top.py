@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @traits(
     title="ECE of the top class",
-    meaning="As ECE, for the probability of whichever class came first.",
+    meaning="As ECE, for the probability of the most probable class (top-label ECE).",
     family="calibration",
     needs=frozenset({"classes", "probabilities"}),
     exclusive=True,
@@ -37,18 +37,18 @@ def ece_top(
     bins: Annotated[Count, Le(10_000)] = 15,
     margin: NonNegative | None = 10.0,
 ) -> dict[str, float]:
-    """Gap between the probability of the likeliest class and how often it is right: one number, under "all".
+    """Gap between the probability of the most probable class and how often it is right: one number, under "all".
 
-    Background is a class (Guo et al., ICML 2017: "confidence"). Another number than `ece`, which asks of each
-    label's own probability; `margin` is as there.
+    Background is a class (Guo et al., ICML 2017: "confidence"). `ece` instead uses each label's own probability;
+    `margin` is as there.
 
     Raises:
         ValueError: labels include others, so that a sample has several.
     """
     if truth.labels.overlap:
         raise ValueError(
-            "ece_top asks which single label is the likeliest, and here labels include others, so that a sample has "
-            "several. Take ece, which judges each label on its own."
+            "ece_top needs labels that exclude each other, and here labels include others. Use ece, which treats each "
+            "label on its own."
         )
     return {
         "all": reliability(_likeliest(*same_layout(prediction, truth), margin), bins, "ece_top")
@@ -58,7 +58,7 @@ def ece_top(
 def _likeliest(
     prediction: Segmentation, truth: Segmentation, margin: float | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The probability of the likeliest class, and whether it is right, some samples at a time."""
+    """The probability of the most probable class, and whether it is right, in chunks."""
     near, values = near_truth(truth, margin), checked(prediction)
     labels = [truth.labels[name].value for name in prediction.labels.names]
     for part in parts(truth.classes.shape):

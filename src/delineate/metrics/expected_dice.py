@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     empty=Empty(truth="scored", prediction="scored", both="scored"),
 )
 def expected_dice(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
-    """Dice that the model expects of its mask without seeing the truth, per label: beside Dice, whether it knows.
+    """Dice that the model expects of its mask without seeing the truth, per label. Compare it with `dice`.
 
-    NaN where nobody said, as with masks that are read from files.
+    NaN for a prediction without it, such as a mask from a file.
     """
     from delineate.core.scores import EXPECTED_DICE  # loaded by then: each side is one
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @traits(
     title="F{beta}",
     meaning=(
-        "Precision and recall in one number; a beta above 1 weighs missing more than finding too much, "
-        "and 1 is Dice."
+        "Precision and recall in one number. A beta above 1 weights recall more than precision; 1 is "
+        "Dice."
     ),
     family="overlap",
     needs=frozenset({"classes"}),
@@ -29,7 +29,7 @@ def f_beta(
 ) -> dict[str, float]:
     """Weighted harmonic mean of precision and recall: (1 + b²) TP / ((1 + b²) TP + b² FN + FP), per label.
 
-    A `beta` of 1 is Dice; 2 minds what was missed more than what was found too much (van Rijsbergen 1979).
+    A `beta` of 1 is Dice; above 1, recall has more weight than precision (van Rijsbergen 1979).
     """
     if not 0 < beta < math.inf:
         raise ValueError(

@@ -33,12 +33,11 @@ def hausdorff(
     *,
     percentile: Annotated[Positive, Le(100)] = 100.0,
 ) -> dict[str, float]:
-    """Hausdorff distance: how far the surfaces lie apart where they do most, per label, in mm or px.
+    """Hausdorff distance: the largest distance between the two surfaces, per label, in mm or px.
 
-    Measured between border samples, of which the image's edge makes some. A volume of one slice is judged as a
-    picture; in one of two slices every sample is a border sample, in one of three all but the inside of the middle
-    one. A percentile below 100 is taken of each direction alone, linearly interpolated, and the larger of the two
-    counts.
+    It is measured between border samples; samples at the image's edge are border samples. A volume of one slice is
+    treated as 2D. With two slices every sample is a border sample, with three all except the inside of the middle one.
+    A percentile below 100 is computed in each direction, linearly interpolated, and the larger one is the result.
 
     Raises:
         ValueError: percentile is not in (0, 100], or the pair cannot be compared.

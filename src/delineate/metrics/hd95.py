@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def hd95(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Hausdorff distance without the worst 5 %: the larger of the 95th percentiles of the two directions, in mm or px.
 
-    As MONAI and Metrics Reloaded define it. `hd95_pooled` and `hd95_surfel` are other definitions, up to 30 % off.
-    Of two and three slices see `hausdorff`: most samples are on the border, so that the percentile falls.
+    As MONAI and Metrics Reloaded define it. `hd95_pooled` and `hd95_surfel` are other definitions, and differ by up to
+    30 %. For volumes of two or three slices see `hausdorff`: most samples are on the border, which lowers the
+    percentile.
     """
     return largest_percentile(prediction, truth, 95.0)

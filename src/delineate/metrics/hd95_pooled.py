@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def hd95_pooled(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """95th percentile of the surface distances of both directions together, per label, in mm or px.
 
-    As medpy defines HD95: a spur on one surface weighs half of what it does in `hd95`.
+    As medpy defines HD95: a spur on one surface has about half of its weight in `hd95`.
     """
     return distance_by_label(
         prediction,

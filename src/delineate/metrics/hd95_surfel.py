@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @traits(
     title="HD95, surfel-weighted",
-    meaning="As HD95, with each point weighted by the piece of surface it stands for.",
+    meaning="As HD95, with each point weighted by its surface area.",
     family="boundary",
     needs=frozenset({"classes"}),
     lower_is_better=True,
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     empty=Empty(truth="diagonal", prediction="diagonal", both=None),
 )
 def hd95_surfel(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
-    """The distance within which 95 % of the area of either surface lies of the other, per label, in mm or px.
+    """The distance within which 95 % of the area of each surface lies from the other, per label, in mm or px.
 
-    As DeepMind's surface-distance defines HD95: between surface elements, each counted by its area, so that thick
-    slices weigh what they should; the larger of the two directions, without interpolation.
+    As DeepMind's surface-distance defines HD95: between surface elements, weighted by area, so that thick slices have
+    their true weight; the larger of the two directions, without interpolation.
     """
     return distance_by_label(
         prediction, truth, lambda *sides: max(map(_reached, sides)), surfel_distances

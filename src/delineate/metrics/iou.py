@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 @traits(
     title="IoU",
     meaning=(
-        "Overlap: the shared area or volume by that of both together. Stricter than Dice, and never above "
-        "it."
+        "Overlap: the intersection of prediction and truth, divided by their union. Never above Dice."
     ),
     family="overlap",
     needs=frozenset({"classes"}),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @traits(
     title="Lesion precision",
-    meaning="Of the lesions found, the share that is true, one by one.",
+    meaning="Share of predicted lesions that match a true one.",
     family="detection",
     needs=frozenset({"classes"}),
     things=True,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def lesion_precision(
     prediction: Segmentation, truth: Segmentation, *, iou: FractionBelowOne = 0.0
 ) -> dict[str, float]:
-    """Share of found lesions that detect a true one, above an IoU of `iou`, for each label of kind thing (LiTS rules).
+    """Share of predicted lesions that detect a true one, above an IoU of `iou`, per label of kind thing (LiTS rules).
 
     Lesions match as in `lesion_recall`.
     """

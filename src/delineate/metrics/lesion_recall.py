@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @traits(
     title="Lesion recall",
-    meaning="Of the lesions in the truth, the share that was found, one by one.",
+    meaning="Share of true lesions that were detected.",
     family="detection",
     needs=frozenset({"classes"}),
     things=True,
@@ -26,8 +26,8 @@ def lesion_recall(
 ) -> dict[str, float]:
     """Share of true lesions that are detected, above an IoU of `iou`, for each label of kind thing (LiTS rules).
 
-    Lesions that touch each other's matches are merged and count once as detected, each for itself as true. Pooled over
-    cases it is the recall of LiTS, "greater zero" at the default.
+    True lesions with the same match are merged: they count once as detected, but separately as true. Pooled over cases
+    it is the recall of LiTS; the default `iou` is its "greater zero".
     """
     n = lesions(prediction, truth, iou)
     return n.ratio(n.detected, n.true)

@@ -25,22 +25,22 @@ SIZES = {
     "medium": (32.0**2, 96.0**2),
     "large": (96.0**2, np.inf),
 }
-"""Least and greatest size of what is judged, in samples."""
+"""Least and greatest size of the objects that count, in samples."""
 
 RECALLS = np.linspace(0, 1, 101)
-"""Where precision is read: 0, 0.01, ..., 1."""
+"""Recalls at which the precision is sampled: 0, 0.01, ..., 1."""
 
 AT_ONCE = 2**17
-"""Numbers of one array while resamples are read: memory is bounded, and they stay in the cache."""
+"""The size of one array of resamples, to limit memory and to fit the CPU cache."""
 
 
 def coco_ap(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     """Precision at 101 recalls, averaged over these and the thresholds; NaN where there is no true object.
 
-    Each part is (1 + detection, 1 + threshold): a first row that begins with the number of true objects, then a row for
-    each detection, its score and whether it is right (1), wrong (0) or ignored (-1) at each threshold. Detections of
-    all cases are sorted once, and count as often as their case was drawn. Those of one score are found together, at one
-    threshold of the score: precision is read behind the last of them, so the order of cases does not matter.
+    Each part is (1 + detection, 1 + threshold). The first row begins with the number of true objects. Then each
+    detection has a row: its score, and whether it is right (1), wrong (0) or ignored (-1) at each threshold. Detections
+    of all cases are sorted together, and count as often as their case was drawn. Detections with equal scores share one
+    score threshold: the precision is that after the last of them, so the order of cases does not matter.
     """
     truths = weights @ np.array([part[0, 0] for part in parts])
     case = np.repeat(np.arange(len(parts)), [len(part) - 1 for part in parts])
@@ -61,7 +61,7 @@ def coco_ap(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
 @traits(
     title="Mask AP",
     meaning=(
-        "Average precision of finding objects by their masks, averaged over IoU 0.50 to 0.95 (COCO)."
+        "Average precision of object detection by masks, averaged over IoU 0.50 to 0.95 (COCO)."
     ),
     family="objects",
     needs=frozenset({"classes"}),
@@ -84,12 +84,12 @@ def mask_ap(
 ) -> dict[str, float]:
     """COCO's average precision of masks, per label: at an IoU of `iou`, or the mean over .50:.05:.95.
 
-    Read it pooled over cases: the detections of all are ranked by score together. Objects without a score are ranked
-    by the mean probability inside, where that is known. Detections of one score count together, as one threshold of
-    the score finds them: the least value of all orders, and the same for every order of cases; where no two scores
-    are equal it is that of pycocotools, which depends on the order of equal ones. Of each case the 100 surest are
-    judged (of equal ones the largest); `area` takes the small (up to 32² samples), medium or large ones (from 96²)
-    alone. NaN where a label has no true object.
+    It is meaningful pooled over cases: the detections of all cases are ranked by score together. Objects without a
+    score are ranked by the mean probability inside, if it is known. Detections with equal scores share one score
+    threshold. This gives the least value over all their orders, independent of the order of cases. Without equal scores
+    the result is that of pycocotools, which otherwise depends on their order. The 100 detections with the highest
+    scores in each case count (among equal scores the largest). `area` restricts the objects to small (up to 32²
+    samples), medium, or large ones (from 96²). NaN if a label has no true object.
     """
     if iou is not None and not 0 < iou <= 1:
         raise ValueError(
@@ -119,20 +119,20 @@ def _average(
 ) -> np.ndarray:
     """Average precision (resample,) of detections counted `times` (resample, detection), from flags by threshold.
 
-    ends: the last detection of the same score, (detection,).
+    ends: index of the last detection with the same score, (detection,).
     """
     sums = np.zeros(len(times))
     before = None
     for flag in flags:
-        judged, hits = flag >= 0, flag == 1
-        if before is None or not np.array_equal(judged, before):  # seldom: few are ignored
-            before, seen = judged, np.cumsum(times * judged, axis=1)
-        # precision is greatest just after a score with a hit, so that no other need be looked at
+        counted, hits = flag >= 0, flag == 1
+        if before is None or not np.array_equal(counted, before):  # rare, since few are ignored
+            before, seen = counted, np.cumsum(times * counted, axis=1)
+        # precision has its maxima directly after a score with a hit; other points are not needed
         end = ends[hits]
         last = np.append(end[1:] != end[:-1], True)[: end.size]
         right = np.cumsum(times[:, hits], axis=1)[:, last]
-        found = seen[:, end[last]]
-        precision = np.divide(right, found, out=np.zeros_like(right), where=right > 0)
+        detected = seen[:, end[last]]
+        precision = np.divide(right, detected, out=np.zeros_like(right), where=right > 0)
         best_from = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         recall = right / truths[:, None]
         for row in range(len(times)):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 @traits(
     title="NSD at {tolerance} {unit}",
     meaning=(
-        "Normalised surface Dice, the share of the two surfaces that lie within a tolerance of each "
-        "other: how much of the outline needs no correction."
+        "Normalised surface Dice: the share of both surfaces that lies within a tolerance of the other, "
+        "so that it needs no correction."
     ),
     family="boundary",
     needs=frozenset({"classes"}),
@@ -29,10 +29,10 @@ def nsd(
 ) -> dict[str, float]:
     """Normalised surface Dice: the share of both surfaces that lies within `tolerance` of the other, per label.
 
-    tolerance: in mm or px, inclusive; set it to what readers differ by. Surface is counted by its area, as Nikolov et
-    al. do (JMIR 2021), so that thick slices weigh what they should; `nsd_voxel` counts samples. A volume of one slice
-    is judged as a picture. From two slices on the outer faces of the first and the last are surface: in thin stacks
-    most of it, which raises the score of two outlines that lie apart.
+    tolerance: in mm or px, inclusive; choose the distance between human readers. The surface is weighted by area, as in
+    Nikolov et al. (JMIR 2021), so that thick slices have their true weight; `nsd_voxel` counts samples. A volume of one
+    slice is treated as 2D. With two or more slices, the outer faces of the first and the last belong to the surface; in
+    thin stacks they are most of it, which raises the score of outlines that differ.
 
     Raises:
         ValueError: tolerance is negative or infinite, or the pair cannot be compared.

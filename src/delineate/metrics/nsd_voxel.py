@@ -24,8 +24,8 @@ def nsd_voxel(
 ) -> dict[str, float]:
     """The share of the border samples of both masks that lies within `tolerance` (mm or px) of the other, per label.
 
-    What MONAI and Metrics Reloaded call NSD by default. A border sample counts once however large its face is, so
-    that thick slices weigh too much or too little: `nsd` is the one to prefer.
+    This is the default NSD of MONAI and Metrics Reloaded. A border sample counts once, however large its face is, so
+    thick slices have the wrong weight. Prefer `nsd`.
 
     Raises:
         ValueError: tolerance is negative or infinite, or the pair cannot be compared.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @traits(
     title="Pixel accuracy",
     meaning=(
-        "Share of pixels or voxels that are right, the background included, which dominates it."
+        "Share of pixels or voxels with the right class. The background is included, and dominates it."
     ),
     family="accuracy",
     needs=frozenset({"classes"}),
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def pixel_accuracy(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Share of samples with the right label, background included: one number for the image, under "all".
 
-    Large where the background is large, whatever was found: read it beside Dice, never alone. NaN where the
-    truth marks every sample to be ignored.
+    It is large if the background is large, whatever the prediction: do not use it without Dice. NaN if the truth marks
+    every sample as ignored.
     """
     matrix = counts(prediction, truth).matrix
     return {"all": Tally("ratio", (np.trace(matrix), matrix.sum()))}

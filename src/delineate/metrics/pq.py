@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def pq(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Panoptic quality: summed IoU of matched segments / (TP + FP / 2 + FN / 2), per label (Kirillov, CVPR 2019).
 
-    Segments match above an IoU of 0.5. Pooled over cases it is panopticapi's, also where the truth ignores samples or
-    has crowds; each label is judged on its own, so PQ of things and of stuff are means over labels.
+    Segments match above an IoU of 0.5. Pooled over cases it equals panopticapi's PQ, also if the truth ignores samples
+    or has crowds. It is computed for each label; PQ of things and of stuff are means over labels.
     """
     n = panoptic(prediction, truth)
     whole = n.tp + (n.fp + n.fn) / 2

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @traits(
     title="Precision",
-    meaning="Of what was found, the share that is true (positive predictive value).",
+    meaning="Share of the predicted area or volume that is right (positive predictive value).",
     family="rates",
     needs=frozenset({"classes"}),
     place=30,
@@ -21,6 +21,6 @@ if TYPE_CHECKING:
     empty=Empty(truth=0, prediction=None, both=None),
 )
 def precision(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
-    """Share of what was found that is there (positive predictive value): TP / (TP + FP), per label."""
+    """Share of predicted samples that are right (positive predictive value): TP / (TP + FP), per label."""
     n = counts(prediction, truth)
     return n.ratio(n.tp, n.tp + n.fp)

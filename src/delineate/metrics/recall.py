@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @traits(
     title="Recall",
-    meaning="Of what is true, the share that was found (sensitivity).",
+    meaning="Share of the true area or volume that was predicted (sensitivity).",
     family="rates",
     needs=frozenset({"classes"}),
     place=40,
@@ -21,6 +21,6 @@ if TYPE_CHECKING:
     empty=Empty(truth=None, prediction=0, both=None),
 )
 def recall(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
-    """Share of what is there that was found (sensitivity): TP / (TP + FN), per label."""
+    """Share of true samples that were predicted (sensitivity): TP / (TP + FN), per label."""
     n = counts(prediction, truth)
     return n.ratio(n.tp, n.tp + n.fn)

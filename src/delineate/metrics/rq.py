@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @traits(
     title="RQ",
-    meaning="Recognition quality: the F1 of finding objects one by one.",
+    meaning="Recognition quality: the F1 of object detection.",
     family="objects",
     needs=frozenset({"classes"}),
     place=130,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @traits(
     title="Specificity",
     meaning=(
-        "Of what is not the label, the share that was rightly left alone. Near 1 wherever the background "
-        "is large."
+        "Share of the area or volume outside the label that was not predicted as the label. Near 1 if the "
+        "background is large."
     ),
     family="rates",
     needs=frozenset({"classes"}),
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     empty=Empty(truth="scored", prediction=1, both=1),
 )
 def specificity(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
-    """Share of what is not there that was left alone: TN / (TN + FP), per label.
+    """Share of samples outside the label that were not predicted as the label: TN / (TN + FP), per label.
 
-    Near 1 for every small object, since nearly all samples are true negatives: read it beside recall. NaN
-    where the label fills the image.
+    It is near 1 for every small object, since nearly all samples are true negatives: do not use it without recall. NaN
+    if the label fills the image.
     """
     n = counts(prediction, truth)
     return n.ratio(n.tn, n.tn + n.fp)

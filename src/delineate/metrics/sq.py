@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _mean_of_matches(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """Sum over matches, matches, and what did not match: their mean; NaN where there is none of either."""
+    """The mean IoU; parts are the summed IoU of matches, the matches, and the unmatched segments. NaN without any."""
     total, matched, unmatched = np.moveaxis(added(parts, weights), -1, 0)
     worst = np.where(unmatched > 0, 0.0, np.nan)
     return np.asarray(np.divide(total, matched, out=worst, where=matched != 0))
@@ -33,8 +33,8 @@ def _mean_of_matches(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.nda
 def sq(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Segmentation quality, the mean IoU of matched segments, per label; PQ = SQ x RQ.
 
-    Segments match as in `pq`. Where there are segments but none match it is 0, as panopticapi has it: then PQ is the
-    product in every case.
+    Segments match as in `pq`. If there are segments but no match it is 0, as in panopticapi, so that PQ is always the
+    product.
     """
     n = panoptic(prediction, truth)
     return {

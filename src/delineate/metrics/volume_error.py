@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @traits(
     title="Volume error",
     meaning=(
-        "Difference of the size found from the true size, relative to the true size. Says nothing of the "
-        "place."
+        "Difference between predicted and true size, relative to the true size. It does not depend on the "
+        "position."
     ),
     family="volume",
     needs=frozenset({"classes"}),
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     ),
 )
 def volume_error(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
-    """Relative error of the volume (area in 2D), signed: (found - truth) / truth, per label.
+    """Relative error of the volume (area in 2D), signed: (prediction - truth) / truth, per label (LiTS: RVD).
 
-    0.1 is a tenth too much, -1 is nothing found (LiTS: RVD). NaN where the truth has none. Two errors may
-    cancel, in a case and in a mean: read it beside Dice.
+    0.1 is 10 % too large; -1 is an empty prediction. NaN if the label is not in the truth. Errors may cancel, within a
+    case and in a mean: do not use it without Dice.
     """
     n = counts(prediction, truth)
     return n.ratio(n.fp - n.fn, n.tp + n.fn)
