@@ -1,4 +1,4 @@
-"""The verbs on the command line. Heavy imports stay inside the verbs: --help must not wait for torch."""
+"""The command line. Heavy imports stay inside the functions of the verbs, so that --help does not import torch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ QUIET = "show no progress; errors, warnings and results are shown (before or aft
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; what a caller did wrong becomes one line and exit status 2."""
-    for stream in (sys.stdout, sys.stderr):  # names of files need not be what a terminal can show
+    """Run one command and return its exit status; a user's error becomes one line and status 2."""
+    for stream in (sys.stdout, sys.stderr):  # file names may contain what a terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(words)
@@ -26,9 +26,9 @@ def main(words: Sequence[str] | None = None) -> int:
         with quiet():
             return int(options.verb(options) or 0)
     except KeyboardInterrupt:
-        print("delineate: broken off.", file=sys.stderr)
+        print("delineate: interrupted.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of `delineate list | head` has gone
+    except BrokenPipeError:  # the reader has closed the pipe, as in `delineate list | head`
         sys.stderr.close()
         return 1
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
@@ -40,8 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         print(
-            f"delineate: this needs {error.name}, which is not installed. "
-            "pip install 'delineate[train]' brings all that training needs.",
+            f"delineate: this command needs {error.name}, which is not installed. "
+            "Install all that training needs with pip install 'delineate[train]'.",
             file=sys.stderr,
         )
         return 2
@@ -49,127 +49,137 @@ def main(words: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         kind = type(error).__name__
-        said = " ".join([f"{kind}: {error} (--debug before the verb shows where)", *_notes(error)])
-        print(f"delineate: {said}", file=sys.stderr)
+        text = f"{kind}: {error} (use --debug before the verb to see where)"
+        print(f"delineate: {' '.join([text, *_notes(error)])}", file=sys.stderr)
         return 1
 
 
 def _one_line(error: BaseException) -> str:
-    said = str(error) or type(error).__name__
+    message = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        said = f"{where}{error.strerror}."
-    return " ".join([said, *_notes(error)])
+        message = f"{where}{error.strerror}."
+    return " ".join([message, *_notes(error)])
 
 
 def _notes(error: BaseException) -> list[str]:
-    """What was added to an error on its way up: what is kept of a run, and where."""
+    """The notes of an error, such as what was saved of a run, and where."""
     return list(getattr(error, "__notes__", ()))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="delineate",
-        description="Delineates organs, lesions and polyps in medical images. Not a medical device.",
+        description=(
+            "Trains, evaluates and runs segmentation models for medical images. Not a medical device."
+        ),
     )
     parser.add_argument("--version", action="version", version=f"delineate {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     parser.add_argument("-q", "--quiet", action="store_true", help=QUIET)
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
 
-    verb = _verb(verbs, "demo", _demo, "train, evaluate, report and predict on made-up polyps")
+    verb = _verb(verbs, "demo", _demo, "train, evaluate, report and predict on synthetic polyps")
     verb.add_argument("-o", "--out", default="outputs/demo", help="folder to write to")
 
-    verb = _verb(verbs, "check", _check, "audit a recipe and its data before anything is trained")
+    verb = _verb(verbs, "check", _check, "audit a recipe and its data before training")
     _recipe(verb)
-    verb.add_argument("-o", "--out", help="folder to write to; outputs/RECIPE/audit if left out")
+    verb.add_argument("-o", "--out", help="folder to write to; default: outputs/RECIPE/audit")
 
-    verb = _verb(verbs, "train", _train, "train a recipe, then judge and report the result")
+    verb = _verb(verbs, "train", _train, "train a recipe, then evaluate and report the result")
     _recipe(verb, optional=True)
-    verb.add_argument("-o", "--run", help="folder of the run; outputs/RECIPE/TIME if left out")
-    verb.add_argument("--resume", metavar="RUN", help="go on with a run that was broken off")
+    verb.add_argument("-o", "--run", help="folder of the run; default: outputs/RECIPE/TIME")
+    verb.add_argument("--resume", metavar="RUN", help="continue a run that was interrupted")
     _trust(verb, "a run that is resumed")
 
     verb = _verb(
         verbs, "evaluate", _evaluate,
-        "judge a run on its own data or on other data, or masks of any tool, with a report",
+        "evaluate a run on its own data or on other data, or masks of any tool, with a report",
     )  # fmt: skip
-    verb.add_argument("--metrics", metavar="A,B", type=_words, help="these only, not the full set")
+    verb.add_argument(
+        "--metrics", metavar="A,B", type=_words, help="only these metrics; default: the full set"
+    )
     verb.add_argument("--answers", metavar="FILE", help="YAML: answers to the report's checklist")
     _trust(verb, "the run or the file of labels")
     run = verb.add_argument_group("1. a run on its own data")
-    run.add_argument("run", nargs="?", help="folder that train left behind; for 2 also a bundle")
-    run.add_argument("--split", help="cases to judge on: test, val or train")
+    run.add_argument("run", nargs="?", help="folder of a run; for 2 also of a bundle")
+    run.add_argument("--split", help="cases to evaluate: test, val or train")
     _device(run)
     other = verb.add_argument_group(
         "2. a run on other data: external validation",
-        "RUN with --data, or with --images and --masks. All cases are judged unless --split names some. "
+        "RUN with --data, or with --images and --masks. All cases are evaluated; --split selects some. "
         "A bundle, such as an ensemble, needs -o.",
     )
     other.add_argument("--data", metavar="FILE", help="recipe, or YAML with a section data")
-    other.add_argument("--masks", metavar="DIR", help="folder of true masks, beside --images")
+    other.add_argument("--masks", metavar="DIR", help="folder of true masks; needs --images")
     other.add_argument(
         "--values",
         metavar="NAME=VALUE",
         type=_value,
         action="append",
-        help="what these masks hold, as polyp=255; may be given again",
+        help="value of a label in the true masks, for instance polyp=255; repeatable",
     )
     other.add_argument(
         "--allow",
         metavar="A,B",
         type=_words,
         default=(),
-        help="findings of the audit that do not refuse, as audit.allow in a recipe",
+        help="findings of the audit to accept, as audit.allow in a recipe",
     )
     masks = verb.add_argument_group(
         "3. masks of any tool, instead of a run",
         "--truth, --predictions and --labels, without RUN.",
     )
     masks.add_argument("--truth", metavar="DIR", help="folder of true masks")
-    masks.add_argument("--predictions", metavar="DIR", help="folder of masks to judge")
+    masks.add_argument("--predictions", metavar="DIR", help="folder of predicted masks")
     masks.add_argument(
         "--labels",
         metavar="FILE",
         help="recipe, nnU-Net dataset.json or YAML that names the labels",
     )
     masks.add_argument(
-        "--prediction-pattern", default="*", metavar="GLOB", help="as {stem}_seg.nii.gz"
+        "--prediction-pattern",
+        default="*",
+        metavar="GLOB",
+        help="names of the predicted masks, for instance {stem}_seg.nii.gz; default: *",
     )
     both = verb.add_argument_group("for 2 and 3")
-    both.add_argument("--images", metavar="DIR", help="folder of images; for 3 only to draw on")
+    both.add_argument("--images", metavar="DIR", help="folder of images; for 3 only drawn on")
     both.add_argument(
-        "--table", metavar="CSV", help="facts about the cases, for groups and subgroups"
+        "--table", metavar="CSV", help="columns about the cases, for groups and subgroups"
     )
     both.add_argument("--group", help="the patient: column:NAME or a regular expression")
     both.add_argument(
         "-o",
         "--out",
-        help="folder to write to; RUN/external/NAME or outputs/evaluate/TIME if left out",
+        help="folder to write to; default: RUN/external/NAME or outputs/evaluate/TIME",
     )
 
-    verb = _verb(verbs, "compare", _compare, "compare runs that were judged on the same cases")
+    verb = _verb(verbs, "compare", _compare, "compare runs that were evaluated on the same cases")
     verb.add_argument(
         "runs", nargs="+", help="folders with a cases.csv; the first is the reference"
     )
-    verb.add_argument("-o", "--out", help="folder to write to; outputs/compare/TIME if left out")
-    verb.add_argument("--metrics", metavar="A,B", type=_words, help="these only")
+    verb.add_argument("-o", "--out", help="folder to write to; default: outputs/compare/TIME")
+    verb.add_argument("--metrics", metavar="A,B", type=_words, help="only these metrics")
     verb.add_argument(
-        "--common", action="store_true", help="compare the cases that all of them have"
+        "--common", action="store_true", help="compare only the cases that all runs have"
     )
     _trust(verb, "the runs")
 
-    verb = _verb(verbs, "calibrate", _calibrate, "fit how sure a model may be on validation cases")
-    verb.add_argument("run", help="folder that train left behind")
+    verb = _verb(
+        verbs, "calibrate", _calibrate,
+        "fit a temperature and review thresholds on validation cases",
+    )  # fmt: skip
+    verb.add_argument("run", help="folder of the run, as written by train")
     verb.add_argument(
-        "--split", default="val", help="cases that are not judged on; val if left out"
+        "--split", default="val", help="cases to fit on, not those of the test; default: val"
     )
     verb.add_argument(
         "--review",
         type=float,
         default=0.08,
         metavar="SHARE",
-        help="of cases that a person should look at",
+        help="share of cases that a person should review; default: 0.08",
     )
     _device(verb)
     _trust(verb, "the run")
@@ -179,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         "inputs",
         nargs="+",
         metavar="PATH",
-        help="folder of a run or a bundle, then images, folders or globs; with --bundle images alone",
+        help="folder of a run or a bundle, then images, folders or globs; with --bundle, images only",
     )
     verb.add_argument(
         "--bundle",
@@ -187,26 +197,32 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="BUNDLE",
-        help="folder of a run or a bundle; given again, their probabilities are averaged",
+        help="folder of a run or a bundle; repeat it to average the probabilities of several models",
     )
     verb.add_argument("-o", "--out", required=True, help="folder to write to")
     verb.add_argument("--probabilities", action="store_true", help="also write probabilities")
     verb.add_argument("--no-overlays", action="store_true", help="write no overlays")
-    verb.add_argument("--window", metavar="N,N", type=_numbers, help="sliding windows of this size")
-    verb.add_argument("--flips", metavar="A,B", type=_numbers, help="average flips of these axes")
-    verb.add_argument("--strict", action="store_true", help="refuse images unlike the training's")
-    verb.add_argument("--overwrite", action="store_true", help="replace files of others too")
+    verb.add_argument("--window", metavar="N,N", type=_numbers, help="size of sliding windows")
+    verb.add_argument(
+        "--flips", metavar="A,B", type=_numbers, help="average over flips of these axes"
+    )
+    verb.add_argument(
+        "--strict", action="store_true", help="refuse images unlike the training images"
+    )
+    verb.add_argument(
+        "--overwrite", action="store_true", help="replace files that this bundle did not write"
+    )
     _device(verb)
     _trust(verb, "the bundle")
 
-    verb = _verb(verbs, "ensemble", _ensemble, "write several bundles as one that averages them")
+    verb = _verb(verbs, "ensemble", _ensemble, "save several bundles as one that averages them")
     verb.add_argument("bundles", nargs="+", help="folders of runs or bundles, at least two")
     verb.add_argument("-o", "--out", required=True, help="folder of the new bundle")
     _trust(verb, "one of the bundles")
 
-    verb = _verb(verbs, "list", _list, "names a recipe can use, with their arguments")
+    verb = _verb(verbs, "list", _list, "list the names that a recipe can use, with their arguments")
     verb.add_argument("what", nargs="?", help="models, losses, metrics, ..., recipes")
-    verb.add_argument("--json", action="store_true", help="for programs")
+    verb.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -226,7 +242,7 @@ def _recipe(verb: argparse.ArgumentParser, *, optional: bool = False) -> None:
         action="append",
         default=[],
         metavar="SECTION.NAME.ARGUMENT=VALUE",
-        help="change the recipe, as in optimizer.adamw.lr=3e-4; may be given again",
+        help="change the recipe, for instance optimizer.adamw.lr=3e-4; repeatable",
     )
 
 
@@ -240,7 +256,7 @@ def _trust(verb: argparse.ArgumentParser, whose: str) -> None:
         action="append",
         default=[],
         metavar="PACKAGE.MODULE",
-        help=f"run code of this module where {whose} names it; may be given again",
+        help=f"allow code of this module where {whose} names it; repeatable",
     )
 
 
@@ -248,13 +264,17 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 256,256") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of whole numbers; expected for instance 256,256"
+        ) from None
 
 
 def _value(text: str) -> tuple[str, list[int | str]]:
     name, sign, raw = text.partition("=")
     if not name or not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like polyp=255")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has no name or no =; expected for instance polyp=255"
+        )
     return name, [int(part) if part.isdigit() else part for part in raw.split(",") if part]
 
 
@@ -288,7 +308,7 @@ def _train(options: argparse.Namespace) -> None:
         resume=options.resume,
         trust=options.trust,
     )
-    _say_scores(str(run))
+    _print_scores(str(run))
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -306,8 +326,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         ]
         if given:
             raise ValueError(
-                f"{', '.join(given)} belongs to masks, but the run {options.run} was given too. Give one of them; "
-                "the true masks of other data for the run are --masks."
+                f"{', '.join(given)} is for masks without a run, but the run {options.run} was given too. Leave one "
+                "out; to evaluate the run on other data, give its true masks with --masks."
             )
         _evaluate_run(options)
         return
@@ -322,13 +342,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     given = [name for name, value in of_run.items() if value is not None]
     if given:
         raise ValueError(
-            f"{', '.join(given)} belongs to a run, and none was given; masks are judged as they are. "
-            "What masks hold is said in the file of --labels."
+            f"{', '.join(given)} is for a run, but no run was given. Leave it out; the values of labels in masks are "
+            "set in the file of --labels."
         )
     missing = [name for name, value in masks.items() if value is None]
     if missing:
         raise ValueError(
-            f"{', '.join(missing)} is missing: give a run's folder, or masks of any tool with "
+            f"{', '.join(missing)} is missing. Give the folder of a run, or masks of any tool with "
             "--truth, --predictions and --labels."
         )
     from delineate.verbs.evaluate_masks import evaluate_masks
@@ -346,7 +366,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         answers=options.answers,
         trust=options.trust,
     )
-    _say_scores(str(out))
+    _print_scores(str(out))
     print(f"report: {out / 'report.html'}")
 
 
@@ -373,7 +393,7 @@ def _evaluate_run(options: argparse.Namespace) -> None:
     )
     external = any(place is not None for place in other.values())
     out = options.out or (external_folder(options.run, **other) if external else options.run)
-    _say_scores(str(out))
+    _print_scores(str(out))
     if external:
         print(f"report: {out}/report.html")
 
@@ -381,14 +401,14 @@ def _evaluate_run(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from delineate.verbs.compare import compare, lines
 
-    found, out = compare(
+    comparison, out = compare(
         options.runs,
         options.out,
         metrics=options.metrics,
         common=options.common,
         trust=options.trust,
     )
-    print("\n".join(lines(found)))
+    print("\n".join(lines(comparison)))
     print(f"report: {out / 'report.html'}")
 
 
@@ -397,17 +417,17 @@ def _calibrate(options: argparse.Namespace) -> None:
 
     from delineate.verbs.calibrate import calibrate
 
-    known = calibrate(
+    calibration = calibrate(
         options.run,
         split=options.split,
         device=options.device,
         review=options.review,
         trust=options.trust,
     )
-    print(json.dumps(known, indent=2))
+    print(json.dumps(calibration, indent=2))
 
 
-def _say_scores(run: str) -> None:
+def _print_scores(run: str) -> None:
     from delineate.verbs._evaluation import summary
 
     print(summary(run))
@@ -421,7 +441,7 @@ def _predict(options: argparse.Namespace) -> int:
         bundles, inputs = inputs[:1], inputs[1:]
     if not inputs:
         raise ValueError(
-            f"no image was given: expected a bundle and then images, and there is only {bundles[0]}."
+            f"no image given; expected a bundle and then images, but there is only {bundles[0]}."
         )
     predicted = predict(
         bundles,

@@ -157,7 +157,9 @@ def desk(laid, tmp_path, monkeypatch, sealed):
     here = shutil.copytree(laid, tmp_path / "desk")
     mine = here / "outputs/mine" / TIME
     for path in (mine / "recipe.yaml", mine / "bundle/recipe.yaml"):
-        tree = yaml.safe_load(path.read_text()) | {"loss": [{"my_lab:lopsided": {"power": 1.5}}]}
+        tree = yaml.safe_load(path.read_text()) | {
+            "loss": [{"my_lab:recall_weighted": {"power": 1.5}}]
+        }
         path.write_text(yaml.safe_dump(tree, sort_keys=False))
     sealed(mine / "bundle")
     monkeypatch.chdir(here)

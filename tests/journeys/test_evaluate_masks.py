@@ -90,7 +90,7 @@ def test_what_cannot_be_judged_is_said_in_one_line(folders, capsys):
     assert main(["evaluate"]) == 2
     assert "--truth, --predictions, --labels is missing" in capsys.readouterr().err
     assert main(["evaluate", "a-run", "--predictions", "masks"]) == 2
-    assert "--predictions belongs to masks" in capsys.readouterr().err
+    assert "--predictions is for masks without a run" in capsys.readouterr().err
 
 
 def test_errors_that_a_mean_leaves_out_are_counted_beside_it(folders, capsys):

@@ -303,7 +303,7 @@ def test_mixtures_are_refused(run, capsys, words, said):
 
 def test_what_belongs_to_a_run_is_refused_without_one(capsys):
     assert main(["evaluate", "--images", "i", "--masks", "m", "--values", "polyp=1"]) == 2
-    assert "--masks, --values belongs to a run, and none was given" in capsys.readouterr().err
+    assert "--masks, --values is for a run, but no run was given" in capsys.readouterr().err
 
 
 def test_a_file_of_data_is_checked(run, other, tmp_path):
