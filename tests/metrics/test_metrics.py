@@ -489,7 +489,7 @@ def test_load_metrics_keeps_the_order_and_the_names():
     assert list(metrics) == ["iou", "dice", "delineate.metrics.recall:recall"]
     both = load_metrics([Call("recall"), Call("delineate.metrics.recall:recall", trust=OWN)])
     assert len(both) == 2  # somebody's own recall may be another
-    with pytest.raises(RecipeError, match="named twice"):
+    with pytest.raises(RecipeError, match="listed twice"):
         load_metrics([Call("dice"), Call("dice")])
     with pytest.raises(RecipeError, match="did you mean 'dice'"):
         load_metrics([Call("dise")])
