@@ -116,7 +116,12 @@ def laid(tmp_path_factory):
     write_pairs(
         drawn[8:20], desk / "data/my-study/images", desk / "data/my-study/masks", "patient{}_1"
     )
+    facts = [f"patient{i}_1,p{i},{i % 2},{i % 3 == 0:d}\n" for i in range(12)]
+    (desk / "data/my-study/cases.csv").write_text(
+        "id,patient,device_or_markup,effusion\n" + "".join(facts)
+    )
     write_pairs(drawn[20:23], desk / "photos", desk / "unused", "photo{}")
+    shutil.copy(desk / "photos/photo0.jpg", desk / "photo.jpg")
     write_pairs(drawn[:6], desk / "theirs/images", desk / "theirs/masks", "t{}")
     rng = np.random.default_rng(0)
     for folder in ("masks", "theirs", "labelsTs", "nnunet-out", "images"):
@@ -133,6 +138,9 @@ def laid(tmp_path_factory):
     centre = desk / "centre-b"
     verbs.evaluate(run, images=centre / "images", masks=centre / "masks", values={"polyp": 255})
     chest = desk / "recipes/chest-presence-quick.yaml"
+    films = load_cases(load_recipe(chest))["test"][:2]
+    for i, case in enumerate(films):
+        write_image(case.image, desk / f"films/film{i}.png")
     verbs.train(chest, overrides=QUICKLY[1:], run=desk / RUNS["classify-images.md"])
     for copy in (
         "a",
