@@ -96,5 +96,5 @@ def test_differences_are_said_in_words():
     shifted = here.to_patient.copy()
     shifted[0, 3] += 7.5
     there = Geometry.in_patient(here.shape, shifted)
-    assert here.differences(there) == ["place in the patient, by up to 7.5 mm"]
+    assert here.differences(there) == ["position in the patient, by up to 7.5 mm"]
     assert here != there

@@ -24,8 +24,8 @@ def test_colour_as_bytes():
         (lambda: Label("liver", 1, colour="red"), "#rrggbb"),
         (lambda: LabelSet((Label("a", 1), Label("b", 1))), "share the value 1"),
         (lambda: LabelSet((Label("a", 1), Label("a", 2))), "share the name a"),
-        (lambda: LabelSet((Label("a", 1, "ignore"),)), "no label to find"),
-        (lambda: LabelSet((Label("a", 1, includes=("b",)),)), "includes 'b', which is no label"),
+        (lambda: LabelSet((Label("a", 1, "ignore"),)), "no label to segment"),
+        (lambda: LabelSet((Label("a", 1, includes=("b",)),)), "includes 'b', which is not a label"),
         (lambda: LabelSet((Label("a", 1, includes=("a",)),)), "includes itself"),
         (
             lambda: LabelSet((Label("a", 1, includes=("b",)), Label("b", 2, includes=("a",)))),

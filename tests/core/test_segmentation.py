@@ -72,7 +72,7 @@ def test_an_image_level_label_is_what_the_data_say_or_else_what_the_map_shows():
 def test_a_map_without_outlines_is_empty_and_image_level_labels_are_those_of_the_problem():
     labels = LabelSet((Label("a", 1),))
     grid = Geometry.in_pixels((1, 2))
-    with pytest.raises(ValueError, match="nothing is outlined, but"):
+    with pytest.raises(ValueError, match="outlined is False, but"):
         Segmentation(np.array([[0, 1]], np.uint8), labels, grid, outlined=False)
     with pytest.raises(ValueError, match="present names 'd'; expected labels of a"):
         Segmentation(np.zeros((1, 2), np.uint8), labels, grid, present={"d": True})

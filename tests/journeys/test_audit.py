@@ -228,7 +228,7 @@ def test_masks_that_lie_elsewhere_are_used_only_if_allowed_by_name(tmp_path, tin
     path.write_text(yaml.safe_dump(tree))
     run = tmp_path / "run"
     assert main(["train", str(path), "-o", str(run)]) == 2
-    assert "place in the patient, by up to 30 mm" in capsys.readouterr().err
+    assert "position in the patient, by up to 30 mm" in capsys.readouterr().err
     allow = ["--set", "audit.allow=[misplaced]"]
     assert main(["train", str(path), "-o", str(run), *allow]) == 0
     assert json.loads((run / "bundle" / "card.json").read_text())["audit"]["allowed"] == [

@@ -1,6 +1,6 @@
-"""The types everything else is written in. NumPy only; every dataclass is frozen.
+"""The types that all other modules use. They need NumPy only, and every dataclass is frozen.
 
-Each is loaded when it is first asked for: a loss needs `Output` and no `Segmentation`.
+Each module is imported when one of its names is first used: a loss needs `Output` and no `Segmentation`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "Task",
 ]
 
-_HOMES = {
+_MODULES = {
     "case": ("Case", "Splits"),
     "geometry": ("Geometry",),
     "image": ("Image",),
@@ -49,7 +49,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
+    for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f"delineate.core.{home}"), name)
+            return getattr(import_module(f"delineate.core.{module}"), name)
     raise AttributeError(f"module 'delineate.core' has no attribute {name!r}")

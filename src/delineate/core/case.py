@@ -1,4 +1,4 @@
-"""One thing to segment."""
+"""A case: one image to segment, with its truth where it is known."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from delineate.core.segmentation import Segmentation
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """An image, and the truth where it is known; both are read each time they are asked for.
+    """An image, and its truth where it is known. Both are read from disk at each access.
 
-    id: becomes the name of files that are written, so it is one that cannot lead elsewhere: "name" or
-        "folder/name", as `check_id` says.
-    group: the patient the case belongs to; cases of one group stay on one side of every split.
-    image_files: every file the image is made of, the one that is opened first: a header, then its data files. Empty
-        for an image that is made, not read.
-    truth_files: the same for the truth; empty where there is none, or where it does not come from an image file.
-    columns: further facts by name (site, device), for subgroups and stratified splits.
+    id: "name" or "folder/name". Output files take their names from it, so `check_id` refuses unsafe paths.
+    group: the patient. All cases of one group are in the same split.
+    image_files: all files of the image, first the one to open (a header), then its data files. Empty for a generated
+        image.
+    truth_files: the same for the truth. Empty without truth, or where the truth is not an image file.
+    columns: further values by name (site, device), for subgroups and stratified splits.
     """
 
     id: str
@@ -38,22 +37,22 @@ class Case:
 
     @classmethod
     def of_image(cls, image: Image, id: str = "image") -> Case:
-        """A case without truth, of an image in memory."""
+        """A case without truth, for an image in memory."""
         return cls(id, id, partial(_same, image))
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files the case is made of, those of the image first; empty for a case that is made, not read."""
+        """All files of the case, those of the image first. Empty for a generated case."""
         return self.image_files + self.truth_files
 
     @property
     def image(self) -> Image:
-        """The image, read now."""
+        """The image, read from disk at each access."""
         return self.load_image()
 
     @property
     def truth(self) -> Segmentation | None:
-        """The truth, read now, or None where there is none."""
+        """The truth, read from disk at each access; None without truth."""
         return None if self.load_truth is None else self.load_truth()
 
 
@@ -62,13 +61,14 @@ def _same(image: Image) -> Image:
 
 
 def check_id(id: str) -> None:
-    """Refuse an id that, as the name of a file below some folder, could be another file or none.
+    """Check that an id is safe as a file name below a folder: it cannot point outside the folder.
 
-    Allowed are parts joined by "/". A part is not empty, ".", or "..", does not end with a dot or a space, has no
-    backslash and no control character, and has at most `LONGEST_PART` bytes; the first does not begin like a drive.
+    An id consists of parts joined by "/". A part is not empty, ".", or "..". It does not end with a dot or a space.
+    It has no backslash, no control character, and at most `LONGEST_PART` bytes. The id does not begin with a drive
+    letter ("C:").
 
     Raises:
-        ValueError: something else.
+        ValueError: the id breaks one of these rules.
     """
     why = "" if id else "it is empty"
     for part in id.split("/") if id else ():
@@ -81,7 +81,7 @@ def check_id(id: str) -> None:
         elif len(part.encode(errors="surrogatepass")) > LONGEST_PART:
             why = f"a part of it has more than {LONGEST_PART} bytes"
     if DRIVE.match(id):
-        why = "it begins like a drive"
+        why = "it begins with a drive letter"
     if why:
         raise ValueError(
             f"the id {id[:80]!r} of a case cannot be the name of a file: {why}. Rename the file, or give the case "
@@ -90,13 +90,13 @@ def check_id(id: str) -> None:
 
 
 LONGEST_PART = 200
-"""Bytes of a part of an id; file systems hold 255, and endings are added."""
+"""Maximum bytes in a part of an id. File systems allow 255, and file name endings are added."""
 
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|[. ]$")
-"""What no part of an id may hold; Windows drops dots and spaces at the end."""
+"""Not allowed in a part of an id. Windows removes dots and spaces at the end."""
 
 DRIVE = re.compile(r"^[A-Za-z]:")
-"""How a path on a drive of Windows begins."""
+"""The drive letter at the start of a Windows path."""
 
 Splits = Mapping[str, tuple[Case, ...]]
-"""Cases by the name of their split: "train", "val", "test"."""
+"""Split name ("train", "val", "test") -> its cases."""

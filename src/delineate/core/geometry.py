@@ -1,4 +1,4 @@
-"""Where an array lies: its shape, the distance between its samples, its place in the patient."""
+"""Geometry of an image grid: shape, spacing, and position in the patient."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Unit = Literal["mm", "px"]
 class Geometry:
     """The grid an array is sampled on; 2D or 3D by the length of `shape`.
 
-    Axes are in array order. `spacing` is in `unit`; a photograph has unit "px" and spacing 1, since its
-    millimetres are unknown and none are invented. `to_patient` is the (4, ndim + 1) affine from array index
-    to patient coordinates in mm, axes LPS as in DICOM, or None where the patient's axes are unknown.
+    Axes are in array order. `spacing` is in `unit`. A photograph has unit "px" and spacing 1, because its
+    physical size is unknown. `to_patient` is the (4, ndim + 1) affine from array index to patient coordinates
+    in mm, axes LPS as in DICOM. It is None where the orientation in the patient is unknown.
     """
 
     shape: tuple[int, ...]
@@ -40,7 +40,7 @@ class Geometry:
 
     @classmethod
     def in_pixels(cls, shape: Sequence[int]) -> Geometry:
-        """The geometry of a picture without physical size.
+        """The geometry of an image without physical size, such as a photograph.
 
         >>> Geometry.in_pixels((480, 640)).spacing
         (1.0, 1.0)
@@ -49,7 +49,7 @@ class Geometry:
 
     @classmethod
     def in_patient(cls, shape: Sequence[int], to_patient: np.ndarray) -> Geometry:
-        """The geometry of a scan whose index-to-LPS affine (4, ndim + 1) is known; spacing follows from it."""
+        """The geometry of a scan from its index-to-LPS affine (4, ndim + 1); spacing is computed from it."""
         affine = np.asarray(to_patient, dtype=np.float64)
         spacing = tuple(float(s) for s in np.linalg.norm(affine[:3, :-1], axis=0))
         return cls(tuple(int(n) for n in shape), spacing, "mm", affine)
@@ -66,20 +66,20 @@ class Geometry:
 
     @property
     def size_unit(self) -> str:
-        """What `sample_size` is in: "px²", "mm²", "px³" or "mm³"."""
+        """The unit of `sample_size`: "px²", "mm²", "px³" or "mm³"."""
         return self.unit + {2: "²", 3: "³"}[self.ndim]
 
     def resized(self, shape: Sequence[int]) -> Geometry:
-        """The same extent, sampled `shape` times; sample centres follow the half-pixel convention."""
+        """The same extent with `shape` samples; sample centres follow the half-pixel convention."""
         scale = np.array(self.shape, dtype=np.float64) / np.array(shape, dtype=np.float64)
         return self._moved(shape, np.diag(scale), (scale - 1) / 2)
 
     def cropped(self, start: Sequence[int], shape: Sequence[int]) -> Geometry:
-        """The part that begins at index `start`; a negative start or a larger shape is padding."""
+        """The grid of `shape` samples from index `start`; a negative start or a larger shape means padding."""
         return self._moved(shape, np.eye(self.ndim), np.array(start, dtype=np.float64))
 
     def reordered(self, axes: Sequence[int], flips: Sequence[bool]) -> Geometry:
-        """The geometry of `array.transpose(axes)`, then reversed along each new axis with a true flip."""
+        """The geometry of `array.transpose(axes)`, then reversed along each new axis whose flip is true."""
         matrix = np.zeros((self.ndim, self.ndim))
         offset = np.zeros(self.ndim)
         for new, (old, flip) in enumerate(zip(axes, flips, strict=True)):
@@ -88,15 +88,15 @@ class Geometry:
         return self._moved([self.shape[a] for a in axes], matrix, offset)
 
     def differences(self, other: Geometry, *, tolerance: float = 1e-3) -> list[str]:
-        """What differs between two grids, in words; empty if samples coincide.
+        """Descriptions of the differences between two grids; empty if their samples coincide.
 
-        `tolerance` is in units of one sample: spacing and the place of the corners may differ by so much.
+        `tolerance`: accepted difference in spacing and in corner position, in units of one sample.
         """
         if self.shape != other.shape:
             return [f"shape {self.shape} against {other.shape}"]
-        found = []
+        differences = []
         if self.unit == other.unit and not np.allclose(self.spacing, other.spacing, rtol=tolerance):
-            found.append(
+            differences.append(
                 f"spacing {_short(self.spacing)} against {_short(other.spacing)} {self.unit}"
             )
         if self.to_patient is not None and other.to_patient is not None:
@@ -106,11 +106,11 @@ class Geometry:
             ends = np.vstack([corners, np.ones(corners.shape[1])])
             gap = float(np.linalg.norm((self.to_patient - other.to_patient) @ ends, axis=0).max())
             if gap > max(tolerance, 0.01) * max(self.spacing):
-                found.append(f"place in the patient, by up to {gap:.3g} mm")
-        return found
+                differences.append(f"position in the patient, by up to {gap:.3g} mm")
+        return differences
 
     def _moved(self, shape: Sequence[int], matrix: np.ndarray, offset: np.ndarray) -> Geometry:
-        """The grid whose index x lies at this grid's index `matrix @ x + offset`."""
+        """The grid whose index x is at index `matrix @ x + offset` of this grid."""
         spacing = np.abs(matrix).T @ np.array(self.spacing)
         affine = None
         if self.to_patient is not None:

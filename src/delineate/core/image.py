@@ -1,4 +1,4 @@
-"""Pixels and where they lie."""
+"""An image: pixels and their geometry."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from delineate.core.geometry import Geometry
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """`pixels` (channel, *spatial) on a `Geometry`, in the dtype and depth of the file.
+    """`pixels` (channel, *spatial) on a `Geometry`, in the dtype of the file.
 
-    Sixteen bits stay sixteen, Hounsfield units stay Hounsfield units. Memory order is free: a photograph is
-    usually a view on interleaved memory, so `np.moveaxis(pixels, 0, -1)` gives OpenCV's layout at no cost.
+    Values are not rescaled: 16 bits stay 16 bits, Hounsfield units stay Hounsfield units. The memory order is not
+    fixed: a photograph is usually a view on interleaved memory, so `np.moveaxis(pixels, 0, -1)` gives OpenCV's
+    layout without a copy.
 
-    warnings: in words, what in the file is doubtful or had to be replaced, one sentence or two each; empty for most.
+    warnings: problems of the file, such as replaced NaN samples, one or two sentences each; usually empty.
     """
 
     pixels: np.ndarray

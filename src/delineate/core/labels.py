@@ -1,4 +1,4 @@
-"""What can be delineated: names, values, colours, and whether the objects are counted."""
+"""Labels: their names, values and colours, and whether their objects are counted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from delineate.arguments import LabelValue
 Kind = Literal["stuff", "thing", "ignore"]
 
 PALETTE = ("#00c2a8", "#e4572e", "#3d6fd9", "#f2b134", "#9b5de5", "#4caf50", "#ef476f", "#8d6e63")
-"""Colours for labels that name none, in the order of the recipe."""
+"""Default colours, in the order of the labels in the recipe."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """One thing to delineate.
+    """One structure to segment.
 
-    kind: "thing" is counted one by one (a polyp), "stuff" is not (the liver), "ignore" marks pixels
-        that are neither learnt from nor judged.
+    kind: "thing": its objects are counted one by one (polyps). "stuff": they are not (the liver). "ignore": its
+        pixels are left out of training and evaluation.
     colour: "#rrggbb", for overlays and palettes.
     code: DICOM coded term, "scheme:value:meaning", for export to SEG.
-    includes: names of labels that are part of this one, so that it is a region of several values (nnU-Net): the
-        liver includes its tumours. `value` is what is left of it without them.
+    includes: names of labels that are part of this one: the liver includes its tumours. The label is then a region
+        of several values, as in nnU-Net, and `value` marks the samples that belong to none of these parts.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Label:
     def __post_init__(self) -> None:
         if self.name == "all":
             raise ValueError(
-                "a label is called 'all', which is what scores of the whole image are called; give it another name."
+                "a label is called 'all', but that is the name of scores of the whole image; give it another name."
             )
         if not 1 <= self.value <= 65535:
             raise ValueError(
@@ -57,9 +57,9 @@ class Label:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The labels of one problem, in order; background is 0 and has no label.
+    """The labels of one recipe, in order; background is 0 and has no label.
 
-    Iterating gives the labels that are found and judged, that is all but the kind "ignore".
+    Iteration gives the labels that are segmented and evaluated: all except those of kind "ignore".
 
     >>> labels = LabelSet((Label("liver", 1), Label("tumour", 2, "thing")))
     >>> [label.name for label in labels], labels["tumour"].value
@@ -76,17 +76,17 @@ class LabelSet:
                 raise ValueError(f"two labels share the {what} {twice[0]}; each must be unique.")
         if not list(self):
             raise ValueError(
-                "no label to find was given; at least one of kind stuff or thing is needed."
+                "no label to segment was given; at least one of kind stuff or thing is needed."
             )
         for label in self:
             for name in label.includes:
                 if name not in self.names:
                     raise ValueError(
-                        f"label {label.name!r} includes {name!r}, which is no label to find; there are "
+                        f"label {label.name!r} includes {name!r}, which is not a label to segment; there are "
                         f"{', '.join(self.names)}."
                     )
             if label.name in self.parts(label.name):
-                raise ValueError(f"label {label.name!r} includes itself, by way of its parts.")
+                raise ValueError(f"label {label.name!r} includes itself, through its parts.")
 
     def __iter__(self) -> Iterator[Label]:
         return (label for label in self.labels if label.kind != "ignore")
@@ -102,21 +102,21 @@ class LabelSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the labels that are found and judged."""
+        """Names of the labels, without those of kind "ignore"."""
         return tuple(label.name for label in self)
 
     @property
     def values(self) -> tuple[int, ...]:
-        """Values of the labels that are found and judged."""
+        """Values of the labels, without those of kind "ignore"."""
         return tuple(label.value for label in self)
 
     @property
     def overlap(self) -> bool:
-        """Whether a sample may have several labels."""
+        """Whether a sample can have several labels."""
         return any(label.includes for label in self)
 
     def values_of(self, name: str) -> tuple[int, ...]:
-        """The values that stand for a label in a label map: its own, then those of what it includes.
+        """The values of a label in a label map: its own, then those of the labels it includes.
 
         >>> labels = LabelSet((Label("liver", 1, includes=("tumour",)), Label("tumour", 2, "thing")))
         >>> labels.values_of("liver"), labels.values_of("tumour")
@@ -125,20 +125,20 @@ class LabelSet:
         return (self[name].value, *(self[part].value for part in self.parts(name)))
 
     def mask(self, name: str, classes: np.ndarray) -> np.ndarray:
-        """Where `name` is in a label map, with what it includes: boolean, of the shape of `classes`.
+        """Mask of `name` and the labels it includes: boolean, of the shape of the label map `classes`.
 
         >>> labels = LabelSet((Label("liver", 1, includes=("tumour",)), Label("tumour", 2, "thing")))
         >>> labels.mask("liver", np.array([0, 1, 2])), labels.mask("tumour", np.array([0, 1, 2]))
         (array([False,  True,  True]), array([False, False,  True]))
         """
         own, *parts = self.values_of(name)
-        found = np.asarray(classes == own)
-        for value in parts:  # np.isin takes 8 bytes a sample
-            found |= classes == value
-        return found
+        mask = np.asarray(classes == own)
+        for value in parts:  # np.isin needs 8 bytes per sample
+            mask |= classes == value
+        return mask
 
     def value_without(self, name: str) -> int:
-        """What a sample is when it is no longer `name`: the value of the innermost label that includes it, or 0.
+        """The value of a sample once `name` is removed: that of the innermost label that includes `name`, or 0.
 
         >>> labels = LabelSet((Label("liver", 1, includes=("tumour",)), Label("tumour", 2, "thing")))
         >>> labels.value_without("tumour"), labels.value_without("liver")
@@ -149,11 +149,11 @@ class LabelSet:
 
     @property
     def inner_first(self) -> tuple[Label, ...]:
-        """The labels that are found and judged, each before those that include it."""
+        """The labels without those of kind "ignore", each before the labels that include it."""
         return tuple(sorted(self, key=lambda label: len(self.parts(label.name))))
 
     def parts(self, name: str) -> tuple[str, ...]:
-        """All that a label includes, and what that includes, by name."""
+        """Names of all labels that a label includes, directly or through its parts."""
         found: dict[str, None] = {}
         waiting = list(self[name].includes)
         while waiting:
@@ -165,5 +165,5 @@ class LabelSet:
 
     @property
     def ignored(self) -> tuple[int, ...]:
-        """Values that mark pixels to leave out."""
+        """Values of the labels of kind "ignore"."""
         return tuple(label.value for label in self.labels if label.kind == "ignore")

@@ -1,4 +1,4 @@
-"""What a network says, the truth in the same terms, and what is read from it: each a set of optional heads."""
+"""The output of a network, the training target, and the probabilities: each has one optional field per head."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 Array = TypeVar("Array")
-"""np.ndarray where networks run, torch.Tensor where they learn."""
+"""torch.Tensor in training, np.ndarray in inference."""
 
 Other = TypeVar("Other")
 
@@ -20,8 +20,9 @@ class Objects(Generic[Array]):
 
     scores: (object, label), for the labels of kind thing, in order: logits in an `Output`, probabilities in
         `Probabilities`, 0 or 1 in a `Target`.
-    boxes: (object, 2, ndim), the first corner and the corner past the last, in samples; fractions are allowed.
-    masks: (object, *window), relative to the box: sample i of n stands for the n-th part of the box from i / n on.
+    boxes: (object, 2, ndim), the first corner and the exclusive last corner, in samples; fractions are allowed.
+    masks: (object, *window), relative to the box: along an axis of n mask samples, sample i covers the part of the
+        box from i / n to (i + 1) / n.
     """
 
     scores: Array
@@ -29,20 +30,20 @@ class Objects(Generic[Array]):
     masks: Array
 
     def map(self, change: Callable[[Array], Other]) -> Objects[Other]:
-        """The same objects, each array changed."""
+        """The same objects with `change` applied to each array."""
         return Objects(change(self.scores), change(self.boxes), change(self.masks))
 
 
 @dataclass(frozen=True, eq=False)
 class Output(Generic[Array]):
-    """What a network says of a batch, before any activation. A network has one head or several.
+    """The output of a network for a batch, before any activation. A network has one head or several.
 
     dense: (batch, channel, *spatial).
-    sides: further dense maps from deeper levels, for deep supervision; any resolution.
-    image: (batch, channel), about the image as a whole.
-    objects: for each image of the batch its objects.
-    losses: losses that the model computes itself while it learns, by name, each a number; a detector needs them,
-        since it samples its proposals against the truth. Empty in every other model, and while predicting.
+    sides: further dense maps from deeper levels, for deep supervision, at any resolution.
+    image: (batch, channel), image-level logits.
+    objects: the objects of each image of the batch.
+    losses: losses that the model itself computes in training, by name, each a number. A detector needs them, because
+        it samples its proposals against the truth. Empty for all other models, and in inference.
     """
 
     dense: Array | None = None
@@ -58,7 +59,7 @@ class Output(Generic[Array]):
         Raises:
             ValueError: the network has no dense head.
         """
-        return _there(self, self.dense, "dense")
+        return _required(self, self.dense, "dense")
 
     @property
     def image_logits(self) -> Array:
@@ -67,33 +68,33 @@ class Output(Generic[Array]):
         Raises:
             ValueError: the network has no image-level head.
         """
-        return _there(self, self.image, "image")
+        return _required(self, self.image, "image")
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The names of the heads that are there."""
+        """Names of the heads that are not None."""
         return tuple(name for name in HEADS if getattr(self, name) is not None)
 
     def arrays(self) -> list[Array]:
         """Every array of every head."""
-        found: list[Array] = []
-        self.map(found.append)
-        return found
+        arrays: list[Array] = []
+        self.map(arrays.append)
+        return arrays
 
     def map(self, change: Callable[[Array], Other]) -> Output[Other]:
-        """The same heads, each array changed: moved to a device, converted."""
+        """The same output with `change` applied to each array, such as a move to a device."""
         return Output(**_mapped(self, change))
 
 
 @dataclass(frozen=True, eq=False)
 class Target(Generic[Array]):
-    """The truth a network is taught, in the terms of its heads.
+    """The training target of each head of a network.
 
     classes: (batch, *spatial), channel indices: 0 is background, then the labels in order (not their values).
-    regions: (batch, label, *spatial), 1 where a label is and 0 elsewhere; in place of `classes` where labels overlap.
-    valid: (batch, *spatial), false where nothing is to be learnt; None if that is nowhere.
-    image: (batch, label), 1 where an image shows a label, 0 where not, NaN where that is not known.
-    objects: for each image of the batch its objects.
+    regions: (batch, label, *spatial), 1 inside a label and 0 outside; used instead of `classes` where labels overlap.
+    valid: (batch, *spatial), false for samples that the loss ignores; None if all samples count.
+    image: (batch, label), 1 if the image shows the label, 0 if not, NaN if unknown.
+    objects: the objects of each image of the batch.
     """
 
     classes: Array | None = None
@@ -103,41 +104,41 @@ class Target(Generic[Array]):
     objects: tuple[Objects[Array], ...] | None = None
 
     def map(self, change: Callable[[Array], Other]) -> Target[Other]:
-        """The same truth, each array changed: moved to a device, converted."""
+        """The same target with `change` applied to each array, such as a move to a device."""
         return Target(**_mapped(self, change))
 
     @staticmethod
     def stack(items: Sequence[Target[np.ndarray]]) -> Target[np.ndarray]:
-        """The targets of single images, which have no batch axis, as those of one batch.
+        """Stack the targets of single images, which have no batch axis, to the target of a batch.
 
         Raises:
-            ValueError: they differ in heads or shape.
+            ValueError: the targets differ in heads or shape.
         """
-        found: dict[str, Any] = {}
+        stacked: dict[str, Any] = {}
         for name in ("classes", "regions", "image"):
             parts = [getattr(item, name) for item in items]
             if any(part is not None for part in parts):
-                found[name] = np.stack(parts)
+                stacked[name] = np.stack(parts)
         if any(item.objects is not None for item in items):
-            found["objects"] = tuple(each for item in items for each in item.objects or ())
+            stacked["objects"] = tuple(each for item in items for each in item.objects or ())
         if any(item.valid is not None for item in items):
             shape = next(item.valid.shape for item in items if item.valid is not None)
             everywhere = np.ones(shape, dtype=bool)
-            found["valid"] = np.stack(
+            stacked["valid"] = np.stack(
                 [everywhere if item.valid is None else item.valid for item in items]
             )
-        return Target(**found)
+        return Target(**stacked)
 
 
 @dataclass(frozen=True, eq=False)
 class Probabilities:
-    """What an `Output` says of one image after activation, still continuous: nothing is decided yet.
+    """The `Output` for one image after activation, before thresholding or argmax.
 
-    maps: (channel, *spatial) float32, from 0 to 1; what a channel means, the task that made them knows.
-    outside: for each channel of `maps` its probability where the network did not look, as beyond a crop.
+    maps: (channel, *spatial) float32, from 0 to 1. The task defines what each channel means.
+    outside: the probability of each channel of `maps` outside the area the network saw, as beyond a crop.
     image: image-level probabilities, by name.
-    objects: with probabilities as scores and masks, and boxes in samples of the grid at hand.
-    unlike_training: how the image differs from the training images of the model that says this, in words.
+    objects: the objects; their scores and masks are probabilities, their boxes in samples of the grid of `maps`.
+    unlike_training: how the image differs from the training images of the model, one description each.
     """
 
     maps: np.ndarray | None = None
@@ -158,7 +159,7 @@ HEADS = ("dense", "image", "objects")
 """The heads a network can have, by their names in `Output`."""
 
 
-def _there(output: Output[Array], head: Array | None, name: str) -> Array:
+def _required(output: Output[Array], head: Array | None, name: str) -> Array:
     if head is None:
         raise ValueError(
             f"the network has no {name} head; it has {', '.join(output.heads) or 'none'}."

@@ -1,7 +1,7 @@
-"""The names under which the scores of a segmentation hold what is known of each label."""
+"""Names of the per-label entries of `Segmentation.scores`."""
 
 PRESENCE = "presence of {label}"
 """The probability that the image shows a label."""
 
 EXPECTED_DICE = "expected dice of {label}"
-"""The Dice that the model itself expects of a label."""
+"""The Dice of a label that the model itself estimates, without truth."""

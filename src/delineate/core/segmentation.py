@@ -1,4 +1,4 @@
-"""What is where: truth and prediction alike."""
+"""A segmentation: a truth or a prediction."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Instance:
     """One object: its label, a score in [0, 1], and a boolean mask cut to its box.
 
     start: index of the mask's first sample in the whole grid. Instances may overlap.
-    crowd: in a truth, a region of many objects that were not drawn one by one: a finding there is neither
-        right nor wrong.
+    crowd: in a truth, a region of many objects that were not annotated one by one (COCO's iscrowd): a predicted
+        object inside it counts neither as true nor as false positive.
     """
 
     label: str
@@ -28,24 +28,24 @@ class Instance:
 
     @property
     def box(self) -> tuple[slice, ...]:
-        """Where the mask lies in the whole grid."""
+        """The slices of the whole grid that the mask covers."""
         return tuple(slice(s, s + n) for s, n in zip(self.start, self.mask.shape, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """A label map on a grid, with what else is known of it.
+    """A label map on a grid, with instances, image-level labels, scores and probabilities where they are known.
 
     classes: (*spatial), unsigned integers; 0 is background, the rest are values of `labels`.
-    instances: objects one by one, where they are known.
+    instances: the single objects, where they are known.
     scores: image-level scores by name ("presence of polyp": 0.93).
-    present: image-level labels by name: whether the image shows the label, as the data say of a truth and the task
-        decides of a prediction; None where that is not known. A label not named here is read from the label map.
-    outlined: False where only image-level labels are known: the label map is empty and says nothing.
-    probabilities: (1 + label, *spatial) float32, background first, then `labels` in order; kept only when asked. They
-        sum to 1 where labels exclude each other; where they overlap each is its own.
-    unlike_training: of a prediction, how its image differs from the images the model was trained on, in words; empty
-        where it does not, or where nothing is known of them.
+    present: image-level labels by name: True if the image shows the label, None if unknown. In a truth they come from
+        the data, in a prediction from the task. A label that is not listed is read from the label map.
+    outlined: False if only image-level labels are known. The label map is then empty and carries no information.
+    probabilities: (1 + label, *spatial) float32, background first, then `labels` in order; kept on request only. They
+        sum to 1 where labels exclude each other; overlapping labels have independent probabilities.
+    unlike_training: for a prediction, how its image differs from the training images of the model, one description
+        each; empty if it does not differ, or if nothing is known of the training images.
     """
 
     classes: np.ndarray
@@ -68,7 +68,7 @@ class Segmentation:
         expected = (1 + len(self.labels), *self.classes.shape)
         if not self.outlined and (self.classes.any() or self.instances):
             raise ValueError(
-                "nothing is outlined, but the label map or the instances say otherwise."
+                "outlined is False, but the label map or the instances are not empty; give outlined=True."
             )
         unknown = [name for name in self.present if name not in self.labels.names]
         if unknown:
@@ -81,49 +81,49 @@ class Segmentation:
             )
 
     def mask(self, name: str) -> np.ndarray:
-        """Where `name` is, with what it includes: boolean, (*spatial)."""
+        """Mask of `name` and the labels it includes: boolean, (*spatial)."""
         return self.labels.mask(name, self.classes)
 
     def shows(self, name: str) -> bool | None:
-        """Whether the image shows `name`: as `present` says, else by the label map; None where it is not known."""
+        """Whether the image shows `name`: by `present`, else by the label map; None if unknown."""
         if name in self.present:
             return self.present[name]
         return bool(self.mask(name).any()) if self.outlined else None
 
     def changed(self, classes: np.ndarray) -> Segmentation:
-        """The segmentation with another label map, and all that is known of it made to agree.
+        """The segmentation with another label map; instances and probabilities are changed to agree with it.
 
-        Instances lose the samples that are no longer their label's; those left with none go. Where the map changed,
-        probabilities become certain of it; elsewhere they stay.
+        An instance loses the samples that no longer have its label, and is removed if it has no sample left.
+        Probabilities become 0 or 1 where the label map changed, and are kept elsewhere.
         """
-        found = replace(self, classes=classes)
+        result = replace(self, classes=classes)
         where = np.flatnonzero(classes != self.classes)
         if not where.size:
-            return found
+            return result
         kept = []
         for instance in self.instances:
-            mask = instance.mask & found.labels.mask(instance.label, classes[instance.box])
+            mask = instance.mask & result.labels.mask(instance.label, classes[instance.box])
             if mask.any():
                 kept.append(replace(instance, mask=mask))
         maps = self.probabilities
         if maps is not None:
             maps = np.array(maps, order="C")
             now = classes.ravel()[where]
-            certain = maps.reshape(len(maps), -1)  # a view: what is written here is in `maps`
+            certain = maps.reshape(len(maps), -1)  # a view of `maps`
             certain[0, where] = 1
             for channel, name in enumerate(self.labels.names, start=1):
-                there = np.isin(now, self.labels.values_of(name))
-                certain[channel, where] = there
-                certain[0, where[there]] = 0
-        return replace(found, instances=tuple(kept), probabilities=maps)
+                inside = np.isin(now, self.labels.values_of(name))
+                certain[channel, where] = inside
+                certain[0, where[inside]] = 0
+        return replace(result, instances=tuple(kept), probabilities=maps)
 
     @property
     def valid(self) -> np.ndarray | None:
-        """Where the label map may be learnt from and judged: boolean, or None if that is everywhere."""
+        """Samples that count in training and evaluation: boolean, or None if all do."""
         ignored = self.labels.ignored
         if not ignored:
             return None
-        found = np.zeros(self.classes.shape, bool)
-        for value in ignored:  # np.isin takes 8 bytes a sample
-            found |= self.classes == value
-        return None if not found.any() else ~found
+        excluded = np.zeros(self.classes.shape, bool)
+        for value in ignored:  # np.isin needs 8 bytes per sample
+            excluded |= self.classes == value
+        return None if not excluded.any() else ~excluded

@@ -1,4 +1,4 @@
-"""The signatures that carry all composition."""
+"""The signatures of networks, predictors, post-processing steps and tasks."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from delineate.core.output import Output, Probabilities, Target
 from delineate.core.segmentation import Segmentation
 
 Network = Callable[[np.ndarray], Output[np.ndarray]]
-"""(batch, channel, *spatial) float32 -> Output. Windows, flips and ensembles wrap a network and are one."""
+"""(batch, channel, *spatial) float32 -> Output. A sliding window or flips wrap a network and are a network again."""
 
 Predictor = Callable[[Case], Segmentation]
-"""A cascade, a focus, slice by slice: each wraps predictors and is one."""
+"""Case -> Segmentation. A cascade wraps predictors and is a predictor again."""
 
 Refinement = Callable[[Segmentation, Image], Segmentation]
-"""One post-processing step, on the grid of the image."""
+"""One post-processing step, on the grid of the file."""
 
 
 class Task(Protocol):
-    """What the heads of a network mean: truth into targets, outputs into segmentations.
+    """Defines the meaning of a network's heads: converts truths to targets, and outputs to segmentations.
 
-    Nothing else decides what is where: `read` and `decide` are the two halves of it, and between them
-    probabilities go home to the grid of the file.
+    `read` applies the activation on the network's grid. The probabilities are then resampled to the grid of the file,
+    and `decide` applies the threshold or the argmax there.
     """
 
     @property
     def labels(self) -> LabelSet:
-        """The labels of the problem."""
+        """The labels of the recipe."""
 
     @property
     def heads(self) -> Mapping[str, int]:
-        """The heads that a network needs, by their names in `Output`, with the number of channels of each."""
+        """The heads that the network must have: name of the head in `Output` -> its number of channels."""
 
     @property
     def gives(self) -> frozenset[str]:
-        """What its segmentations hold, by the names of `Segmentation`: classes, probabilities, present, instances.
+        """The fields of `Segmentation` that this task fills: classes, probabilities, present, instances.
 
-        A task that gives no instances learns from none: training leaves them out of the truth, which saves their time.
+        If it does not fill instances, training leaves them out of the truth, which saves time.
         """
 
     def encode(self, truth: Segmentation) -> Target[np.ndarray]:
-        """The truth in the network's terms, without a batch axis."""
+        """The training target of one truth, without a batch axis."""
 
     def read(self, output: Output[np.ndarray], grid: Geometry) -> Probabilities:
-        """What a batch of one says, activated, on the network's grid."""
+        """The probabilities of a batch of one image, on the network's grid."""
 
     def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
-        """The segmentation that probabilities on `geometry` amount to; the only place where a label is decided."""
+        """The segmentation for probabilities on `geometry`: threshold or argmax. Labels are decided nowhere else."""
