@@ -93,10 +93,10 @@ def test_a_name_is_any_where_the_labels_are_not_known():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("..x:y", "names no function"),
-        ("a:b:c", "names no function"),
-        (":", "names no function"),
-        ("math:pi", "math:pi is 3.14159.*, which is no function"),
+        ("..x:y", "is not the name of a function"),
+        ("a:b:c", "is not the name of a function"),
+        (":", "is not the name of a function"),
+        ("math:pi", "math:pi is 3.14159.*; expected a function"),
         ("broken_lab:loss", "broken_lab:loss cannot be imported: ZeroDivisionError"),
     ],
 )

@@ -1,7 +1,7 @@
-"""The types of what a recipe may write: a number above 0, a share, the name of a label.
+"""Types of arguments in a recipe, with their limits: a number above 0, a fraction, the name of a label.
 
-A signature that says `lr: Positive` is all there is to say: `resolve.bind` refuses anything else with the place it
-was written, and `delineate list` and the reference tell the range in words.
+An annotation such as `lr: Positive` is enough. `resolve.bind` refuses other values and names the line in the recipe.
+`delineate list` and the reference describe the range in words.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 MOST = 1e12
-"""The largest number a recipe may write: its square is still a float32."""
+"""The largest number in a recipe: its square still fits a float32."""
 
 MOST_WHOLE = 2**31 - 1
-"""The largest whole number: what NumPy, OpenCV and torch take as a size everywhere."""
+"""The largest whole number: NumPy, OpenCV and torch all accept it as a size."""
 
 
-class _Strictly:
-    """`true` and `false` are no numbers, though Python counts with them."""
+class _NoBool:
+    """Refuses `true` and `false`, which are integers in Python."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -33,14 +33,14 @@ class _Strictly:
 
         def no_bool(value: Any) -> Any:
             if isinstance(value, bool):
-                raise ValueError("true and false are no numbers")
+                raise ValueError("true and false are not numbers")
             return value
 
         return core_schema.no_info_before_validator_function(no_bool, handler(source))
 
 
-class _OfTheRecipe:
-    """A name among the labels that `bind` knows of; where it knows none, any name will do."""
+class _KnownLabel:
+    """Refuses a name that is not a label of the recipe; accepts any name where the labels are unknown."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -56,8 +56,8 @@ class _OfTheRecipe:
         return core_schema.with_info_after_validator_function(known, handler(source))
 
 
-class _OfABundle:
-    """Marks the path of a bundle: who saves a recipe with such a path copies what lies there."""
+class _IsBundle:
+    """Marks the path of a bundle: when a recipe with such a path is saved, the bundle is copied along."""
 
 
 def odd(number: int) -> bool:
@@ -65,66 +65,66 @@ def odd(number: int) -> bool:
     return number % 2 == 1
 
 
-Number = Annotated[float, _Strictly(), Ge(-MOST), Le(MOST)]
-NonNegative = Annotated[float, _Strictly(), Ge(0), Le(MOST)]
-Positive = Annotated[float, _Strictly(), Gt(0), Le(MOST)]
+Number = Annotated[float, _NoBool(), Ge(-MOST), Le(MOST)]
+NonNegative = Annotated[float, _NoBool(), Ge(0), Le(MOST)]
+Positive = Annotated[float, _NoBool(), Gt(0), Le(MOST)]
 
-Fraction = Annotated[float, _Strictly(), Ge(0), Le(1)]
-FractionAboveZero = Annotated[float, _Strictly(), Gt(0), Le(1)]
-FractionBelowOne = Annotated[float, _Strictly(), Ge(0), Lt(1)]
-FractionBetween = Annotated[float, _Strictly(), Gt(0), Lt(1)]
-"""Neither 0 nor 1."""
+Fraction = Annotated[float, _NoBool(), Ge(0), Le(1)]
+FractionAboveZero = Annotated[float, _NoBool(), Gt(0), Le(1)]
+FractionBelowOne = Annotated[float, _NoBool(), Ge(0), Lt(1)]
+FractionBetween = Annotated[float, _NoBool(), Gt(0), Lt(1)]
+"""Above 0 and below 1."""
 
-WholeNumber = Annotated[int, _Strictly(), Ge(-MOST_WHOLE), Le(MOST_WHOLE)]
-NonNegativeWhole = Annotated[int, _Strictly(), Ge(0), Le(MOST_WHOLE)]
-Count = Annotated[int, _Strictly(), Ge(1), Le(MOST_WHOLE)]
+WholeNumber = Annotated[int, _NoBool(), Ge(-MOST_WHOLE), Le(MOST_WHOLE)]
+NonNegativeWhole = Annotated[int, _NoBool(), Ge(0), Le(MOST_WHOLE)]
+Count = Annotated[int, _NoBool(), Ge(1), Le(MOST_WHOLE)]
 OddCount = Annotated[Count, Predicate(odd)]
-Seed = Annotated[int, _Strictly(), Ge(0), Le(2**32 - 1)]
-"""What NumPy and torch both take."""
+Seed = Annotated[int, _NoBool(), Ge(0), Le(2**32 - 1)]
+"""The range that NumPy and torch both accept."""
 
-Size = Annotated[int, _Strictly(), Ge(1), Le(2**16)]
+Size = Annotated[int, _NoBool(), Ge(1), Le(2**16)]
 """Samples along an axis."""
 
 Shape = Annotated[tuple[Size, ...], Len(1, 3)]
 """Samples along each axis of the array."""
 
-Axis = Annotated[int, _Strictly(), Ge(-3), Le(2)]
+Axis = Annotated[int, _NoBool(), Ge(-3), Le(2)]
 """An axis of the array, 0 the first and -1 the last."""
 
 Text = Annotated[str, Len(1, 1000)]
-"""A path, a glob, a name: not empty."""
+"""A path, a glob or a name; not empty."""
 
-LabelName = Annotated[str, _OfTheRecipe()]
-"""The name of a label that the recipe has, other than those to be ignored."""
+LabelName = Annotated[str, _KnownLabel()]
+"""The name of a label of the recipe, not of kind ignore."""
 
 LabelNames = Annotated[list[LabelName], Len(1)]
 """Names of labels, at least one."""
 
-BundlePath = Annotated[Text, _OfABundle()]
+BundlePath = Annotated[Text, _IsBundle()]
 """The folder of a bundle or a run."""
 
-LabelValue = Annotated[int, _Strictly(), Ge(1), Le(65535)]
-"""What stands for a label in a label map; 0 is background."""
+LabelValue = Annotated[int, _NoBool(), Ge(1), Le(65535)]
+"""The value of a label in a label map; 0 is background."""
 
 
 def names_bundles(hint: Any) -> bool:
-    """Whether a type is that of a bundle's path, or of several.
+    """Whether a type is the path of a bundle, or a list of such paths.
 
     >>> names_bundles(BundlePath | None), names_bundles(list[BundlePath]), names_bundles(list[Text])
     (True, True, False)
     """
     if get_origin(hint) is Annotated:
         inner, *marks = get_args(hint)
-        return any(isinstance(mark, _OfABundle) for mark in marks) or names_bundles(inner)
+        return any(isinstance(mark, _IsBundle) for mark in marks) or names_bundles(inner)
     return any(names_bundles(part) for part in get_args(hint))
 
 
 def in_words(hint: Any, labels: Collection[str] | None = None) -> str:
-    """A type in plain words.
+    """Describe a type in words.
 
     Args:
-        hint: a type, as a signature says it.
-        labels: the names that `LabelName` stands for, where they are known.
+        hint: the type annotation of an argument.
+        labels: the names that `LabelName` accepts, where they are known.
 
     >>> in_words(Positive), in_words(Fraction | None), in_words(Shape)
     ('a number above 0', 'a number from 0 to 1, or null', 'a list of 1 to 3 whole numbers from 1 to 65536')
@@ -137,10 +137,10 @@ def _words(hint: Any, labels: Collection[str] | None, *, many: bool) -> str:
     if origin is Annotated:
         return _limited(inner[0], inner[1:], labels, many)
     if origin in (Union, types.UnionType):
-        said = dict.fromkeys(
+        parts = dict.fromkeys(
             _words(part, labels, many=many) for part in inner if part is not type(None)
         )
-        return ", or ".join(said) + (", or null" if type(None) in inner else "")
+        return ", or ".join(parts) + (", or null" if type(None) in inner else "")
     if origin is Literal:
         return f"one of {', '.join(map(repr, inner))}"
     if origin in (list, tuple, Sequence) or hint in (list, tuple):
@@ -151,8 +151,8 @@ def _words(hint: Any, labels: Collection[str] | None, *, many: bool) -> str:
         return f"name: {_words(inner[1], labels, many=False)}"
     if hint is Any:
         return "anything"
-    called = str(getattr(hint, "__name__", hint))
-    singular, plural = _NAMES.get(hint, (called, called))
+    name = str(getattr(hint, "__name__", hint))
+    singular, plural = _NAMES.get(hint, (name, name))
     return plural if many else singular
 
 
@@ -166,11 +166,11 @@ _NAMES: dict[Any, tuple[str, str]] = {
 
 
 def _limited(hint: Any, limits: Sequence[Any], labels: Collection[str] | None, many: bool) -> str:
-    """A type with what is said of it."""
-    if any(isinstance(limit, _OfTheRecipe) for limit in limits):
+    """Describe an annotated type: the type and its limits."""
+    if any(isinstance(limit, _KnownLabel) for limit in limits):
         which = "" if labels is None else f" ({', '.join(labels)})"
         return ("names of labels" if many else "the name of a label") + which
-    if any(isinstance(limit, _OfABundle) for limit in limits):
+    if any(isinstance(limit, _IsBundle) for limit in limits):
         return "paths of bundles" if many else "the path of a bundle"
     if get_origin(hint) in (list, tuple):
         return _listed(hint, limits, labels, many)
@@ -184,7 +184,7 @@ def _limited(hint: Any, limits: Sequence[Any], labels: Collection[str] | None, m
 
 
 def _range(limits: Sequence[Any]) -> str:
-    """What bounds say of a number; the ends of what can be computed with go without saying."""
+    """Describe the bounds of a number, without the general limits `MOST` and `MOST_WHOLE`."""
     low = high = ""
     for limit in limits:
         least, above = getattr(limit, "ge", None), getattr(limit, "gt", None)

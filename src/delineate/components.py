@@ -8,19 +8,19 @@ import cc3d
 import numpy as np
 
 FEW = 12
-"""So many components are faster compared one by one than counted sample by sample."""
+"""Up to this number of components, one comparison per component is faster than np.bincount."""
 
 
 def numbered(mask: np.ndarray, *, faces: bool = False) -> np.ndarray:
-    """Component numbers (*spatial) from 1; 0 is what lies outside the mask.
+    """Component numbers (*spatial) from 1; 0 is outside the mask.
 
-    Samples that share a corner belong together: 8 neighbours in 2D, 26 in 3D; with `faces` only those
-    that share a face do: 4 and 6.
+    Samples that share a corner are connected: 8 neighbours in 2D, 26 in 3D. With `faces`, only samples that share
+    a face are: 4 and 6.
     """
-    # axes of one sample join nothing, and cc3d counts labels wrongly with two of them
+    # axes of length 1 are removed: they connect nothing, and cc3d counts labels wrongly with two of them
     flat = mask.squeeze()
     flat = flat.reshape(1, -1) if flat.ndim < 2 else flat
-    # of booleans cc3d 4.1.1 numbers some masks of an odd number of columns wrongly; of bytes it does not
+    # as bytes: cc3d 4.1.1 numbers some boolean masks with an odd number of columns wrongly
     flat = flat.astype(bool, copy=False).view(np.uint8)
     connectivity: Any = (4 if faces else 8) if flat.ndim == 2 else (6 if faces else 26)
     numbers = cc3d.connected_components(flat, connectivity=connectivity)
@@ -28,7 +28,7 @@ def numbered(mask: np.ndarray, *, faces: bool = False) -> np.ndarray:
 
 
 def components(mask: np.ndarray, *, faces: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """As `numbered`, and the size of each component in samples; that of 0 is what lies outside the mask."""
+    """As `numbered`, with the size of each component in samples; entry 0 counts the samples outside the mask."""
     numbers = numbered(mask, faces=faces)
     count = int(numbers.max())
     if count > FEW:

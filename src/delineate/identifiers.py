@@ -1,4 +1,4 @@
-"""Which fields and columns say who somebody is, by their names."""
+"""Recognise fields and columns that identify a person, by their names."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ DIRECT = {
     "birthday", "birthdate", "dob", "address", "street", "postcode", "zip", "phone", "telephone", "mobile", "fax",
     "mail", "email", "accession", "ssn", "nhs", "insurance", "id", "ids", "uid", "uuid", "identifier",
 }  # fmt: skip
-"""Words in the name of a field that says who somebody is."""
+"""Words in the names of direct identifiers: fields that identify a person by themselves."""
 
-OF_MANY = {"sex", "gender", "age"}
-"""Words that make it a fact of many patients: PatientSex does not say who somebody is."""
+SHARED = {"sex", "gender", "age"}
+"""Words of fields whose value many patients share: PatientSex does not identify a person."""
 
 INDIRECT = ("institution", "physician", "operator")
-"""What helps to tell, together with other fields, who somebody is."""
+"""Words in the names of indirect identifiers: fields that identify a person together with others."""
 
 
 def is_direct_identifier(name: str) -> bool:
-    """Whether a field of this name says who somebody is, by its words; they may be joined as in DICOM's keywords.
+    """Whether a field of this name is a direct identifier. Its words may be joined as in DICOM keywords.
 
     >>> [is_direct_identifier(name) for name in ("PatientName", "referring_mail", "patientid", "PatientSex", "site")]
     [True, True, True, False, False]
     """
     words = {word.lower() for word in _words(name)}
     for word in list(words):
-        if word.startswith("patient"):  # patientname, in which no capital shows where a word begins
+        if word.startswith("patient"):  # patientname: no capital separates the words
             words |= {"patient", word.removeprefix("patient")}
-    return not DIRECT.isdisjoint(words - {"patient"} if words & OF_MANY else words)
+    return not DIRECT.isdisjoint(words - {"patient"} if words & SHARED else words)
 
 
 def is_identifier(name: str) -> bool:
-    """Whether it says who somebody is, or helps to: the institution, a physician, an operator.
+    """Whether a field of this name is a direct or an indirect identifier: institution, physician, operator.
 
-    Files are searched for these. A column of such a name is one that scores are told by, and no direct identifier.
+    The audit searches files for both. A column with an indirect identifier may still define subgroups of the scores.
 
     >>> [is_identifier(name) for name in ("PatientName", "InstitutionAddress", "operatorsname", "site")]
     [True, True, True, False]

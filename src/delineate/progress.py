@@ -1,6 +1,6 @@
-"""What a verb says while it works: a bar on a terminal, a line now and then elsewhere, and a log file.
+"""Progress messages: a bar on a terminal, occasional lines elsewhere, and a log file.
 
-All of it goes to stderr, so that stdout holds results alone. `quiet` silences progress, never warnings.
+Messages go to stderr, so that stdout holds only results. `quiet` silences progress, never warnings.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 EVERY, PART = 30.0, 0.1
-"""Seconds, and part of the work, that lie between two lines of progress away from a terminal."""
+"""Minimum seconds and minimum fraction of the work between two lines of progress, where there is no terminal."""
 
 AT_LEAST = 600.0
-"""Seconds after which a line comes, however little was done since the last."""
+"""Seconds after which a line is printed even if less work than `PART` was done."""
 
 LOG = "log.txt"
 """The name of the log in a run's folder."""
@@ -36,18 +36,18 @@ _open_logs: set[Path] = set()
 
 class _Log(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Nothing: a full disk ends a run when it cannot keep results, not for its log."""
+        """Ignore the error: a full disk must not end a run because of its log."""
 
 
 class Progress:
-    """Progress through some work: a tqdm bar where stderr is a terminal, else a few lines, the last one always.
+    """Shows progress: a tqdm bar if stderr is a terminal, else a few lines. The last line is always printed.
 
     Args:
-        what: the work, as "preparing".
-        total: units of work; None if it is not known.
-        unit: of what, in the singular.
-        done: units that were done before.
-        leave: leave the finished bar on the terminal.
+        what: the name of the work, such as "preparing".
+        total: units of work; None if unknown.
+        unit: the noun of a unit, in the singular.
+        done: units already done at the start.
+        leave: keep the finished bar on the terminal.
         show: False shows nothing.
         bar: further arguments of tqdm, for the terminal.
     """
@@ -68,7 +68,7 @@ class Progress:
             )
 
     def update(self, units: float = 1, note: str | None = None) -> None:
-        """So many more units are done; `note` is shown behind the figures from now on."""
+        """Add finished units; `note` is shown after the numbers from now on."""
         self.done += units
         self.note = self.note if note is None else note
         if self.bar is not None:
@@ -79,14 +79,14 @@ class Progress:
             self._print()
 
     def say(self, line: str) -> None:
-        """Tell of a step: above the bar; away from a terminal in the place of a line that is due. Not in the log."""
+        """Print a message above the bar; without a terminal, only when a line is due. It is not logged."""
         if self.bar is not None:
             self.bar.write(line, file=sys.stderr)
         elif self._due():
             self._print(line)
 
     def close(self) -> None:
-        """The work is over, or has failed."""
+        """End the progress, after success or failure."""
         if self.bar is not None:
             self.bar.close()
         elif self.done != self.last_done:
@@ -118,7 +118,7 @@ def track(
     items: Iterable[T], what: str, *, unit: str = "case", total: int | None = None,
     leave: bool = False, show: bool = True,
 ) -> Iterator[T]:  # fmt: skip
-    """Go through items and show how far it is; the arguments are those of `Progress`."""
+    """Iterate over items and show the progress; the arguments are those of `Progress`."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     progress = Progress(what, total, unit, leave=leave, show=show)
@@ -131,26 +131,26 @@ def track(
 
 
 def say(line: str) -> None:
-    """Tell of progress: a line on stderr and in the log; none on stderr where `quiet`."""
+    """Print a progress message to stderr, unless `quiet`, and to the log."""
     log(line)
     if not _silenced:
         tqdm.write(line, file=sys.stderr)
 
 
 def warn(line: str) -> None:
-    """Tell what has to be known: a line on stderr, also where `quiet`, and in the log."""
+    """Print a warning to stderr, even with `quiet`, and to the log."""
     log(line)
     tqdm.write(line, file=sys.stderr)
 
 
 def log(line: str) -> None:
-    """Write a line with its time to the open logs, and nowhere else."""
+    """Write a line with its time to the open logs only."""
     _logger.info(line)
 
 
 @contextmanager
 def quiet(silent: bool = True) -> Iterator[None]:
-    """Without progress on stderr within the block; warnings, errors and results are not touched."""
+    """Silence progress on stderr inside the block. Warnings, errors and results are still printed."""
     global _silenced
     _silenced += silent
     try:
@@ -161,9 +161,9 @@ def quiet(silent: bool = True) -> Iterator[None]:
 
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """Append what is said within the block to a file, with times; an error that ends the block too.
+    """Append the messages inside the block to a file, with times; also an error that ends the block.
 
-    Within a block for the same file it does nothing.
+    Inside another block for the same file it does nothing.
     """
     path = path.resolve()
     if path in _open_logs:

@@ -1,7 +1,7 @@
-"""A name in a recipe -> the function of that name in a folder.
+"""Resolve a name in a recipe to the function of that name in a folder.
 
-The tree is the catalogue: `dice` among the losses is the function `dice` in `losses/dice.py`, and
-`my_lab.losses:boundary` is yours. Nothing is registered; a file whose name begins with `_` is no entry.
+The loss `dice` is the function `dice` in `losses/dice.py`. `my_lab.losses:boundary` is a function of your own.
+There is no registry: every file of a folder is an entry, except those whose name begins with `_`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ CATALOGUES = {
     "metrics": "delineate.metrics",
     "refine": "delineate.refine",
 }
-"""Each kind of thing that has a name, and where it lives: a folder, or one file of small functions.
+"""Catalogue -> its module: a package with one function per file, or one module of small functions.
 
-A recipe names them all but formats, which are known by the bytes of a file, and checks of the audit, which all run.
+A recipe names entries of all catalogues but two: the format of a file is detected from its bytes, and all checks of
+the audit run.
 """
 
 GIVEN = {
@@ -59,15 +60,15 @@ GIVEN = {
     "predict": {"network", "predictor", "load"},
     "metrics": {"prediction", "truth"},
 }
-"""Arguments that the program itself gives, and a recipe may not."""
+"""Arguments that the program passes itself; a recipe may not set them."""
 
 
 FIRST = ""
-"""Stands for a function's first argument where a recipe gives it without a name: `{standardize: imagenet}`."""
+"""Key in `Call.args` for the first argument where the recipe does not name it: `{standardize: imagenet}`."""
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot be run as it is written; the message says where, and what to write instead, in one line."""
+    """An error in a recipe. The message is one line: where the error is, and what to write instead."""
 
     def __init__(self, message: str) -> None:
         line = " ".join(str(message).split())
@@ -75,16 +76,16 @@ class RecipeError(ValueError):
 
 
 class UntrustedError(RecipeError):
-    """A bundle, a run or a file of labels names code that the user did not trust; nothing was imported."""
+    """A bundle, a run or a label file names code that the user does not trust. Nothing was imported."""
 
 
 @dataclass(frozen=True)
 class Trust:
     """Which modules a name written `package.module:function` may import.
 
-    modules: these modules and all modules inside them.
-    own: every module, and those of the current folder first. The user wrote the name himself: in a recipe
-        that he trains or checks, or on the command line.
+    modules: these modules and their submodules.
+    own: every module; the current folder is searched first. Set for names that the user wrote: in a recipe to train
+        or check, or on the command line.
     """
 
     modules: tuple[str, ...] = ()
@@ -92,10 +93,10 @@ class Trust:
 
     @classmethod
     def of(cls, words: Trust | Iterable[str]) -> Trust:
-        """The trust that `--trust` and the argument `trust` of a verb give.
+        """The trust from `--trust` on the command line, or from the argument `trust` in Python.
 
         Raises:
-            ValueError: a word that is not the name of a module.
+            ValueError: an entry is not the name of a module.
         """
         if isinstance(words, Trust):
             return words
@@ -115,18 +116,19 @@ class Trust:
 
 
 NOBODY = Trust()
-"""What is read from a bundle, a run or a file of labels is data: it imports nothing."""
+"""For a bundle, a run or a label file: it is data, and may import nothing."""
 OWN = Trust(own=True)
-"""What the user wrote himself."""
+"""For names that the user wrote."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function named in a recipe, the arguments written there, and the place they were written.
+    """A function named in a recipe, its arguments, and the place in the recipe.
 
-    places: where each argument was written, if elsewhere.
-    labels: the names of the recipe's labels, other than those to be ignored; None where they are not known.
-    trust: whose code the name may import; nobody's, unless whoever makes the call says so.
+    where: the place, "file:line" or "--set ...".
+    places: the place of each argument, if it differs from `where`.
+    labels: the names of the recipe's labels, without those of kind ignore; None where they are unknown.
+    trust: which modules the name may import; none by default.
     """
 
     name: str
@@ -137,9 +139,9 @@ class Call:
     trust: Trust = field(default=NOBODY, compare=False)
 
     def fail(self, message: str, argument: str | None = None) -> RecipeError:
-        """An error that begins with the place this call, or one of its arguments, was written.
+        """An error whose message begins with the place of this call, or of one of its arguments.
 
-        Where no argument is named and some were set on the command line, it is the last of those.
+        Without `argument`, the place is that of the last argument set on the command line, if there is one.
         """
         where = self.where
         if argument is not None:
@@ -154,7 +156,7 @@ class Call:
 
 
 def names(catalogue: str) -> list[str]:
-    """Every name of a catalogue, sorted, without importing what it names.
+    """All names of a catalogue, sorted. The modules of the entries are not imported.
 
     >>> "dice" in names("losses")
     True
@@ -169,17 +171,17 @@ def names(catalogue: str) -> list[str]:
 
 
 def resolve(catalogue: str, name: str | Call) -> Callable[..., Any]:
-    """The function a name stands for; `package.module:function` names one from anywhere, if the call is trusted.
+    """The function of a name. `package.module:function` is imported from any module that the call's trust covers.
 
-    Every name of a recipe passes here, and this is the only place that imports code by a name somebody wrote.
+    All names of a recipe are resolved here. No other place imports code by a name from a file or the command line.
 
     Args:
-        catalogue: where the name is looked up.
-        name: a call, or a name of the house alone, which is trusted with nothing.
+        catalogue: the catalogue of the name.
+        name: a call, or the name of an entry. A plain name has no trust.
 
     Raises:
         LookupError: no such name; the message gives the nearest one.
-        UntrustedError: the name is that of code whose module the call is not trusted with.
+        UntrustedError: the call's trust does not cover the module of the name.
     """
     call = Call(name) if isinstance(name, str) else name
     name = call.name
@@ -189,7 +191,7 @@ def resolve(catalogue: str, name: str | Call) -> Callable[..., Any]:
         known = names(catalogue)
         raise LookupError(
             f"no {name!r} in {catalogue}{nearest(name, known)} There are: {', '.join(known)}. "
-            f"One of your own is written package.module:function."
+            f"Write one of your own as package.module:function."
         )
     home = importlib.import_module(CATALOGUES[catalogue])
     if hasattr(home, "__path__"):
@@ -202,8 +204,8 @@ def check(catalogue: str, call: Call) -> dict[str, Any]:
     """The arguments of a call, checked against the function's signature and converted to its types.
 
     Args:
-        catalogue: where the name is looked up.
-        call: what the recipe says.
+        catalogue: the catalogue of the name.
+        call: the call from the recipe.
 
     Raises:
         RecipeError: unknown name or argument, missing argument, or a value of another type or out of its range.
@@ -212,12 +214,14 @@ def check(catalogue: str, call: Call) -> dict[str, Any]:
 
 
 def bind(function: Callable[..., Any], call: Call, given: Iterable[str] = ()) -> dict[str, Any]:
-    """`check` for a function in hand; `given` are arguments that a recipe may not write."""
+    """As `check`, for a function that is already resolved; `given` are arguments that a recipe may not set."""
     given = set(given)
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:
-        raise call.fail(f"{call.name} is no function whose arguments can be read.") from error
+        raise call.fail(
+            f"{call.name} has no signature that can be read; expected a Python function."
+        ) from error
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     known = [
         name
@@ -253,9 +257,9 @@ def bind(function: Callable[..., Any], call: Call, given: Iterable[str] = ()) ->
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The types that a signature says, with their limits; of an argument whose type cannot be read, none.
+    """The annotated types of a function's arguments; an argument whose type cannot be read is left out.
 
-    What a function is given by the program may be named by types that it imports for type checkers alone.
+    The type of an argument that the program passes may be imported for type checkers only, and cannot be read.
     """
     described = function.__init__ if inspect.isclass(function) else function
     try:
@@ -273,12 +277,12 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def build(catalogue: str, call: Call, **given: Any) -> Any:
-    """Call the function a recipe names, with the arguments written there and those the program gives.
+    """Call the function that a recipe names, with the arguments of the recipe and those in `given`.
 
-    What the program gives is handed over only where the function asks for it by name.
+    An entry of `given` is passed only if the function has an argument of that name.
 
     Raises:
-        RecipeError: as `check`; and any error of the function itself, with the place it was written.
+        RecipeError: as `check`; also for any error of the function itself, with its place in the recipe.
     """
     args = check(catalogue, call)
     function = resolve(catalogue, call)
@@ -289,10 +293,10 @@ def build(catalogue: str, call: Call, **given: Any) -> Any:
 
 @contextmanager
 def telling(call: Call) -> Iterator[None]:
-    """Give errors of what a recipe names the place where it is named.
+    """Turn any error inside the block into a `RecipeError` that names the place of the call in the recipe.
 
     Raises:
-        RecipeError: in place of any other error.
+        RecipeError: instead of any other error.
     """
     try:
         yield
@@ -303,18 +307,18 @@ def telling(call: Call) -> Iterator[None]:
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         raise call.fail(f"{call.name}: {named}{error.strerror or error}.") from error
-    except Exception as error:  # of somebody's own code: what it raises is not ours to choose
+    except Exception as error:  # a user's own function may raise any exception
         raise call.fail(f"{call.name} failed with {type(error).__name__}: {error}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """'; did you mean X?' if something of the kind is near, else a full stop."""
+    """'; did you mean X?' if a known name is similar, else a full stop."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def _foreign(call: Call) -> Callable[..., Any]:
-    """The function of somebody's own module."""
+    """The function `package.module:function` of a user's module."""
     module, _, attribute = call.name.partition(":")
     if not _is_module(module) or not attribute.isidentifier():
         raise LookupError(f"{call.name!r}: expected package.module:function.")
@@ -330,7 +334,7 @@ def _foreign(call: Call) -> Callable[..., Any]:
         ) from error
     except AttributeError:
         raise LookupError(f"{call.name!r}: the module {module!r} has no {attribute!r}.") from None
-    # A module is trusted with what it defines, not with all that it imports for its own use: os.system is not its own.
+    # Trust covers what the module defines, not what it imports: os.system in its namespace stays refused.
     if inspect.isroutine(found) or inspect.isclass(found):
         home = getattr(found, "__module__", None) or "builtins"
         if not call.trust.covers(home):
@@ -339,23 +343,23 @@ def _foreign(call: Call) -> Callable[..., Any]:
 
 
 def _refusal(call: Call, module: str) -> UntrustedError:
-    """What is refused, where it is written, and the word that would allow it."""
+    """The error for untrusted code: its name, its place, and the option that would allow it."""
     refused = call.fail(
-        f"{call.name!r} is code of the module {module}, and a bundle, a run or a file of labels runs no code that you "
-        f"do not trust. If you know and trust it, add --trust {module} (in Python trust=({module!r},))."
+        f"{call.name!r} is code of the module {module}, and a bundle, a run or a label file runs only code that you "
+        f"trust. If you know and trust it, add --trust {module} (in Python trust=({module!r},))."
     )
     return UntrustedError(*refused.args)
 
 
 def _import(module: str, trust: Trust) -> ModuleType:
-    """Import a module that is trusted.
+    """Import a trusted module.
 
-    A name that the user wrote himself is looked for in the current folder first. One that only a bundle names is
-    imported from where modules are installed; the current folder, which may be full of downloads, comes last.
+    If the user wrote the name, the current folder is searched first. If only a bundle names it, the installed modules
+    are searched first and the current folder last, because it may be full of downloads.
     """
     here = str(Path.cwd())
     if trust.own:
-        if here not in sys.path:  # a user's own file in the folder at hand needs no installation
+        if here not in sys.path:  # a user's file in the current folder needs no installation
             sys.path.insert(0, here)
         return importlib.import_module(module)
     try:
@@ -377,10 +381,10 @@ def _is_module(name: str) -> bool:
 
 
 def _function(catalogue: str, call: Call) -> Callable[..., Any]:
-    """The function a call names; every way in which there is none has the place."""
+    """The function of a call; every error names its place in the recipe."""
     if ":" in call.name and not re.fullmatch(r"\w+(\.\w+)*:\w+", call.name):
         raise call.fail(
-            f"{shown(call.name)} names no function; one of your own is written package.module:function."
+            f"{shown(call.name)} is not the name of a function; write one of your own as package.module:function."
         )
     try:
         function = resolve(catalogue, call)
@@ -393,12 +397,12 @@ def _function(catalogue: str, call: Call) -> Callable[..., Any]:
             f"{call.name} cannot be imported: {type(error).__name__}: {error}"
         ) from error
     if not callable(function):
-        raise call.fail(f"{call.name} is {shown(function)}, which is no function.")
+        raise call.fail(f"{call.name} is {shown(function)}; expected a function.")
     return function
 
 
 def _converted(hint: Any, value: Any, name: str, written: str, call: Call) -> Any:
-    """A value as its type has it."""
+    """The value, validated against its type and converted to it."""
     from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
     try:
@@ -408,7 +412,7 @@ def _converted(hint: Any, value: Any, name: str, written: str, call: Call) -> An
         )
     except PydanticSchemaGenerationError:
         return value
-    except Exception:  # a dataclass or model brings its own configuration and refuses ours
+    except Exception:  # a dataclass or pydantic model has its own configuration and refuses ours
         adapter = TypeAdapter(hint)
     try:
         return adapter.validate_python(value, context={"labels": call.labels})
@@ -421,7 +425,7 @@ def _converted(hint: Any, value: Any, name: str, written: str, call: Call) -> An
 
 
 def _is_too_large(errors: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether a number is beyond those that can be computed with, which goes without saying elsewhere."""
+    """Whether a number exceeds the general limit `MOST`, which the description of the type does not mention."""
     return any(abs((e.get("ctx") or {}).get("le", 0)) == MOST for e in errors)
 
 
@@ -431,7 +435,7 @@ _short.maxlevel = 4
 
 
 def shown(value: Any) -> str:
-    """A value as it was written, cut where it is long."""
+    """A value for a message, shortened if it is long."""
     try:
         return _short.repr(value)
     except ValueError:  # a number of more digits than Python prints

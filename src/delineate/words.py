@@ -1,4 +1,4 @@
-"""Names and numbers in a message: a few names and how many more; so many of something."""
+"""Lists and counts in messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def some(names: Iterable[object], limit: int = 5) -> str:
-    """The first names, and the number of the others.
+    """The first `limit` names, and the number of the others.
 
     >>> some(["a", "b", "c"], limit=2)
     'a, b and 1 more'
@@ -17,7 +17,7 @@ def some(names: Iterable[object], limit: int = 5) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """How many of something, in the singular or the plural.
+    """A count with its noun, in the singular or the plural.
 
     >>> counted(1, "image"), counted(1200, "image")
     ('1 image', '1,200 images')

@@ -173,7 +173,7 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
         ({"loss": []}, r"bad.yaml:\d+: loss is \[\]"),
         ({"metrics": ["dice", {"nsd": {"tolerance": -2}}]}, r"bad.yaml:\d+: .*tolerance is -2"),
         ({"model": {"unet": {"features": []}}}, r"bad.yaml:\d+: .*features is \[\]"),
-        ({"model": "..x:y"}, r"bad.yaml:\d+: '..x:y' names no function"),
+        ({"model": "..x:y"}, r"bad.yaml:\d+: '..x:y' is not the name of a function"),
         ({"seed": -1}, r"bad.yaml:\d+: .*seed is -1.*0 to 4294967295"),
         ({"augment": [{"flip": {"axes": [2]}}]}, r"bad.yaml:\d+: .*there is no axis 2"),
         ({"augment": [{"rotate": {"planes": [[1, 1]]}}]}, r"bad.yaml:\d+: .*a plane has two"),
