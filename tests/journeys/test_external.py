@@ -288,7 +288,7 @@ def test_a_recipe_is_a_file_of_data_and_its_splits_can_be_chosen(run, other, tmp
         (["--masks", "m"], "images are missing"),
         (["--values", "polyp=255"], "values: belongs to other data, and none were given"),
         (["-o", "somewhere"], "out: belongs to other data"),
-        (["--data", "nowhere.yaml"], "nowhere.yaml: no such file of data"),
+        (["--data", "nowhere.yaml"], "nowhere.yaml: no such data file"),
         (["--images", "nowhere", "--masks", "m"], "nowhere: no such folder"),
         (
             ["--truth", "t", "--predictions", "f"],
@@ -307,7 +307,7 @@ def test_what_belongs_to_a_run_is_refused_without_one(capsys):
 
 
 def test_a_file_of_data_is_checked(run, other, tmp_path):
-    with pytest.raises(RecipeError, match="'metrics' says nothing of data"):
+    with pytest.raises(RecipeError, match="'metrics' is not a section of a data file"):
         verbs.evaluate(run, data=data_file(tmp_path, other, metrics=["dice"]))
     path = tmp_path / "none.yaml"
     path.write_text("labels: {polyp: 1}\n")

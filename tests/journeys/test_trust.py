@@ -285,7 +285,7 @@ def test_variables_of_the_environment_are_not_read_from_a_bundle(
     words = words_of("predict", run, tmp_path / "out")
     assert main(words) == 2
     err = capsys.readouterr().err
-    assert re.search(r"recipe.yaml:\d+: \$\{A_SECRET\} stands in a saved recipe", err)
+    assert re.search(r"recipe.yaml:\d+: \$\{A_SECRET\} is in a saved recipe", err)
     assert "hunter2" not in err
 
 

@@ -96,8 +96,8 @@ def test_what_cannot_be_read_says_where_and_what_was_expected(write, was, now, s
     [
         ("trainer.epochs", "expected section.name.argument=value"),
         ("trainr.epochs=3", "did you mean 'trainer'"),
-        ("prepare.resise.shape=3", "'resise' fits 0 of the steps resize, standardize"),
-        ("trainer.epochs.x=3", "trainer.epochs is 3, which has no parts"),
+        ("prepare.resise.shape=3", "'resise' matches 0 of the items resize, standardize"),
+        ("trainer.epochs.x=3", "trainer.epochs is 3; expected a mapping or a list"),
     ],
 )
 def test_overrides_that_fit_nothing(write, override, said):
@@ -174,9 +174,7 @@ def test_what_is_saved_has_values_where_variables_decide_a_result(write, tmp_pat
     again = saved_recipe(tmp_path / "saved.yaml", data=True)
     again.save(tmp_path / "again.yaml")
     assert (tmp_path / "again.yaml").read_text() == (tmp_path / "saved.yaml").read_text()
-    with pytest.raises(
-        RecipeError, match=r"r.yaml:\d+: \$\{DEVICE:-cpu\} stands in a saved recipe"
-    ):
+    with pytest.raises(RecipeError, match=r"r.yaml:\d+: \$\{DEVICE:-cpu\} is in a saved recipe"):
         saved_recipe(path)
 
 

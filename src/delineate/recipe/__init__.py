@@ -1,4 +1,4 @@
-"""A recipe, in one YAML file: everything that decides a result, checked before anything runs."""
+"""Recipes: one YAML file with every setting that affects a result, checked before anything runs."""
 
 from delineate.recipe.calls import Where, as_call, as_calls, as_tree
 from delineate.recipe.data_file import DataFile, load_data

@@ -1,4 +1,4 @@
-"""What a recipe writes of a call -> Call, and back."""
+"""Convert the YAML form of a call to a `Call`, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from delineate.resolve import FIRST, NOBODY, Call, RecipeError, Trust, shown
 
 Where = Callable[..., str]
-"""Keys and positions, from the outside in -> where that was written, "file:line" or "--set ..."."""
+"""Path of keys and list positions -> the place where it is written, "file:line" or "--set ..."."""
 
 
 def as_call(
@@ -19,24 +19,24 @@ def as_call(
     labels: Collection[str] | None = None,
     trust: Trust = NOBODY,
 ) -> Call:
-    """`name`, `{name: value of the first argument}` or `{name: {argument: value}}` -> Call.
+    """Convert `name`, `{name: value of the first argument}` or `{name: {argument: value}}` to a `Call`.
 
     Args:
-        item: what is written.
-        where: name, argument -> where that was written.
-        section: what the item is called in messages.
+        item: the YAML value.
+        where: name, argument -> the place where it is written.
+        section: the name of the section, for messages.
         labels: the names of the recipe's labels, where they are known.
-        trust: whose code the name may import.
+        trust: which modules the name may import.
     """
     if isinstance(item, str):
         return Call(item, {}, where(), {}, labels, trust)
     if isinstance(item, Mapping) and len(item) == 1:
-        (name, given), *_ = item.items()
+        (name, args), *_ = item.items()
         if isinstance(name, str):
-            if given is None or isinstance(given, Mapping):
-                places = {argument: where(name, argument) for argument in given or {}}
-                return Call(name, dict(given or {}), where(name), places, labels, trust)
-            return Call(name, {FIRST: given}, where(name), {}, labels, trust)
+            if args is None or isinstance(args, Mapping):
+                places = {argument: where(name, argument) for argument in args or {}}
+                return Call(name, dict(args or {}), where(name), places, labels, trust)
+            return Call(name, {FIRST: args}, where(name), {}, labels, trust)
     raise RecipeError(
         f"{where()}: {section} is {shown(item)}; expected a name, or {{name: {{argument: value}}}}."
     )
@@ -49,7 +49,7 @@ def as_calls(
     labels: Collection[str] | None = None,
     trust: Trust = NOBODY,
 ) -> tuple[Call, ...]:
-    """One item as `as_call` takes it, or a list of them."""
+    """Convert one item, or a list of items, to calls; see `as_call`."""
     if not isinstance(items, list):
         return (as_call(items, where, section, labels, trust),)
     return tuple(
@@ -58,7 +58,7 @@ def as_calls(
 
 
 def as_tree(call: Call) -> Any:
-    """A call as a recipe writes it: what `as_call` takes."""
+    """The YAML form of a call, the inverse of `as_call`."""
     if not call.args:
         return call.name
     return {call.name: call.args[FIRST] if FIRST in call.args else dict(call.args)}

@@ -1,4 +1,4 @@
-"""Data that a model may be judged on, as a file names them."""
+"""Data files: the data of an evaluation, from a recipe or from a YAML file of its own."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from delineate.resolve import NOBODY, Call, RecipeError, Trust, nearest
 
 @dataclass(frozen=True)
 class DataFile:
-    """Data that a model may be judged on, as a file names them.
+    """Data on which a model can be evaluated.
 
-    folder: where the file lies; relative paths are looked for there first.
-    labels: what the masks hold, by name; None where the file does not say.
-    whole: whether the file is a recipe, of which the rest is about another model.
+    folder: the folder of the file; relative paths are searched there first.
+    labels: the labels of the masks; None if the file does not list them.
+    whole: whether the file is a complete recipe; its other sections describe another model and are not used.
     """
 
     name: str
@@ -33,18 +33,18 @@ class DataFile:
 
 
 def load_data(path: str | Path, trust: Trust = NOBODY) -> DataFile:
-    """The `data` of a recipe, or of a YAML file with `data` and perhaps `name`, `labels` and `audit`.
+    """Read the section `data` of a recipe, or of a YAML file with `data` and optional `name`, `labels` and `audit`.
 
     Args:
-        path: the file. It may come from another centre, and is data.
-        trust: whose code its names may import.
+        path: the file. It may come from another centre, so it is not trusted.
+        trust: which modules its names may import.
 
     Raises:
-        RecipeError: no such file, no `data` in it, or a section that only a recipe has; with the line.
+        RecipeError: no such file, no section `data`, or a section that only a recipe has; with the line.
     """
     path = Path(path)
     if not path.is_file():
-        raise RecipeError(f"{path}: no such file of data.")
+        raise RecipeError(f"{path}: no such data file.")
     tree, places = read_sections(path)
     where = partial(nearest_place, places, str(path))
     whole = "model" in tree
@@ -53,13 +53,13 @@ def load_data(path: str | Path, trust: Trust = NOBODY) -> DataFile:
     for key in tree:
         if key not in known:
             raise RecipeError(
-                f"{where(key)}: {key!r} says nothing of data{nearest(str(key), known)} "
-                f"Beside data, a file of data may have: {', '.join(k for k in known if k != 'data')}."
+                f"{where(key)}: {key!r} is not a section of a data file{nearest(str(key), known)} "
+                f"Beside data, a data file may have: {', '.join(k for k in known if k != 'data')}."
             )
     if tree.get("data") is None:
         raise RecipeError(f"{path}: the section 'data' is missing.")
     full = {"audit": {}, **{k: v for k, v in tree.items() if v is not None}}
-    # a name or a label with a variable in it would put the reader's environment into a report
+    # only in data: a variable in a name or a label would copy the user's environment into a report
     full["data"] = expanded(full["data"], partial(where, "data"))
     if not isinstance(full["audit"], dict):
         raise RecipeError(f"{where('audit')}: audit is {full['audit']!r}; expected key: value.")

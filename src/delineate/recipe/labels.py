@@ -1,4 +1,4 @@
-"""Labels as a recipe, an nnU-Net dataset.json or a file of their own writes them -> LabelSet."""
+"""Read labels from a recipe, an nnU-Net dataset.json or a label file -> LabelSet."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from delineate.resolve import Call, RecipeError, bind, shown
 
 
 def load_labels(path: str | Path) -> tuple[LabelSet, Call]:
-    """The labels in a YAML or JSON file, and what else is written beside them.
+    """Read the labels in a YAML or JSON file, and the other keys of the file as a `Call`.
 
-    The file is a recipe, an nnU-Net dataset.json, or labels alone: `{liver: 1, tumour: {value: 2, kind: thing}}`.
+    The file is a recipe, an nnU-Net dataset.json, or only labels: `{liver: 1, tumour: {value: 2, kind: thing}}`.
 
     Raises:
-        RecipeError: no such file, or nothing in it that gives labels; with the line.
+        RecipeError: no such file, or no valid labels in it; with the line.
     """
     path = Path(path)
     if not path.is_file():
-        raise RecipeError(f"{path}: no such file of labels.")
+        raise RecipeError(f"{path}: no such label file.")
     tree, places = read_sections(path)
     inner = isinstance(tree.get("labels"), dict)
     written = tree["labels"] if inner else tree
@@ -35,26 +35,26 @@ def load_labels(path: str | Path) -> tuple[LabelSet, Call]:
     written = {n: v for n, v in written.items() if isinstance(v, bool) or v not in (0, "0")}
     labels = labels_of(written, where if inner else lambda *place: where(*place[1:]))
     beside = {k: v for k, v in tree.items() if inner and k != "labels"}
-    said = Call(str(path), beside, str(path), {key: where(key) for key in beside}, labels.names)
-    return labels, said
+    others = Call(str(path), beside, str(path), {key: where(key) for key in beside}, labels.names)
+    return labels, others
 
 
 def labels_of(tree: Any, where: Where) -> LabelSet:
-    """The section `labels` of a recipe.
+    """Convert the section `labels` of a recipe to a `LabelSet`.
 
     Raises:
-        RecipeError: it is no mapping, or a label in it cannot be; with the place.
+        RecipeError: the section is not a mapping, or a label is invalid; with the place.
     """
     if not isinstance(tree, Mapping):
         raise RecipeError(
             f"{where('labels')}: labels is {shown(tree)}; expected name: {{value: 1, ...}}."
         )
-    found = []
+    labels = []
     for position, (name, fields) in enumerate(tree.items()):
         place = where("labels", name)
         if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
             raise RecipeError(
-                f"{place}: a label is called {shown(name)}; expected a name, in quotes."
+                f"{place}: the name of a label is {shown(name)}; expected a text; write it in quotes."
             )
         fields = {"value": fields} if isinstance(fields, int) else fields
         if fields is not None and not isinstance(fields, Mapping):
@@ -67,20 +67,20 @@ def labels_of(tree: Any, where: Where) -> LabelSet:
         args = bind(Label, call, given={"name"})
         try:
             args.setdefault("colour", PALETTE[position % len(PALETTE)])
-            found.append(Label(name=str(name), **args))
+            labels.append(Label(name=str(name), **args))
         except ValueError as error:
             raise call.fail(str(error)) from error
     try:
-        return LabelSet(tuple(found))
+        return LabelSet(tuple(labels))
     except ValueError as error:
         raise RecipeError(f"{where('labels')}: {error}") from error
 
 
 def _of_nnunet(labels: Mapping[str, Any], order: Any, where: str) -> dict[str, Any]:
-    """Labels as a dataset.json writes them: `{"background": 0, "liver": 1, "ignore": 2}`; before version 2, turned.
+    """Convert the labels of a dataset.json, `{"background": 0, "liver": 1, "ignore": 2}`, to those of a recipe.
 
-    A label of several values is a region, `{"liver": [1, 2], "tumour": 2}`; `regions_class_order` then says which value
-    each is written as.
+    Before version 2, keys and values are exchanged. A label of several values is a region,
+    `{"liver": [1, 2], "tumour": 2}`. `regions_class_order` then gives the value of each label in the label map.
     """
     if all(str(name).isdecimal() and isinstance(value, str) for name, value in labels.items()):
         labels = {str(value): int(name) for name, value in labels.items()}
@@ -95,23 +95,23 @@ def _of_nnunet(labels: Mapping[str, Any], order: Any, where: str) -> dict[str, A
 
 
 def _regions(labels: Mapping[str, Any], order: Any, where: str) -> dict[str, Any]:
-    """Labels of several values as labels that include others."""
-    found = [name for name in labels if name not in ("background", "ignore")]
-    lists = [labels[n] if isinstance(labels[n], list) else [labels[n]] for n in found]
+    """Convert regions, which have several values, to labels that include other labels."""
+    names = [name for name in labels if name not in ("background", "ignore")]
+    lists = [labels[n] if isinstance(labels[n], list) else [labels[n]] for n in names]
     plain = isinstance(order, list) and all(type(v) is int for part in (*lists, order) for v in part)  # fmt: skip
-    if not plain or len(order) != len(found):
+    if not plain or len(order) != len(names):
         raise RecipeError(
-            f"{where}: some of {', '.join(map(str, found))} have several values; expected regions_class_order beside "
-            "labels, with the value that each is written as, in their order."
+            f"{where}: some of {', '.join(map(str, names))} have several values; expected regions_class_order beside "
+            "labels, with the value of each label in the label map, in their order."
         )
-    members = {name: set(part) for name, part in zip(found, lists, strict=True)}
+    members = {name: set(part) for name, part in zip(names, lists, strict=True)}
     regions = {}
-    for name, value in zip(found, order, strict=True):
-        parts = [n for n in found if n != name and members[n] < members[name]]
+    for name, value in zip(names, order, strict=True):
+        parts = [n for n in names if n != name and members[n] < members[name]]
         if members[name] != {value}.union(*(members[n] for n in parts)):
             raise RecipeError(
-                f"{where}: region {name!r} has the values {sorted(members[name])}; expected the value {value} that "
-                f"regions_class_order gives it, and those of the labels inside it ({', '.join(parts) or 'none'})."
+                f"{where}: region {name!r} has the values {sorted(members[name])}; expected its value {value} in "
+                f"regions_class_order, and the values of the labels inside it ({', '.join(parts) or 'none'})."
             )
         regions[name] = {"value": value, "includes": parts}
     return regions

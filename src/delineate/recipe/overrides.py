@@ -1,4 +1,4 @@
-"""`--set section.name.argument=value` -> the same, written into the tree of a recipe."""
+"""Apply `--set section.name.argument=value` to the tree of a recipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from delineate.resolve import RecipeError, nearest, shown
 
 
 def override(tree: dict[str, Any], places: dict[Place, str], text: str) -> None:
-    """Write `a.b.c=value` into the tree; a step of a list is named by its name or its number."""
+    """Write `a.b.c=value` into the tree. An item of a list is addressed by its name or its number."""
     path, sign, value = text.partition("=")
     if not sign or not path:
         raise RecipeError(f"--set {text}: expected section.name.argument=value.")
@@ -26,7 +26,7 @@ def override(tree: dict[str, Any], places: dict[Place, str], text: str) -> None:
     place: Place = ()
     for depth, key in enumerate(above):
         if depth == 1 and above[0] in ONE_CALL and isinstance(here, dict) and key not in here:
-            here.clear()  # another optimiser takes the place of the one there
+            here.clear()  # a new optimizer replaces the old one
             _forget(places, place)
         place += _inside(here, key, text)
         if isinstance(here, dict) and key not in here:
@@ -37,7 +37,7 @@ def override(tree: dict[str, Any], places: dict[Place, str], text: str) -> None:
             _put(here, key, inner, text)
         elif not isinstance(inner, dict | list):
             raise RecipeError(
-                f"--set {text}: {'.'.join(above[: depth + 1])} is {shown(inner)}, which has no parts."
+                f"--set {text}: {'.'.join(above[: depth + 1])} is {shown(inner)}; expected a mapping or a list."
             )
         here = inner
     parsed, _ = read_text(value, f"--set {text}")
@@ -49,13 +49,13 @@ def override(tree: dict[str, Any], places: dict[Place, str], text: str) -> None:
 
 
 def _forget(places: dict[Place, str], place: Place) -> None:
-    """Take out what is known of the parts of something that is replaced."""
+    """Remove the places of the parts of a value that is replaced."""
     for inner in [p for p in places if p[: len(place)] == place and len(p) > len(place)]:
         del places[inner]
 
 
 def _inside(here: Any, key: str, text: str) -> Place:
-    """The place of a step from `here`, as `places` has it."""
+    """The keys of a step from `here`, as they are in `places`."""
     if isinstance(here, dict):
         return (key,)
     i = _index(here, key, text)
@@ -95,7 +95,7 @@ def _index(items: list[Any], key: str, text: str) -> int:
         return int(key)
     if names.count(key) != 1:
         raise RecipeError(
-            f"--set {text}: {key!r} fits {names.count(key)} of the steps {', '.join(map(str, names))}."
+            f"--set {text}: {key!r} matches {names.count(key)} of the items {', '.join(map(str, names))}; expected one."
         )
     return names.index(key)
 

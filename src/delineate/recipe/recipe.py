@@ -1,4 +1,4 @@
-"""A recipe: everything that decides a result, in one YAML file, checked before anything runs."""
+"""A recipe: one YAML file with every setting that affects a result, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ from delineate.resolve import NOBODY, OWN, Call, RecipeError, Trust, bind, neare
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe, read and taken apart.
+    """A recipe, parsed into its sections.
 
     Attributes:
-        name: what runs are filed under; the file's name without its ending, unless the recipe says.
-        folder: where the recipe lies, or lay when its run was begun; relative paths of `data` are looked for there
-            first.
-        tree: what is saved: what was written, overrides in place. Variables of the environment stay by name in
-            `data`, whose paths are another machine's business; everywhere else they have their values.
-        loss: the terms of a weighted sum; each may carry an argument `weight`.
-        started: the folder from which the run of a saved recipe was begun; relative paths of `data` are looked for
+        name: the name of its runs; by default the file name without its ending.
+        folder: the folder of the recipe when its run was started; relative paths of `data` are searched there first.
+        tree: the YAML tree to save, with overrides applied. Environment variables keep their names in `data`, because
+            paths differ between machines; in all other sections they are replaced by their values.
+        loss: the terms of a weighted sum; each may have an argument `weight`.
+        started: for a saved recipe, the folder from which its run was started; relative paths of `data` are searched
             there too.
     """
 
@@ -59,42 +58,43 @@ class Recipe:
     started: Path | None = None
 
     def save(self, path: Path) -> None:
-        """Write the recipe as it was run."""
+        """Write the recipe of a run."""
         tree = {"name": self.name, **self.tree}
         path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe of the caller's own: what it names as `package.module:function` will be imported.
+    """Read a recipe that the caller trusts: functions named `package.module:function` will be imported.
 
-    A recipe that came with somebody's bundle or run is read by `load_bundle` and the verbs, which import nothing
-    that they are not told to trust.
+    Recipes inside bundles and runs are read by `load_bundle` and the verbs, which import trusted modules only.
 
     Args:
-        path: a YAML file. `${NAME}` and `${NAME:-default}` in its texts stand for variables of the environment.
-        overrides: "section.name.argument=value", as `--set` takes them.
+        path: a YAML file. `${NAME}` and `${NAME:-default}` in its texts are replaced by environment variables.
+        overrides: "section.name.argument=value", as for `--set`.
 
     Raises:
-        RecipeError: not YAML, an unknown or missing section, or an override that fits nothing;
+        RecipeError: not YAML, an unknown or missing section, or an override that matches nothing;
             with the line and what was expected.
     """
     path = Path(path)
     if not path.is_file():
-        raise RecipeError(f"{path}: no such recipe. `delineate list recipes` shows those at hand.")
+        raise RecipeError(
+            f"{path}: no such recipe. `delineate list recipes` shows the installed ones."
+        )
     return _load(path, overrides, OWN)
 
 
 def saved_recipe(path: Path, trust: Trust = NOBODY, *, data: bool = False) -> Recipe:
-    """Read the recipe of a bundle or a run: it is data, and names no code that is not trusted.
+    """Read the recipe of a bundle or a run. It imports trusted modules only.
 
     Args:
-        path: the file that `Recipe.save` wrote.
-        trust: whose code its names may import.
-        data: put the values of variables into its section `data`, to load its cases. Without, the section is left as
-            it is written, and no variable of the environment is looked at.
+        path: a file written by `Recipe.save`.
+        trust: which modules its names may import.
+        data: replace environment variables in its section `data`, to load its cases. If False, the section is left
+            unchanged, and no environment variable is read.
 
     Raises:
-        RecipeError: as `load_recipe`; or a variable outside of `data`.
+        RecipeError: as `load_recipe`; or an environment variable outside of `data`.
     """
     return _load(path, (), trust, saved=True, data=data)
 
@@ -175,22 +175,22 @@ def _load(
 
 
 def _as_wrappers(settings: Mapping[Any, Any]) -> str:
-    """The list of wrappers that says what the settings `window`, `overlap` and `flips` said before there was one."""
+    """Convert the former settings `window`, `overlap` and `flips` to the list of wrappers that replaced them."""
     rest = dict(settings)
     window = {"size": rest.pop("window", None), "overlap": rest.pop("overlap", None)}
     windows = {key: value for key, value in window.items() if value is not None}
-    found = [{"sliding_window": windows}] if "size" in windows else []
-    found += [{name: value} for name, value in rest.items()]
-    written: str = yaml.safe_dump(found, default_flow_style=True, sort_keys=False, width=10**6)
+    wrappers = [{"sliding_window": windows}] if "size" in windows else []
+    wrappers += [{name: value} for name, value in rest.items()]
+    written: str = yaml.safe_dump(wrappers, default_flow_style=True, sort_keys=False, width=10**6)
     return written.strip()
 
 
 def _top(name: Annotated[str, Len(1, 200)], seed: Seed) -> None:
-    """What a recipe says outside of sections, as a signature to check it against."""
+    """The signature against which the top-level values of a recipe are checked."""
 
 
 def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call]]:
-    """Every call of a recipe, with the catalogue its name is looked up in."""
+    """Every call of a recipe, with the catalogue of its name."""
     yield "data", recipe.data
     yield "tasks", recipe.task
     yield from (("prepare", call) for call in recipe.prepare)

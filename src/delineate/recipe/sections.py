@@ -1,4 +1,4 @@
-"""The sections of a recipe, and what they are where they are left out."""
+"""The sections of a recipe and their defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECTIONS = (
 
 
 ONE_CALL = ("data", "task", "model", "deep_supervision", "optimizer", "schedule")
-"""Sections that name one function, so that another name takes the place of the one there."""
+"""Sections that name one function; a new name replaces the old one."""
 
 DEFAULTS: dict[str, Any] = {
     "audit": {},
@@ -24,6 +24,6 @@ DEFAULTS: dict[str, Any] = {
     "trainer": {},
     "predict": [],
     "refine": [],
-    "metrics": [],  # the first of the full set that fit the task
+    "metrics": [],  # empty: the metrics of the full set that fit the task
     "seed": 0,
 }

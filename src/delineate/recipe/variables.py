@@ -1,4 +1,4 @@
-"""`${NAME}` and `${NAME:-default}` in a recipe -> the variables of the environment."""
+"""Replace `${NAME}` and `${NAME:-default}` in a recipe by environment variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 def expanded(tree: Any, where: Where) -> Any:
-    """The tree with `${NAME}` and `${NAME:-default}` replaced from the environment."""
+    """The tree with `${NAME}` and `${NAME:-default}` replaced by environment variables."""
     if isinstance(tree, str):
         return VARIABLE.sub(partial(_variable, where), tree)
     if isinstance(tree, Mapping):
@@ -28,19 +28,19 @@ def expanded(tree: Any, where: Where) -> Any:
 
 def _variable(where: Where, match: re.Match[str]) -> str:
     name, default = match.groups()
-    found = os.environ.get(name, default)
-    if found is None:
+    value = os.environ.get(name, default)
+    if value is None:
         raise RecipeError(
             f"{where()}: the recipe uses ${{{name}}}, but the variable {name} is not set."
         )
-    return found
+    return value
 
 
 def refuse_variables(tree: Any, place: Place, where: Where) -> None:
-    """Refuse a saved recipe that asks for variables where it should hold values: what it means would not be fixed."""
-    if isinstance(tree, str) and (found := VARIABLE.search(tree)):
+    """Refuse environment variables in these sections of a saved recipe: its settings must not depend on the machine."""
+    if isinstance(tree, str) and (match := VARIABLE.search(tree)):
         raise RecipeError(
-            f"{where(*place)}: {found[0]} stands in a saved recipe, which takes variables of the environment in `data` "
+            f"{where(*place)}: {match[0]} is in a saved recipe, which may use environment variables in `data` "
             "only. Write the value that it had in training."
         )
     if isinstance(tree, Mapping | list):

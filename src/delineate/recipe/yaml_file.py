@@ -1,4 +1,4 @@
-"""A YAML file, read within bounds: its size, its depth, and how far its aliases unfold."""
+"""Read YAML files with limits on size, depth and alias expansion."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import yaml
 from delineate.resolve import RecipeError
 
 Place = tuple[str | int, ...]
-"""Keys and positions in lists, from the outside in."""
+"""Keys and list positions, outermost first."""
 
 MOST_BYTES = 1_000_000
-"""Of a file; the recipes here have 1 to 2 kB."""
+"""Maximum size of a file; the recipes of this project have 1 to 2 kB."""
 
 MOST_VALUES = 50_000
-"""Values in a file once every alias stands for what it repeats; reading that many takes about 3 s."""
+"""Maximum number of values after alias expansion; reading that many takes about 3 s."""
 
 DEEPEST = 40
-"""Lists and mappings in each other; a recipe has up to 6."""
+"""Maximum nesting of lists and mappings; a recipe has up to 6."""
 
 LARGEST = 2**63
-"""Whole numbers beyond are no settings, and Python itself refuses to print the largest."""
+"""Maximum absolute value of a whole number; Python itself refuses to print very large ones."""
 
 
 def read_yaml(path: str | Path) -> tuple[Any, dict[Place, str]]:
-    """What a YAML or JSON file holds, and where each part of it is written, as "file:line".
+    """The content of a YAML or JSON file, and the place of each part of it, as "file:line".
 
     Raises:
-        RecipeError: not YAML, a key twice, or a file that goes beyond the bounds above; with the line.
+        RecipeError: not YAML, a duplicate key, or a file beyond the limits above; with the line.
     """
     path = Path(path)
     size = path.stat().st_size
@@ -45,7 +45,7 @@ def read_yaml(path: str | Path) -> tuple[Any, dict[Place, str]]:
 
 
 def read_text(text: str, where: str, *, lines: bool = False) -> tuple[Any, dict[Place, str]]:
-    """As `read_yaml`, from a text; `where` begins every message, followed by the line if `lines` are told.
+    """As `read_yaml`, from a text. Every message begins with `where`, followed by the line if `lines` is true.
 
     Raises:
         RecipeError: as `read_yaml`.
@@ -57,10 +57,10 @@ def read_text(text: str, where: str, *, lines: bool = False) -> tuple[Any, dict[
     try:
         loader = _Bounded(text)
         node = loader.get_single_node()
-        found: dict[Place, str] = {}
+        places: dict[Place, str] = {}
         if node is not None:
-            _note(node, (), found, place)
-        return (None if node is None else loader.construct_document(node)), found
+            _note_places(node, (), places, place)
+        return (None if node is None else loader.construct_document(node)), places
     except _OutOfBoundsError as error:
         raise RecipeError(f"{place(error.problem_mark)}: {error.problem}.") from error
     except yaml.YAMLError as error:
@@ -70,13 +70,13 @@ def read_text(text: str, where: str, *, lines: bool = False) -> tuple[Any, dict[
 
 
 class _Bounded(yaml.SafeLoader):
-    """A loader that counts while it reads, and so stops before anything large is made."""
+    """A loader that counts values while it parses, and stops before it builds a large object."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.depth = self.nodes = 0
         self.extents: dict[int, tuple[int, int]] = {}
-        """Of each finished node: the values in it with aliases unfolded, and the levels."""
+        """id of a finished node -> its number of values after alias expansion, and its number of levels."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -84,7 +84,9 @@ class _Bounded(yaml.SafeLoader):
         self.nodes += 1
         if self.depth > DEEPEST:
             raise _problem(f"nested more than {DEEPEST} deep", event.start_mark)
-        if self.nodes > MOST_VALUES:  # a flat list is counted below only when all of it was read
+        if (
+            self.nodes > MOST_VALUES
+        ):  # the count below sees a flat list only after all of it was read
             raise _problem(f"holds more than {MOST_VALUES:,} values", event.start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -92,7 +94,9 @@ class _Bounded(yaml.SafeLoader):
             return node
         if isinstance(event, yaml.AliasEvent):
             if id(node) not in self.extents:
-                raise _problem(f"*{event.anchor} stands inside what it repeats", event.start_mark)
+                raise _problem(
+                    f"the alias *{event.anchor} is inside its own anchor", event.start_mark
+                )
         else:
             inner = [self.extents[id(child)] for child in _children(node)]
             values = 1 + sum(count for count, _ in inner)
@@ -118,7 +122,7 @@ class _Bounded(yaml.SafeLoader):
 
 
 class _OutOfBoundsError(yaml.MarkedYAMLError):
-    """YAML, but not what anybody would write by hand."""
+    """Valid YAML that exceeds a limit."""
 
 
 def _problem(text: str, mark: Any) -> yaml.MarkedYAMLError:
@@ -131,14 +135,14 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
-def _note(
+def _note_places(
     node: yaml.Node,
     place: Place,
-    found: dict[Place, str],
+    places: dict[Place, str],
     where: Callable[[yaml.Mark | None], str],
 ) -> None:
-    """Where each part is written; refuses a key twice, of which YAML would silently keep the last."""
-    found[place] = where(node.start_mark)
+    """Store the place of each part. Refuses a duplicate key, of which YAML would silently keep the last value."""
+    places[place] = where(node.start_mark)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -146,20 +150,20 @@ def _note(
                     f"{where(key.start_mark)}: a key is a list or a mapping; expected a name."
                 )
             here = (*place, str(key.value))
-            if here in found:
+            if here in places:
                 raise RecipeError(f"{where(key.start_mark)}: {key.value!r} is written twice.")
-            _note(value, here, found, where)
-            found[here] = where(key.start_mark)
+            _note_places(value, here, places, where)
+            places[here] = where(key.start_mark)
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
-            _note(value, (*place, i), found, where)
+            _note_places(value, (*place, i), places, where)
 
 
 def read_sections(path: Path) -> tuple[dict[str, Any], dict[Place, str]]:
-    """`read_yaml` of a file that has to hold a mapping.
+    """As `read_yaml`, for a file whose content must be a mapping.
 
     Raises:
-        RecipeError: as `read_yaml`; or the file holds something else.
+        RecipeError: as `read_yaml`; or the content is not a mapping.
     """
     tree, places = read_yaml(path)
     if not isinstance(tree, dict):
@@ -170,7 +174,7 @@ def read_sections(path: Path) -> tuple[dict[str, Any], dict[Place, str]]:
 
 
 def nearest_place(places: Mapping[Place, str], path: str, *place: str | int) -> str:
-    """Where something was written, or the innermost thing around it."""
+    """The place of a part, or of the innermost part that contains it."""
     for cut in range(len(place), -1, -1):
         if place[:cut] in places:
             return places[place[:cut]]
