@@ -131,12 +131,12 @@ def test_strays_among_several_labels():
 
 
 def test_a_mask_in_colour_is_told_to_name_them():
-    with pytest.raises(ValueError, match=r"labels are colours here.*polyp: '#rrggbb'"):
+    with pytest.raises(ValueError, match=r"its labels are colours.*polyp: '#rrggbb'"):
         decoded([[RED, GREEN]])
 
 
 def test_an_image_is_no_mask():
-    with pytest.raises(ValueError, match="an image rather than a mask"):
+    with pytest.raises(ValueError, match="an image and not a mask"):
         decoded([[0, 1 << 24]])
 
 
@@ -146,7 +146,7 @@ def test_an_image_is_no_mask():
         (
             {"polip": 1},
             0,
-            "'polip', which is no label. There are: background, polyp; did you mean 'polyp'",
+            "'polip', which is not a label. There are: background, polyp; did you mean 'polyp'",
         ),
         ({}, 0, "does not name polyp"),
         ({"polyp": -1}, 0, "polyp is -1; expected a number from 0"),

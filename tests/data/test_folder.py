@@ -125,7 +125,7 @@ def test_a_pattern_shows_where_the_stem_is(tmp_path):
 def test_two_images_of_one_stem_are_refused(tmp_path):
     write(made(tmp_path, "a") / "images/a.png")
     message = refused(tmp_path, images="images/*")
-    assert f"{tmp_path}/images/a.jpg and {tmp_path}/images/a.png have one stem, 'a'" in message
+    assert f"{tmp_path}/images/a.jpg and {tmp_path}/images/a.png have the same stem, 'a'" in message
 
 
 def test_an_image_without_mask_is_refused_kept_or_dropped(tmp_path):
@@ -151,7 +151,7 @@ def test_a_mask_without_image_is_refused(tmp_path):
 
 
 def test_a_root_that_is_not_there(tmp_path):
-    assert f"root: no folder 'none'. Looked for: {tmp_path}/none" in refused(
+    assert f"root: no folder 'none'. Searched: {tmp_path}/none" in refused(
         tmp_path / "x", root="none"
     )
 
@@ -168,7 +168,8 @@ def test_a_glob_that_fits_nothing(tmp_path):
     made(tmp_path, "a")
     message = refused(tmp_path, images="photos/*.jpg")
     assert (
-        f"images: no file that can be read fits photos/*.jpg below {tmp_path}. Endings" in message
+        f"images: no file that can be read matches photos/*.jpg below {tmp_path}. Endings"
+        in message
     )
     (tmp_path / "masks/a.xyz").write_text("")
     assert "below " + str(tmp_path) + ", only a.xyz." in refused(tmp_path, masks="masks/*.xyz")
@@ -182,7 +183,7 @@ def test_groups_by_an_expression(tmp_path):
     named = cases(tmp_path, group=r"(patient|case)(?P<group>\d+)_")
     assert [c.group for c in named] == ["12", "12", "7"]
     assert "matches 2 of 3 ids, but not patient7_1" in refused(tmp_path, group=r"(patient12)_")
-    assert "no regular expression" in refused(tmp_path, group="(patient")
+    assert "not a valid regular expression" in refused(tmp_path, group="(patient")
     assert "not 0" in refused(tmp_path, group="patient")
 
 
@@ -226,7 +227,7 @@ def test_ids_tell_images_of_one_name_apart(tmp_path):
         write(tmp_path / site / "1.png")
     (tmp_path / "cases.csv").write_text("image\noslo/1.png\nbern/1.png\n")
     keep = {"images": None, "masks": None, "table": "cases.csv", "unlabelled": "keep"}
-    assert "two rows are about '1', by their image; give each its own" in refused(tmp_path, **keep)
+    assert "two rows have the same image '1'; give each its own" in refused(tmp_path, **keep)
     (tmp_path / "cases.csv").write_text("image,id\noslo/1.png,o1\nbern/1.png,b1\n")
     assert [c.id for c in cases(tmp_path, **keep)] == ["b1", "o1"]
 
@@ -239,7 +240,7 @@ def test_a_table_with_gaps(tmp_path):
     )
     assert "1 of 2 images have no mask" in refused(tmp_path, **listing)
     (tmp_path / "cases.csv").write_text("id,image\na,images/a.jpg\nb,images/z.jpg\n")
-    assert f"1 of 2 files that are not there: {tmp_path}/images/z.jpg" in refused(
+    assert f"1 of 2 files in the table do not exist: {tmp_path}/images/z.jpg" in refused(
         tmp_path, **listing
     )
     (tmp_path / "cases.csv").write_text("id,image\na,images/a.jpg\nb,\n")
@@ -324,12 +325,12 @@ def test_image_level_labels_stand_beside_masks(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"present": {"polyp": "devise"}}, r"polyp is said to be in the column 'devise', but .*cases\.csv has no "
+        ({"present": {"polyp": "devise"}}, r"present names the column 'devise' for polyp, but .*cases\.csv has no "
          r"such column. There are: id, device. Did you mean 'device'\?"),
-        ({"present": {"pollyp": "device"}}, "present names 'pollyp', which is no label to find.*'polyp'"),
-        ({"present": {"polyp": "device"}, "table": None}, "present names columns of a table, but there is none"),
+        ({"present": {"pollyp": "device"}}, "present names 'pollyp', which is not a label to segment.*'polyp'"),
+        ({"present": {"polyp": "device"}, "table": None}, "present names columns of a table, but no table is given"),
         ({"present": {"polyp": "device"}}, r"cases\.csv:3: the column 'device', which says whether the image shows "
-         "polyp, holds 'maybe'; expected 1, true or yes; 0, false or no; or nothing"),
+         "polyp, holds 'maybe'; expected 1, true or yes; 0, false or no; or an empty field"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_image_level_labels_is_said_with_its_place(tmp_path, given, message):

@@ -63,7 +63,7 @@ def test_a_mask_with_fewer_slices(tmp_path, volume):
 
 
 @pytest.mark.parametrize(
-    ("size", "advice"), [((6, 4), "never resized"), ((2, 3), "turned by 90 degrees")]
+    ("size", "advice"), [((6, 4), "never resized"), ((2, 3), "rotated by 90 degrees")]
 )
 def test_a_mask_of_another_size(tmp_path, size, advice):
     Picture.new("L", (3, 2)).save(tmp_path / "a.bmp")

@@ -260,7 +260,7 @@ def test_shapes_need_not_be_square(scene):
         ({"cases": 0}, "cases 0"),
         ({"cases": 2}, "1 groups"),
         ({"seed": -1}, "seed is -1"),
-        ({"split": {"train": 0.5, "val": 0.4}}, "add up to 1"),
+        ({"split": {"train": 0.5, "val": 0.4}}, "sum to 1"),
     ],
 )
 def test_errors_say_what_was_given(given, message):

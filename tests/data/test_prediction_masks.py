@@ -50,7 +50,9 @@ def test_labels_nobody_asked_for_can_be_background(truth):
 def test_what_is_missing_is_listed_on_each_side(truth):
     home, cases = truth
     (home / "theirs" / "b_seg.png").rename(home / "theirs" / "z_seg.png")
-    said = r"1 of 3 cases have no mask there: b; 1 of 3 masks fit no case: z\. Names must agree"
+    said = (
+        r"1 of 3 cases have no mask there: b; 1 of 3 masks match no case: z\. Names must be equal"
+    )
     with pytest.raises(ValueError, match=said):
         prediction_masks(home / "theirs", cases, LABELS, pattern="{stem}_seg.png")
     with pytest.raises(ValueError, match="no such folder"):
@@ -62,7 +64,7 @@ def test_values_that_are_unknown_are_to_be_named_under_predictions(truth):
     predictor = prediction_masks(home / "theirs", cases, LABELS, pattern="{stem}_seg.png")
     with pytest.raises(
         ValueError,
-        match=r"values without a label: .* Write what each stands for: predictions: \{name",
+        match=r"values without a label: .* Write the values of each label: predictions: \{name",
     ):
         predictor(cases[0])
     with pytest.raises(ValueError, match="predictions does not name spleen"):

@@ -41,7 +41,7 @@ def test_near_duplicates_stay_on_one_side(real_data):
     np.testing.assert_allclose(
         case.truth.classes.mean(), float(case.columns["fg_fraction"]), atol=1e-4
     )
-    with pytest.raises(ValueError, match="is on two sides of the split"):
+    with pytest.raises(ValueError, match="is in two splits"):
         splits(**kvasir, group="column:dup_group", split="column:source_split")
     published = splits(**kvasir, group="{stem}", split="column:source_split")
     assert {name: len(part) for name, part in published.items()} == {
@@ -177,7 +177,7 @@ def test_odd_pairs_that_are_refused(real_data, expected, tmp_path, id, message):
 
 
 def test_odd_folders_are_refused(real_data):
-    with pytest.raises(ValueError, match=r"samestem\.jpg and .*samestem\.png have one stem"):
+    with pytest.raises(ValueError, match=r"samestem\.jpg and .*samestem\.png have the same stem"):
         cases(real_data / "oddities")
     with pytest.raises(ValueError, match=r"1 of \d+ masks have no image: .*noimage\.png"):
         cases(real_data / "oddities", images="images/*[!e][!m].*", masks="masks/n*")

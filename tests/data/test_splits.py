@@ -212,7 +212,7 @@ def test_one_split_holds_all():
     ],
 )
 def test_fractions_add_up(split):
-    with pytest.raises(ValueError, match="expected fractions above 0 that add up to 1"):
+    with pytest.raises(ValueError, match="expected fractions above 0 that sum to 1"):
         split_cases([case(c) for c in "abcdef"], split)
 
 
@@ -255,21 +255,19 @@ def test_a_written_split_is_read_again(tmp_path: Path):
 def test_a_split_file_names_every_case_and_no_other(tmp_path: Path):
     (tmp_path / "split.csv").write_text("stem,split\na,train\nb,test\nz,test\n")
     with pytest.raises(
-        ValueError, match=r"3 cases.*1 cases are not in it: c; 1 of its ids are no case: z"
+        ValueError, match=r"3 cases.*1 cases are not in it: c; 1 of its ids are not cases: z"
     ):
         split_cases([case(c) for c in "abc"], "split.csv", places=(tmp_path,))
 
 
 def test_a_split_file_may_not_part_a_group(tmp_path: Path):
     (tmp_path / "split.csv").write_text("id,split\na,train\nb,test\n")
-    with pytest.raises(
-        ValueError, match="group 'p' is on two sides of the split: a in train, b in test"
-    ):
+    with pytest.raises(ValueError, match="group 'p' is in two splits: a in train, b in test"):
         split_cases([case("a", "p"), case("b", "p")], "split.csv", places=(tmp_path,))
 
 
 def test_a_split_file_that_is_not_there(tmp_path: Path):
-    with pytest.raises(ValueError, match=f"split: no file 'split.csv'. Looked for: {tmp_path}"):
+    with pytest.raises(ValueError, match=f"split: no file 'split.csv'. Searched: {tmp_path}"):
         split_cases([case("a")], "split.csv", places=(tmp_path,))
 
 

@@ -18,7 +18,7 @@ def test_tables_of_every_office_program(tmp_path, separator):
         ("id,id\na,b\n", "two columns are named 'id'"),
         ("id,site\na\n", "the row 'a' has 1 fields; the header has 2"),
         ("a001,2\na002,1\n", "has the columns a001, 2; expected one named id, stem or image"),
-        ("id\na\na\n", "two rows are about 'a', by their id"),
+        ("id\na\na\n", "two rows have the same id 'a'"),
         ("id,site\n,x\n", "a row has no id: ,x"),
         ("id,image\n../images/a,b.png\n", "the id '../images/a' is a path"),
         ("stem\n/data/a\n", "the stem '/data/a' is a path"),

@@ -69,7 +69,7 @@ def test_data_that_were_moved_are_asked_for_and_found(places, monkeypatch, capsy
     for words in (["evaluate", "../C"], ["calibrate", "../C"], ["train", "--resume", "../C"]):
         assert main(words) == 2
         err = capsys.readouterr().err
-        assert f"root: no folder 'data'. Looked for: {places / 'A' / 'data'}, " in err
+        assert f"root: no folder 'data'. Searched: {places / 'A' / 'data'}, " in err
         assert "If the data were moved, write where they are now into ../C/recipe.yaml." in err
     path = places / "C" / "recipe.yaml"
     path.write_text(path.read_text().replace("root: data", "root: ../../moved"))

@@ -1,4 +1,4 @@
-"""A folder -> cases, with truth and splits; one layout per file."""
+"""Load cases with their truth and splits; one source of data per file."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = [
 
 
 def load_cases(recipe: Recipe) -> Splits:
-    """The cases of a recipe by the name of their split.
+    """The cases of a recipe, by split.
 
     Raises:
-        RecipeError: data that are not there, do not fit together or cannot be split; with the place.
+        RecipeError: data are missing, do not fit together, or cannot be split; with the place.
     """
     splits: Splits = build(
         "data",

@@ -1,4 +1,4 @@
-"""Files, folders and globs -> cases without truth."""
+"""Convert files, folders and globs to cases without truth."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from delineate.words import some
 
 
 def cases_of(paths: Sequence[str | Path]) -> list[Case]:
-    """A case without truth for each image: files as they are, folders with all below them, and globs.
+    """A case without truth for each image in files, folders (with all subfolders) and globs.
 
-    The id is the path without ending, below the folder that was given, or the name of a single file; where
-    two would be equal, but for upper and lower case, both keep their ending, and if that does not tell them apart
-    they are numbered. What an id may not hold (a backslash, a control character) becomes "_".
-    Hidden files are left out, and each file is taken once.
+    The id is the path below the given folder, or the name of a single file, without the ending. If two ids would be
+    equal except for case, both keep their endings; if they are still equal, they get numbers. Characters that an id
+    may not contain (a backslash, a control character) become "_". Hidden files are left out. Each file is taken once.
 
     Raises:
-        ValueError: nothing is there, or nothing that can be read.
+        ValueError: no such file or folder, or no image that can be read.
     """
     found: dict[str, tuple[Path, str]] = {}
     for path in map(Path, paths):
@@ -44,7 +43,7 @@ def cases_of(paths: Sequence[str | Path]) -> list[Case]:
 
 
 def _files(path: Path) -> Iterator[tuple[Path, str]]:
-    """Each file that a path stands for, with its name below what was given."""
+    """Each file of a path, with its name relative to the given folder."""
     if path.is_file():
         yield path, path.name
     elif path.is_dir():
@@ -76,7 +75,7 @@ def _below(folder: Path, files: Iterator[Path] | Sequence[Path]) -> Iterator[tup
 
 
 def _safe(name: str) -> str:
-    """A name whose parts an id may have; files may be called anything."""
+    """The name as a valid id; file names may contain any character."""
     parts = [
         UNSAFE.sub("_", _cut(part))
         for part in DRIVE.sub(lambda drive: drive[0][0] + "_", name).split("/")
@@ -85,7 +84,7 @@ def _safe(name: str) -> str:
 
 
 def _cut(part: str) -> str:
-    """As much of a part as an id may have, with its ending; a number may still be added."""
+    """A part shortened to the maximum length, with its ending and with room for a number."""
     stem, ending = split_ending(part)
     while len((stem + ending).encode(errors="surrogatepass")) > LONGEST_PART - 10:
         stem, ending = (stem[:-1], ending) if stem else ("", ending[:-1])
@@ -93,7 +92,7 @@ def _cut(part: str) -> str:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Ids that also differ where upper and lower case are one, as on the disks of macOS and Windows."""
+    """Ids that are unique regardless of case, since file systems of macOS and Windows ignore case."""
     short = [split_ending(name)[0] for name in names]
     counts = Counter(map(_folded, short))
     wanted = [

@@ -1,4 +1,4 @@
-"""Which patient each case belongs to."""
+"""The group (patient) of each case."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from delineate.words import some
 COLUMN = "column:"
 
 SECONDS = 10
-"""How long matching the ids of all cases may take; 100,000 of them take 0.2 s."""
+"""Time limit for matching the ids of all cases; 100,000 ids take 0.2 s."""
 
 
 def group_names(ids: Sequence[str], group: str, rows: Mapping[str, Row]) -> dict[str, str]:
     """The group of each case, by its id.
 
     Args:
-        ids: the cases.
-        group: "{stem}", each its own; "column:NAME", from `rows`; or a regular expression with one group (or
-            one named "group"), matched from the start of the id.
-        rows: the facts known of each case.
+        ids: the ids of the cases.
+        group: "{stem}", each case its own group; "column:NAME", from `rows`; or a regular expression with one
+            capturing group (or one named "group"), matched from the start of the id.
+        rows: the row of the table of each case.
 
     Raises:
-        ValueError: no such column, an empty field, no such expression, or ids that it does not match.
+        ValueError: no such column, an empty field, an invalid expression, or ids that it does not match.
     """
     if group == "{stem}":
         return {id: id for id in ids}
@@ -37,44 +37,44 @@ def group_names(ids: Sequence[str], group: str, rows: Mapping[str, Row]) -> dict
     try:
         expression = re.compile(group)
     except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"group is {group!r}, no regular expression: {error}.") from error
+        raise ValueError(f"group is {group!r}, not a valid regular expression: {error}.") from error
     if "group" not in expression.groupindex and expression.groups != 1:
         raise ValueError(
             f"group is {group!r}; expected '{{stem}}', 'column:NAME', or a regular expression with one "
             f"group in parentheses, like '(patient\\d+)_', not {expression.groups}."
         )
     key: str | int = "group" if "group" in expression.groupindex else 1
-    found = dict(zip(ids, _matched(group, key, ids), strict=True))
-    without = [id for id, match in found.items() if match is None]
+    matches = dict(zip(ids, _matched(group, key, ids), strict=True))
+    without = [id for id, match in matches.items() if match is None]
     if without:
         raise ValueError(
             f"group {group!r} matches {len(ids) - len(without)} of {len(ids)} ids, but not "
             f"{some(without)}; it is matched from the start of the id."
         )
-    return {id: match or "" for id, match in found.items()}
+    return {id: match or "" for id, match in matches.items()}
 
 
 def _matched(expression: str, key: str | int, ids: Sequence[str]) -> list[str | None]:
-    """The group `key` of each id, "" where it took no part, None where the expression does not match.
+    """The capturing group `key` of each id; "" if it did not take part, None if the expression does not match.
 
-    Another process does it, which can be stopped: an expression like `(a+)+$` takes longer than anybody waits, and
-    Python's own matching can neither be bounded nor broken off.
+    It runs in a separate process that can be stopped: an expression like `(a+)+$` can take hours, and Python's `re`
+    has no time limit.
     """
-    asked = json.dumps([expression, key, list(ids)])
+    request = json.dumps([expression, key, list(ids)])
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _MATCH],
-            input=asked, capture_output=True, text=True, encoding="utf-8", timeout=SECONDS, check=True,
+            input=request, capture_output=True, text=True, encoding="utf-8", timeout=SECONDS, check=True,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise ValueError(
-            f"group is {expression!r}, and matching it took more than {SECONDS} s. Repeats inside of repeats, as in "
-            "(a+)+, do that; write it without."
+            f"group is {expression!r}, and matching it took more than {SECONDS} s. Nested repeats, as in (a+)+, are "
+            "slow; write the expression without them."
         ) from error
     except subprocess.CalledProcessError as error:
         raise ValueError(f"group is {expression!r}, and it cannot be matched.") from error
-    found: list[str | None] = json.loads(done.stdout)
-    return found
+    matches: list[str | None] = json.loads(done.stdout)
+    return matches
 
 
 _MATCH = """

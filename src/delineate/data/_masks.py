@@ -1,4 +1,4 @@
-"""Mask files, or what a table says of images -> segmentations on the grid of their images."""
+"""Read truths on the grid of their images, from mask files or from image-level labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from delineate.files import read_geometry, read_image, read_mask
 from delineate.words import some
 
 MOST_VALUES = 1 << 20
-"""A mask with larger values is none; their table would be larger than the mask."""
+"""Values from here on are refused: the file is probably not a mask, and the lookup table would be larger than it."""
 
 
 def read_truth(
@@ -26,25 +26,25 @@ def read_truth(
     *,
     present: Mapping[str, bool | None] | None = None,
 ) -> Segmentation:
-    """The truth in `mask`, its axes ordered as those of `image`; nothing is resampled.
+    """Read the truth in `mask`, with its axes reordered to those of `image`; nothing is resampled.
 
-    trust_shape: take the mask to lie on its image wherever their shapes agree, whatever the headers say.
-    present: image-level labels that are known beside the mask.
+    trust_shape: accept a mask of the same shape as its image even if their headers disagree.
+    present: image-level labels that are known in addition to the mask.
 
     Raises:
-        ValueError: the samples of the two do not coincide, or a raw value has no label; names the files.
+        ValueError: image and mask are on different grids, or a value has no label; names the files.
     """
     geometry = read_geometry(image)
-    read = read_image if values.colours else read_mask  # the colours of a palette, or its indices
-    found = align(read(mask), geometry)
-    differences = geometry.differences(found.geometry)
-    if differences and not (trust_shape and geometry.shape == found.geometry.shape):
+    read = read_image if values.colours else read_mask  # colours of a palette, or its indices
+    aligned = align(read(mask), geometry)
+    differences = geometry.differences(aligned.geometry)
+    if differences and not (trust_shape and geometry.shape == aligned.geometry.shape):
         raise ValueError(
             f"{image} and its mask {mask} differ in {' and '.join(differences)}. "
-            f"{_advice(geometry, found.geometry)}"
+            f"{_advice(geometry, aligned.geometry)}"
         )
     try:
-        classes = decode_mask(found.pixels, values)
+        classes = decode_mask(aligned.pixels, values)
     except ValueError as error:
         raise ValueError(f"{mask}: {error}") from error
     return Segmentation(classes, values.labels, geometry, present=present or {})
@@ -53,7 +53,7 @@ def read_truth(
 def image_level_truth(
     image: Path, labels: LabelSet, *, present: Mapping[str, bool | None]
 ) -> Segmentation:
-    """A truth of image-level labels only, on the grid of `image`; its header is read, and nothing is outlined.
+    """A truth of image-level labels only, with an empty label map on the grid of `image`. Only its header is read.
 
     Raises:
         ValueError: the image cannot be read.
@@ -68,18 +68,18 @@ def _advice(image: Geometry, mask: Geometry) -> str:
     if image.shape == mask.shape:
         return "If their arrays match, give the mask the header of the image; if not, resample it."
     if image.shape == mask.shape[::-1]:
-        return "Was one of them turned by 90 degrees and the other not?"
+        return "Was only one of them rotated by 90 degrees?"
     if image.ndim == mask.ndim == 3:
-        return "Were slices dropped, or one of them cropped, on export?"
-    return "Masks are never resized here: export it at the size of its image."
+        return "Were slices dropped, or was one of them cropped, on export?"
+    return "Masks are never resized: export the mask at the size of its image."
 
 
 @dataclass(frozen=True)
 class PredictionMasks:
-    """A predictor that reads masks which are there already, whoever made them.
+    """A predictor that reads existing mask files, from any program.
 
-    files: by id of the case.
-    values: what the files mean.
+    files: id of a case -> its mask file.
+    values: the meaning of the values in the files.
     """
 
     files: Mapping[str, Path]
@@ -99,18 +99,18 @@ def prediction_masks(
     pattern: str = "*",
     tolerance: float = 0.0,
 ) -> PredictionMasks:
-    """The masks in a folder, each paired with the case of its name.
+    """Pair the masks in a folder with cases, by name.
 
     Args:
-        folder: where another tool wrote its masks.
-        cases: what was predicted.
+        folder: the folder of predicted masks.
+        cases: the cases that were predicted.
         labels: the labels of the cases.
-        values: what the masks hold; None: the values of the labels.
-        pattern: a glob below the folder; the stem is the name without ending, or what stands at {stem}.
-        tolerance: how far a colour may lie from the nearest one in `values`.
+        values: the values in the masks; None: the values of the labels.
+        pattern: a glob below the folder; the stem is the name without ending, or the part at {stem}.
+        tolerance: maximum distance of a colour from the nearest one in `values`.
 
     Raises:
-        ValueError: no such folder, or masks and cases that do not pair up; lists what is missing on each side.
+        ValueError: no such folder, or masks and cases do not pair up; lists the unpaired ones.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -118,25 +118,29 @@ def prediction_masks(
     files = by_stem(folder, pattern, "predictions")
     ids = {case.id for case in cases}
     missing = sorted(ids - files.keys())
-    strangers = sorted(files.keys() - ids)
-    said = []
+    unmatched = sorted(files.keys() - ids)
+    problems = []
     if missing:
-        said.append(f"{len(missing)} of {len(ids)} cases have no mask there: {some(missing, 10)}")
-    if strangers:
-        said.append(f"{len(strangers)} of {len(files)} masks fit no case: {some(strangers, 10)}")
-    if said:
+        problems.append(
+            f"{len(missing)} of {len(ids)} cases have no mask there: {some(missing, 10)}"
+        )
+    if unmatched:
+        problems.append(
+            f"{len(unmatched)} of {len(files)} masks match no case: {some(unmatched, 10)}"
+        )
+    if problems:
         raise ValueError(
-            f"{folder}: {'; '.join(said)}. Names must agree but for their ending; where the tool adds to "
-            "them, write --prediction-pattern '{stem}_seg.nii.gz'."
+            f"{folder}: {'; '.join(problems)}. Names must be equal except for their ending. If the tool adds "
+            "a suffix, write --prediction-pattern '{stem}_seg.nii.gz'."
         )
     return PredictionMasks(files, mask_values(labels, values, tolerance, "predictions"))
 
 
 def align(image: Image, onto: Geometry) -> Image:
-    """The same samples with their axes permuted and flipped to run as those of `onto`; nothing is resampled.
+    """Permute and flip the axes of an image to match those of `onto`; nothing is resampled.
 
-    An image whose axes are oblique to those of `onto`, or whose place in the patient is unknown, stays as
-    it is. Whether the samples then coincide is for `Geometry.differences` to say.
+    An image is returned unchanged if its axes are oblique to those of `onto`, or if its position in the patient is
+    unknown. `Geometry.differences` then tells whether the samples coincide.
     """
     here = image.geometry
     if here.ndim != onto.ndim or here.to_patient is None or onto.to_patient is None:
@@ -153,17 +157,17 @@ def align(image: Image, onto: Geometry) -> Image:
 
 
 def _directions(geometry: Geometry) -> np.ndarray:
-    """(3, ndim): the unit vector along which each axis runs in the patient."""
+    """(3, ndim): the direction of each axis in the patient, as unit vectors."""
     assert geometry.to_patient is not None
     steps = geometry.to_patient[:3, :-1]
     return np.asarray(steps / np.linalg.norm(steps, axis=0))
 
 
 def decode_mask(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
-    """The label map (*spatial) of a mask's unsigned pixels (1 or 3, *spatial).
+    """Convert the unsigned pixels of a mask (1 or 3, *spatial) to a label map (*spatial).
 
     Raises:
-        ValueError: a value or colour that is neither background nor a label, or several channels where
+        ValueError: a value or colour is neither background nor a label, or there are several channels and
             `values` has no colours.
     """
     if values.colours:
@@ -172,7 +176,7 @@ def decode_mask(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
         pixels = pixels[:1]
     if len(pixels) != 1:
         raise ValueError(
-            f"{len(pixels)} channels that differ, so labels are colours here. Write {values.key}: "
+            f"has {len(pixels)} different channels, so its labels are colours. Write {values.key}: "
             f"{{{values.labels.names[0]}: '#rrggbb'}}, and a tolerance if masks are JPEG."
         )
     return _by_number(pixels[0], values)
@@ -181,7 +185,7 @@ def decode_mask(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
 def _by_number(raw: np.ndarray, values: MaskValues) -> np.ndarray:
     highest = int(raw.max())
     if highest >= MOST_VALUES:
-        raise ValueError(f"values up to {highest}. Is this an image rather than a mask?")
+        raise ValueError(f"has values up to {highest}. Is it an image and not a mask?")
     candidates = np.arange(highest + 1)
     table = np.zeros(len(candidates), _dtype(values))
     known = (candidates == 0) | bool(values.thresholds)
@@ -221,43 +225,43 @@ def _dtype(values: MaskValues) -> type[np.unsignedinteger]:
 
 
 def _unknown_values(raw: np.ndarray, known: np.ndarray, values: MaskValues) -> str:
-    found, counts = np.unique(raw, return_counts=True)
-    unknown = ~np.isin(found, known)
+    used, counts = np.unique(raw, return_counts=True)
+    unknown = ~np.isin(used, known)
     label = values.labels.names[0]
     names = {0: BACKGROUND} | {label.value: label.name for label in values.labels.labels}
     expected = {0: BACKGROUND} | {number: names[v] for number, v in values.numbers.items()}
-    if _is_lossy(found, counts):
+    if _is_lossy(used, counts):
         advice = (
             "It looks like a JPEG-compressed or soft mask: write a threshold, "
             f"{values.key}: {{{label}: '>127'}}."
         )
     elif unknown.sum() == 1 and len(values.labels) == 1:
-        advice = f"If that is {label}, write {values.key}: {{{label}: {found[unknown][0]}}}."
+        advice = f"If that is {label}, write {values.key}: {{{label}: {used[unknown][0]}}}."
     else:
-        advice = f"Write what each stands for: {values.key}: {{name: [value, ...]}}."
+        advice = f"Write the values of each label: {values.key}: {{name: [value, ...]}}."
     return (
-        f"values without a label: {_counted(found[unknown], counts[unknown])}; "
+        f"values without a label: {_counted(used[unknown], counts[unknown])}; "
         f"expected {', '.join(f'{raw} {name}' for raw, name in sorted(expected.items()))}. {advice}"
     )
 
 
 def _unknown_colours(unknown: np.ndarray, named: Mapping[Colour, int], values: MaskValues) -> str:
     red, green, blue = unknown
-    found, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
-    colours = [f"#{packed:06x}" for packed in found]
+    used, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
+    colours = [f"#{packed:06x}" for packed in used]
     return (
         f"colours without a label: {_counted(colours, counts)}; expected {some(named, 12)}, each "
-        f"within {values.tolerance:g}. Name them in {values.key} or, for masks kept as JPEG, raise the tolerance "
+        f"within {values.tolerance:g}. Name them in {values.key} or, for masks stored as JPEG, raise the tolerance "
         "(the edges of objects need about 200)."
     )
 
 
-def _counted(found: Sequence[object] | np.ndarray, counts: np.ndarray) -> str:
-    often_first = np.argsort(-counts, kind="stable")
-    return some(f"{found[i]} ({counts[i]} times)" for i in often_first)
+def _counted(used: Sequence[object] | np.ndarray, counts: np.ndarray) -> str:
+    most_frequent = np.argsort(-counts, kind="stable")
+    return some(f"{used[i]} ({counts[i]} times)" for i in most_frequent)
 
 
-def _is_lossy(found: np.ndarray, counts: np.ndarray) -> bool:
-    """Whether values crowd at the two ends of a byte with others between: a mask after JPEG."""
-    ends = (found <= 20) | (found >= 235)
-    return len(found) > 8 and found[-1] <= 255 and counts[ends].sum() > 0.8 * counts.sum()
+def _is_lossy(used: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether most values are near 0 or 255 with others between, as in a mask after JPEG compression."""
+    ends = (used <= 20) | (used >= 235)
+    return len(used) > 8 and used[-1] <= 255 and counts[ends].sum() > 0.8 * counts.sum()

@@ -1,4 +1,4 @@
-"""Cases -> splits, a patient never on two sides."""
+"""Split cases by group, so that no patient is in two splits."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def split_cases(
     stratify: str | None = None,
     places: Sequence[Path] = (),
 ) -> Splits:
-    """The cases by the name of their split, sorted by id; the same for every order they come in.
+    """Assign the cases to splits. The result does not depend on the order of the cases; each split is sorted by id.
 
     Args:
-        cases: with ids that are unique.
-        split: fractions by name, which add up to 1; {folds: 5, fold: 0, test: 0.1}, one of several equal
-            parts as "val", the others as "train", and if wanted a "test" that is the same for every fold;
-            "column:NAME"; or a CSV with the columns id and split.
-        seed: decides fractions and folds.
-        stratify: "labels" or "column:NAME", whose proportions fractions and folds keep.
-        places: folders in which the CSV is looked for.
+        cases: the cases, with unique ids.
+        split: fractions by name that sum to 1; {folds: 5, fold: 0, test: 0.1}, where fold 0 is "val", the other
+            folds are "train", and the optional "test" is the same for every fold; "column:NAME"; or a CSV with
+            the columns id and split.
+        seed: the seed of fractions and folds.
+        stratify: "labels" or "column:NAME": fractions and folds keep its proportions.
+        places: the folders in which the CSV is searched.
 
     Raises:
-        ValueError: a split without cases, fractions that do not add up, too few groups, a group on two
-            sides, or a CSV that is not about these cases.
+        ValueError: a split without cases, fractions that do not sum to 1, too few groups, a group in two
+            splits, or a CSV whose ids are not those of the cases.
     """
     cases = sorted(cases, key=lambda case: case.id)
     if isinstance(split, str):
@@ -58,7 +58,7 @@ def split_cases(
 def _check_fractions(split: Mapping[str, float]) -> None:
     if not (abs(sum(split.values()) - 1) <= 1e-6 and min(split.values()) > 0):
         raise ValueError(
-            f"split is {_written(split)}; expected fractions above 0 that add up to 1, "
+            f"split is {_written(split)}; expected fractions above 0 that sum to 1, "
             f"not {sum(split.values()):g}."
         )
 
@@ -78,15 +78,15 @@ def _check_folds(split: Mapping[str, float]) -> None:
 def _by_group(
     cases: Sequence[Case], shares: Mapping[str, float], seed: int, kinds: Mapping[str, str]
 ) -> dict[str, str]:
-    """The split of each case, drawn group by group."""
+    """The split of each case, drawn at random by group."""
     sizes: dict[str, int] = {}
     for case in cases:
         sizes[case.group] = sizes.get(case.group, 0) + 1
     if len(sizes) < len(shares):
         raise ValueError(
             f"split: {len(cases)} cases of {len(sizes)} groups cannot fill {len(shares)} splits "
-            f"({some(shares)}). Ask for fewer splits, add cases, or check `group`: cases of one group "
-            "stay together."
+            f"({some(shares)}). Ask for fewer splits, add cases, or check `group`: all cases of one group "
+            "are in the same split."
         )
     drawn = _draw(sizes, shares, seed, kinds)
     return {case.id: drawn[case.group] for case in cases}
@@ -104,32 +104,35 @@ def _by_fold(
     return sides | {id: "val" if part == val else "train" for id, part in parts.items()}
 
 
-def _complete(found: Mapping[str, str], cases: Sequence[Case], path: Path) -> Mapping[str, str]:
+def _complete(names: Mapping[str, str], cases: Sequence[Case], path: Path) -> Mapping[str, str]:
+    """The split of each id in a CSV; refuses a CSV whose ids are not those of the cases."""
     ids = {case.id for case in cases}
-    missing = sorted(ids - found.keys())
-    unknown = sorted(found.keys() - ids)
-    if missing or unknown:
-        said = []
-        if missing:
-            said.append(f"{len(missing)} cases are not in it: {some(missing)}")
-        if unknown:
-            said.append(f"{len(unknown)} of its ids are no case: {some(unknown)}")
-        raise ValueError(f"{path} does not fit the data of {len(cases)} cases. {'; '.join(said)}.")
-    return found
+    missing = sorted(ids - names.keys())
+    unknown = sorted(names.keys() - ids)
+    problems = []
+    if missing:
+        problems.append(f"{len(missing)} cases are not in it: {some(missing)}")
+    if unknown:
+        problems.append(f"{len(unknown)} of its ids are not cases: {some(unknown)}")
+    if problems:
+        raise ValueError(
+            f"{path} does not fit the data of {len(cases)} cases: {'; '.join(problems)}."
+        )
+    return names
 
 
 def _gathered(
     cases: Sequence[Case], names: Mapping[str, str], order: Sequence[str] | Mapping[str, float] = ()
 ) -> Splits:
-    """The cases by split; refuses a group on two sides."""
+    """The cases by split; refuses a group in two splits."""
     first: dict[str, Case] = {}
     for case in cases:
         other = first.setdefault(case.group, case)
         if names[other.id] != names[case.id]:
             raise ValueError(
-                f"group {case.group!r} is on two sides of the split: {other.id} in {names[other.id]}, "
-                f"{case.id} in {names[case.id]}. Such results are too good to be true; if the two are "
-                "no relatives, write group: '{stem}'."
+                f"group {case.group!r} is in two splits: {other.id} in {names[other.id]}, "
+                f"{case.id} in {names[case.id]}. Scores would be too high. Put both in one split, or, if they "
+                "are not of one patient, write group: '{stem}'."
             )
     usual = ("train", "val", "test")
     order = list(order) or [*usual, *sorted(set(names.values()) - set(usual))]
@@ -144,27 +147,28 @@ def _written(split: Mapping[str, float]) -> str:
 def _draw(
     sizes: Mapping[str, int], shares: Mapping[str, float], seed: int, kinds: Mapping[str, str]
 ) -> dict[str, str]:
-    """The split of each group, close to the shares within every kind and overall.
+    """The split of each group, drawn so that the shares hold within each stratum (kind) and overall.
 
-    Kind by kind, largest group first, a group draws among the splits that have room for all of it, in
-    proportion to that room; where it fits nowhere it goes where there is most. What a kind leaves over or
-    takes too much is carried to the next. A split that got nothing at all is then given the smallest group of
-    the split with most groups, so that none is empty while there are as many groups. At last a split without a kind of
-    which there are as many groups as splits is given one of them for one of a kind that it has several of, so that a
-    rare kind is on every side and the shares stay.
+    1. Kind by kind, largest group first: a group is drawn into one of the splits with room for all its cases, with
+       probability proportional to that room. If no split has enough room, it goes to the one with the most. Room
+       left over, or exceeded, is carried to the next kind.
+    2. A split without groups gets the smallest group of the split with most groups, so that no split is empty if
+       there are at least as many groups as splits.
+    3. If a kind has at least as many groups as there are splits, but a split has none of them, that split gets one in
+       exchange for a group of a kind that it has several of. So rare kinds are in every split, and the shares stay.
 
-    Chance is made from the seed and the group's name: the order of files, the platform and the version of
-    NumPy have no part in it.
+    Random numbers are made from the seed and the name of the group. They do not depend on the order of files, the
+    platform or the version of NumPy.
 
     Args:
         sizes: the number of cases of each group.
-        shares: the fraction of cases each split is to have; they add up to 1.
-        seed: decides the draw.
-        kinds: the stratum of each group; groups of none form one.
+        shares: the fraction of cases of each split; they sum to 1.
+        seed: the seed of the draw.
+        kinds: the stratum of each group; groups without one form a stratum of their own.
     """
     chance = {group: _chances(seed, group) for group in sizes}
     order = sorted(sizes, key=lambda g: (kinds.get(g, ""), -sizes[g], chance[g]))
-    found: dict[str, str] = {}
+    drawn: dict[str, str] = {}
     room = dict.fromkeys(shares, 0.0)
     kind = None
     for group in order:
@@ -172,15 +176,15 @@ def _draw(
             kind = kinds.get(group, "")
             cases = sum(n for g, n in sizes.items() if kinds.get(g, "") == kind)
             room = {name: left + shares[name] * cases for name, left in room.items()}
-        found[group] = _one(room, sizes[group], chance[group][1])
-        room[found[group]] -= sizes[group]
-    _fill(found, shares, sizes, chance)
-    _share_out(found, shares, sizes, chance, kinds)
-    return found
+        drawn[group] = _draw_one(room, sizes[group], chance[group][1])
+        room[drawn[group]] -= sizes[group]
+    _fill_empty_splits(drawn, shares, sizes, chance)
+    _spread_rare_kinds(drawn, shares, sizes, chance, kinds)
+    return drawn
 
 
-def _one(room: Mapping[str, float], size: int, chance: float) -> str:
-    """A split with room for `size`, drawn in proportion to its room; else the one with most."""
+def _draw_one(room: Mapping[str, float], size: int, chance: float) -> str:
+    """A split with room for `size`, drawn in proportion to its room; else the one with most room."""
     fitting = {name: left for name, left in room.items() if left >= size - 1e-9}
     mark = chance * sum(fitting.values())
     for name, left in fitting.items():
@@ -190,41 +194,41 @@ def _one(room: Mapping[str, float], size: int, chance: float) -> str:
     return max(room, key=room.__getitem__)
 
 
-def _fill(
-    found: dict[str, str],
+def _fill_empty_splits(
+    drawn: dict[str, str],
     shares: Mapping[str, float],
     sizes: Mapping[str, int],
     chance: Mapping[str, tuple[float, float]],
 ) -> None:
     for name in shares:
-        if name not in found.values():
-            groups = {s: [g for g in found if found[g] == s] for s in shares}
+        if name not in drawn.values():
+            groups = {s: [g for g in drawn if drawn[g] == s] for s in shares}
             fullest = max(shares, key=lambda s: len(groups[s]))
-            found[min(groups[fullest], key=lambda g: (sizes[g], chance[g]))] = name
+            drawn[min(groups[fullest], key=lambda g: (sizes[g], chance[g]))] = name
 
 
-def _share_out(
-    found: dict[str, str],
+def _spread_rare_kinds(
+    drawn: dict[str, str],
     shares: Mapping[str, float],
     sizes: Mapping[str, int],
     chance: Mapping[str, tuple[float, float]],
     kinds: Mapping[str, str],
 ) -> None:
-    """Exchange groups of about the same size, so that kinds are on every side."""
+    """Exchange groups of about the same size between splits, so that each split has every kind."""
     of_kind: dict[str, list[str]] = {}
-    for group in found:
+    for group in drawn:
         of_kind.setdefault(kinds.get(group, ""), []).append(group)
-    count = Counter((found[group], kinds.get(group, "")) for group in found)
+    count = Counter((drawn[group], kinds.get(group, "")) for group in drawn)
     for kind, members in of_kind.items():
         for name in shares if len(members) >= len(shares) else ():
             if count[name, kind]:
                 continue
-            spare = [g for g in found if found[g] == name and count[name, kinds.get(g, "")] > 1]
+            spare = [g for g in drawn if drawn[g] == name and count[name, kinds.get(g, "")] > 1]
             if not spare:
                 continue
             fullest = max(shares, key=lambda s: count[s, kind])
             given, taken = min(
-                ((g, t) for g in members if found[g] == fullest for t in spare),
+                ((g, t) for g in members if drawn[g] == fullest for t in spare),
                 key=lambda pair: (
                     abs(sizes[pair[0]] - sizes[pair[1]]),
                     chance[pair[0]],
@@ -232,13 +236,13 @@ def _share_out(
                 ),
             )
             for group, to in ((given, name), (taken, fullest)):
-                count[found[group], kinds.get(group, "")] -= 1
+                count[drawn[group], kinds.get(group, "")] -= 1
                 count[to, kinds.get(group, "")] += 1
-                found[group] = to
+                drawn[group] = to
 
 
 def _chances(seed: int, group: str) -> tuple[float, float]:
-    """Two numbers in [0, 1), as good as random: one for the order, one for the draw."""
+    """Two pseudo-random numbers in [0, 1): one for the order, one for the draw."""
     digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
     first, second = (int.from_bytes(digest[i : i + 7]) / 2**56 for i in (0, 7))
     return first, second

@@ -1,4 +1,4 @@
-"""The kind of each group, for splits that keep the proportions."""
+"""The stratum (kind) of each group, for stratified splits."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from delineate.data._groups import COLUMN, column_values
 
 
 def strata(cases: Sequence[Case], stratify: str | None) -> dict[str, str]:
-    """The kind of each group: that of most of its cases, the first by name if several tie.
+    """The kind of each group: that of most of its cases, the first by name in a tie.
 
     Args:
         cases: all cases.
-        stratify: None: all of one kind. "labels": which labels are there, and the third its area is in
-            among the cases that have any; reads every mask once. Where some cases have image-level labels only,
-            the kind of a group is the rarest label that any of its images shows. "column:NAME": a column of the cases.
+        stratify: None: no strata. "labels": the labels of an image, and the tercile of their area among the images
+            that have any; reads every mask once. If some cases have image-level labels only, the kind of a group is
+            the rarest label that any of its images shows. "column:NAME": the values of a column.
 
     Raises:
-        ValueError: another word, or no such column.
+        ValueError: another value, or no such column.
     """
     if stratify is None:
         return {}
@@ -46,7 +46,7 @@ def strata(cases: Sequence[Case], stratify: str | None) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Content:
-    """The labels that an image shows, None without truth; the fraction of it that they take; whether masks say so."""
+    """The labels of an image (None without truth), the fraction of its area they cover, and whether it has a mask."""
 
     names: tuple[str, ...] | None
     area: float = 0.0
@@ -54,7 +54,7 @@ class _Content:
 
 
 def _contents_of(cases: Sequence[Case]) -> dict[str, _Content]:
-    # reading files and unpacking them leaves the interpreter free
+    # file reading and decompression release the GIL
     with ThreadPoolExecutor() as pool:
         return dict(zip((case.id for case in cases), pool.map(_content, cases), strict=True))
 
@@ -83,7 +83,7 @@ def _kind(content: _Content, thirds: np.ndarray) -> str:
 
 
 def _rarest_labels(cases: Sequence[Case], contents: Mapping[str, _Content]) -> dict[str, str]:
-    """For each group the rarest label that any of its images shows."""
+    """The rarest label that any image of a group shows, for each group."""
     shown: dict[str, set[str]] = {}
     for case in cases:
         shown.setdefault(case.group, set()).update(contents[case.id].names or ())

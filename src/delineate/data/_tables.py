@@ -1,4 +1,4 @@
-"""CSVs: facts about the cases, and which split each case is in."""
+"""CSV tables: columns about the cases, and the split of each case."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from delineate.words import some
 class Row(dict[str, str]):
     """The fields of a row, by column.
 
-    line: where it stands in the file; a row of several lines ends there.
+    line: its line in the file; the last one, if the row has several lines.
     """
 
     line: int = 0
@@ -24,20 +24,20 @@ def read_table(path: Path) -> list[Row]:
     """The rows of a CSV with a header; separated by commas, semicolons or tabs, with or without a BOM.
 
     Raises:
-        ValueError: no text, no rows, a column named twice, or a row of another length than the header.
+        ValueError: not text, no rows, a duplicate column, or a row of another length than the header.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             lines = io.StringIO(
                 file.read(), newline=""
-            ).readlines()  # not str.splitlines: U+2028 ends no row
+            ).readlines()  # str.splitlines would also split at U+2028
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text; save the table as CSV (UTF-8).") from error
     header = lines[0] if lines else ""
     reader = csv.reader(lines, delimiter=max(",;\t", key=header.count))
     try:
         records = [(row, reader.line_num) for row in reader if row]
-    except csv.Error as error:  # one field longer than 131,072 letters is no fact about a case
+    except csv.Error as error:  # for example a field longer than 131,072 characters
         raise ValueError(f"{path}:{reader.line_num}: not a row of a CSV: {error}.") from error
     if len(records) < 2:
         raise ValueError(f"{path}: the table has no rows; expected a header and one row per case.")
@@ -57,10 +57,10 @@ def read_table(path: Path) -> list[Row]:
 
 
 def rows_by_id(path: Path) -> dict[str, Row]:
-    """The rows of a CSV by the case they are about: the column id or stem, or else the stem of image.
+    """The rows of a CSV by case: by the column id or stem, or else by the stem of the column image.
 
     Raises:
-        ValueError: as `read_table`; none of these columns; an id that is a path; or two rows about one case.
+        ValueError: as `read_table`; none of these columns; an id that is a path; or two rows for one case.
     """
     rows = read_table(path)
     key = next((name for name in ("id", "stem", "image") if name in rows[0]), None)
@@ -69,27 +69,27 @@ def rows_by_id(path: Path) -> dict[str, Row]:
             f"{path} has the columns {some(rows[0], 12)}; expected one named id, stem or image. "
             "Is the first line the header?"
         )
-    found: dict[str, Row] = {}
+    by_id: dict[str, Row] = {}
     for row in rows:
         id = split_ending(PurePosixPath(row[key]).name)[0] if key == "image" else row[key]
         if not id:
             raise ValueError(f"{path}: a row has no {key}: {','.join(row.values())}.")
         if "/" in id:
             raise ValueError(
-                f"{path}: the {key} {id!r} is a path; expected one name, which files can be called by. "
+                f"{path}: the {key} {id!r} is a path; expected a name without folders. "
                 "Give the path in the column image."
             )
-        if found.setdefault(id, row) is not row:
+        if by_id.setdefault(id, row) is not row:
             advice = "; give each its own in a column id" if key == "image" else ""
-            raise ValueError(f"{path}: two rows are about {id!r}, by their {key}{advice}.")
-    return found
+            raise ValueError(f"{path}: two rows have the same {key} {id!r}{advice}.")
+    return by_id
 
 
 def read_split(path: Path) -> dict[str, str]:
-    """The split of each id; a column stem is as good as id.
+    """The split of each id, from the columns id (or stem) and split.
 
     Raises:
-        ValueError: no such columns, an id twice, or a field that is empty.
+        ValueError: no such columns, a duplicate id, or an empty field.
     """
     rows = rows_by_id(path)
     for id, row in rows.items():
@@ -101,7 +101,7 @@ def read_split(path: Path) -> dict[str, str]:
 
 
 def write_split(splits: Splits, path: str | Path) -> None:
-    """Write which case is in which split, as `split:` of a recipe reads it."""
+    """Write the split of each case to a CSV that `split:` of a recipe can read."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("id", "split"))

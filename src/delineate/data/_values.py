@@ -1,4 +1,4 @@
-"""What the raw values or colours of mask files mean."""
+"""The labels of the values or colours in mask files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BACKGROUND = "background"
 RawValue = NonNegativeWhole | str
 
 Values = Mapping[str, RawValue | Sequence[RawValue]]
-"""What mask files hold, by name of label, or "background"; see `mask_values`."""
+"""Name of a label, or "background" -> its values in mask files; see `mask_values`."""
 
 
 class Colour(NamedTuple):
@@ -32,20 +32,20 @@ class Colour(NamedTuple):
 
 
 class Above(NamedTuple):
-    """Every raw value larger than this."""
+    """A threshold: every raw value larger than this."""
 
     raw: int
 
 
 @dataclass(frozen=True)
 class MaskValues:
-    """What the samples of mask files mean; each right-hand side is the value of a label, or 0.
+    """Maps from raw values of mask files to values of labels, or 0 for background.
 
-    numbers: by raw value; one named here wins over a threshold.
-    thresholds: ascending, so that the highest one passed wins.
-    colours: if there are any, masks are read by colour.
-    tolerance: how far a sample may lie from the nearest colour, Euclidean in RGB (0 to 442).
-    key: what the mapping is called where it is written, for messages: "values" or "predictions".
+    numbers: raw value -> label value; takes precedence over thresholds.
+    thresholds: in ascending order; the highest threshold that a raw value exceeds applies.
+    colours: colour -> label value; if there are any, masks are read as colour images.
+    tolerance: maximum distance of a sample from the nearest colour, Euclidean in RGB (0 to 442).
+    key: the name of the mapping in messages: "values" or "predictions".
     """
 
     labels: LabelSet
@@ -56,9 +56,9 @@ class MaskValues:
     key: str = "values"
 
     def holds(self, name: str) -> bool:
-        """Whether masks can hold a label, or something that it includes."""
-        meant = {*self.numbers.values(), *self.thresholds.values(), *self.colours.values()}
-        return not meant.isdisjoint(self.labels.values_of(name))
+        """Whether masks can contain a label, or one that it includes."""
+        mapped = {*self.numbers.values(), *self.thresholds.values(), *self.colours.values()}
+        return not mapped.isdisjoint(self.labels.values_of(name))
 
 
 def mask_values(
@@ -67,19 +67,19 @@ def mask_values(
     tolerance: float = 0.0,
     key: str = "values",
 ) -> MaskValues:
-    """What mask files mean, from what a recipe says.
+    """Parse the `values` of a recipe.
 
     Args:
-        labels: the labels of the problem.
-        values: by the name of a label, or "background": a raw value, a threshold ">127", a colour "#rrggbb",
-            or a list of these. None: files hold the values of the labels themselves. 0 and black are
-            background unless they are named; so is whatever lies below every threshold. Ignored labels
-            that are not named keep their own value.
-        tolerance: how far a sample may lie from the nearest colour, Euclidean in RGB.
-        key: what `values` is called where it is written, for messages.
+        labels: the labels of the recipe.
+        values: name of a label, or "background" -> a raw value, a threshold ">127", a colour "#rrggbb",
+            or a list of these. None: files contain the values of the labels. 0 and black are background
+            unless they are named, and so are values below all thresholds. Labels of kind ignore that are
+            not named keep their own value.
+        tolerance: maximum distance of a sample from the nearest colour, Euclidean in RGB.
+        key: the name of `values` in messages.
 
     Raises:
-        ValueError: an unknown or missing label, a value that cannot be read, one value for two labels,
+        ValueError: an unknown or missing label, a value that cannot be parsed, one value for two labels,
             or colours mixed with numbers.
     """
     codes = {BACKGROUND: 0} | {label.name: label.value for label in labels.labels}
@@ -87,7 +87,7 @@ def mask_values(
     for name in values:
         if name not in codes:
             raise ValueError(
-                f"{key} names {name!r}, which is no label. "
+                f"{key} names {name!r}, which is not a label. "
                 f"There are: {', '.join(codes)}{nearest(name, codes)}"
             )
     missing = [name for name in labels.names if name not in values]

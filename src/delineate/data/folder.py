@@ -1,4 +1,4 @@
-"""Images and masks in a folder, paired by name or by a table, which may hold image-level labels."""
+"""Load images and masks from a folder, paired by name or by a table, with optional image-level labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ YES_OR_NO = {
     "no": False,
     "": None,
 }
-"""What a column of image-level labels may hold, in lower case."""
+"""Allowed values in a column of image-level labels, in lower case."""
 
 THREE_WAYS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -55,52 +55,52 @@ def folder(
 ) -> Splits:
     r"""Images and masks in a folder, paired by stem or by a CSV, split by patient.
 
-    Only names are looked at here, and headers with their samples in another file: a case reads its files when it is
-    asked for them.
+    Pixels are not read here: a case reads its files at each access. Only file names are read, and headers of formats
+    with separate data files.
 
     Args:
-        labels: the labels of the problem.
-        folder: where the recipe lies. Relative paths are looked for there, then below root, then from here.
-        started: the folder in which the training of a saved run was started; looked in before the present one.
-        seed: decides the split.
-        trust_shape: take masks to lie on their images wherever shapes agree, whatever the headers say; given where
-            the audit's `misplaced` is allowed by name.
+        labels: the labels of the recipe.
+        folder: the folder of the recipe. Relative paths are searched there, then below root, then in the current
+            folder.
+        started: the folder in which the training of a saved run was started; searched before the current folder.
+        seed: the seed of the split.
+        trust_shape: accept a mask of the same shape as its image even if their headers disagree; true if the recipe
+            allows the audit's finding `misplaced`.
         root: the folder of the data.
-        images: a glob below root, "images/*.jpg". The stem is the name without ending, or what stands at
-            {stem}, "*/{stem}_flair.nii.gz". None: the column image of the table, below root.
+        images: a glob below root, "images/*.jpg". The stem is the name without ending, or the part at {stem},
+            "*/{stem}_flair.nii.gz". None: the paths in the column image of the table, below root.
         masks: the same for masks, "masks/*.png" or "masks/{stem}_mask.png"; endings may differ from those of
-            the images. None: the column mask of the table, if it has one.
-        table: a CSV of facts about the cases, by its column id or stem, or else by the stem of image. Rows
-            that fit no image of `images` are passed over.
-        group: the patient: "{stem}" (each its own), "column:NAME", or a regular expression with one group
-            that is matched from the start of the id, "(patient\d+)_". None: the column group of the table
+            the images. None: the paths in the column mask of the table, if it has one.
+        table: a CSV with one row per case, identified by the column id or stem, or else by the stem of image. Rows
+            without an image in `images` are ignored.
+        group: the patient: "{stem}" (each case its own), "column:NAME", or a regular expression with one capturing
+            group that is matched from the start of the id, "(patient\d+)_". None: the column group of the table
             if it has one, else "{stem}".
-        values: what masks hold, by name of label: a number, a list, a threshold ">127", a colour "#rrggbb".
+        values: the values of each label in masks: a number, a list, a threshold ">127", a colour "#rrggbb".
             None: the values of the labels.
-        tolerance: how far a colour in a mask may lie from the nearest one in `values`, Euclidean in RGB.
-        present: image-level labels: for each label the column of the table that says whether the image shows it, by
-            1, true or yes, by 0, false or no, or by an empty field where that is not known. Masks are not needed then;
-            a label that masks outline needs no column. Of a label whose field is empty the mask decides, if masks
-            hold it.
-        unlabelled: what becomes of images with neither mask nor known image-level label.
+        tolerance: maximum distance of a colour in a mask from the nearest one in `values`, Euclidean in RGB.
+        present: image-level labels: for each label the column of the table that tells whether the image shows it:
+            1, true or yes; 0, false or no; empty if unknown. Masks are then optional, and a label that masks
+            contain needs no column. If the field is empty, the mask decides, if masks contain the label.
+        unlabelled: refuse, keep or drop images that have neither a mask nor a known image-level label.
         split: fractions {train: 0.8, val: 0.1, test: 0.1}, folds {folds: 5, fold: 0, test: 0.1},
             "column:NAME", or a CSV with the columns id and split. None: the column split of the table if it
             has one, else those fractions.
-        stratify: keep the proportions of "labels" (which there are, and how large: reads every mask once) or
+        stratify: keep the proportions of "labels" (which labels, and their area; reads every mask once) or
             of "column:NAME" in fractions and folds.
 
     Raises:
-        ValueError: a folder, glob or table that is not there, images and masks that do not pair up, two
-            files with one stem, values or a group that make no sense, or a split that cannot be made.
+        ValueError: a missing folder, file or table, images and masks that do not pair up, two files with one
+            stem, invalid values or an invalid group, or a split that cannot be made.
     """
-    meaning = mask_values(labels, values, tolerance)
-    here = (Path.cwd(),) if started is None else (started, Path.cwd())
-    home = find_folder(root, (folder, *here))
-    places = (folder, home, *here)
+    known_values = mask_values(labels, values, tolerance)
+    current = (Path.cwd(),) if started is None else (started, Path.cwd())
+    data_folder = find_folder(root, (folder, *current))
+    places = (folder, data_folder, *current)
     table_file = None if table is None else find_file(table, places, "table")
     rows = {} if table_file is None else rows_by_id(table_file)
-    image_files = _image_files(home, images, rows)
-    mask_files = _mask_files(home, masks, rows)
+    image_files = _image_files(data_folder, images, rows)
+    mask_files = _mask_files(data_folder, masks, rows)
     if images is not None:
         _refuse_unpaired(image_files, {} if masks is None else mask_files, rows)
     shown = {id: _shown(table_file, rows, id, present or {}, labels) for id in image_files}
@@ -117,8 +117,8 @@ def folder(
         known = shown[id]
         load_truth: Callable[[], Segmentation] | None = None
         if mask:
-            load_truth = partial(read_truth, image, mask, meaning, trust_shape)
-            known = {n: s for n, s in known.items() if s is not None or not meaning.holds(n)}
+            load_truth = partial(read_truth, image, mask, known_values, trust_shape)
+            known = {n: s for n, s in known.items() if s is not None or not known_values.holds(n)}
             if known:
                 load_truth = partial(load_truth, present=known)
         elif any(s is not None for s in known.values()):
@@ -156,12 +156,12 @@ def _mask_files(home: Path, masks: Text | None, rows: Mapping[str, Row]) -> dict
 
 
 def _listed(home: Path, rows: Mapping[str, Row], column: str) -> dict[str, Path]:
-    """The files in a column of the table; empty fields have none."""
+    """The files named in a column of the table; rows with an empty field are left out."""
     files = {id: home / row[column] for id, row in rows.items() if row.get(column)}
     missing = [path for path in files.values() if not path.is_file()]
     if missing:
         raise ValueError(
-            f"the table names {len(missing)} of {len(files)} files that are not there: {some(missing)}."
+            f"{len(missing)} of {len(files)} files in the table do not exist: {some(missing)}."
         )
     return files
 
@@ -173,32 +173,32 @@ def _shown(
     present: Mapping[str, str],
     labels: LabelSet,
 ) -> dict[str, bool | None]:
-    """What the table says of an image, by label; None where it says nothing."""
+    """The image-level labels of an image in the table; None where unknown."""
     if present and table is None:
         raise ValueError(
-            "present names columns of a table, but there is none; write table: cases.csv."
+            "present names columns of a table, but no table is given; write table: cases.csv."
         )
-    found = {}
+    image_labels = {}
     for name, column in present.items():
         if name not in labels.names:
             raise ValueError(
-                f"present names {name!r}, which is no label to find. "
+                f"present names {name!r}, which is not a label to segment. "
                 f"There are: {', '.join(labels.names)}{nearest(name, labels.names)}"
             )
         row = rows.get(id, Row())
         if row and column not in row:
             raise ValueError(
-                f"present: {name} is said to be in the column {column!r}, but {table} has no such column. "
+                f"present names the column {column!r} for {name}, but {table} has no such column. "
                 f"There are: {some(row, 12)}{nearest(column, row)}"
             )
         word = row.get(column, "")
         if word.lower() not in YES_OR_NO:
             raise ValueError(
-                f"{table}:{row.line}: the column {column!r}, which says whether the image shows {name}, holds "
-                f"{word!r}; expected 1, true or yes; 0, false or no; or nothing where it is not known."
+                f"{table}:{row.line}: the column {column!r}, which tells whether the image shows {name}, has the value "
+                f"{word!r}; expected 1, true or yes; 0, false or no; or an empty field if unknown."
             )
-        found[name] = YES_OR_NO[word.lower()]
-    return found
+        image_labels[name] = YES_OR_NO[word.lower()]
+    return image_labels
 
 
 def _refuse_unpaired(
@@ -240,5 +240,5 @@ def _labelled(
 
 
 def _facts(row: Mapping[str, str]) -> dict[str, str]:
-    """What a row says beyond which case it is about."""
+    """The columns of a row, without those that identify the case."""
     return {k: v for k, v in row.items() if k not in ("id", "stem", "image", "mask")}

@@ -1,4 +1,4 @@
-"""Drawn images with their truth: no download, the same everywhere, hard enough to need learning."""
+"""Generated phantom images with their truth: no download, equal on every machine, and not solved by a threshold."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ def phantom(
     masks: bool = True,
     split: dict[str, NonNegative] = THREE_WAYS,
 ) -> Splits:
-    """Drawn images of patients that never were, with their truth; split by patient.
+    """Generated images of simulated patients, with their truth; split by patient.
 
-    A case is decided by the seed and its number, and drawn when it is asked for. Which labels there are:
+    A case depends only on the seed and its number, and is drawn at each access. The scenes and their labels:
 
-    - endoscopy: "polyp", or by kind "neoplastic" and "non_neoplastic"; RGB, 8 bits, some frames without.
-    - chest: "lung", "heart", "pneumothorax" (about one film in four); 12 bits. The lung field is its whole
-      side of the chest, and where pneumothorax is asked for, what of it is left.
-    - abdomen, abdomen_3d: "liver", "spleen", "left_kidney", "right_kidney", "bowel", and "lesion", which
-      is part of the liver where it is not asked for, or where liver includes it; Hounsfield units on a
-      grid in the patient. Left is the patient's: `to_patient` tells. A slice has rows to the back and
-      columns to the left, a volume its indices to the right, the front and the head (RAS).
+    - endoscopy: "polyp", or by kind "neoplastic" and "non_neoplastic"; RGB, 8 bits, some frames without polyps.
+    - chest: "lung", "heart", "pneumothorax" (in about one film of four); 12 bits. The lung is its whole side of
+      the chest; if pneumothorax is among the labels, the lung is without it.
+    - abdomen, abdomen_3d: "liver", "spleen", "left_kidney", "right_kidney", "bowel", and "lesion"; Hounsfield units
+      with `to_patient`. A lesion is part of the liver if liver includes it, or if lesion is not among the labels.
+      Left is the patient's left. In a slice, rows run to the back and columns to the left; in a volume, indices run
+      to the right, the front and the head (RAS).
 
     Args:
-        labels: any of these names. Objects of kind "thing" are given one by one as well.
-        seed: decides what is drawn, and the split.
-        scene: what is drawn.
-        cases: how many.
-        shape: 256 x 256 if none is given, 96 x 96 x 48 (3.5 x 3.5 x 5 mm) for abdomen_3d.
-        masks: False leaves the masks out: the truth is only whether the image shows each label.
-        split: fractions by name, which add up to 1, or folds: {folds: 5, fold: 0, test: 0.1}.
+        labels: any of these names. Objects of kind "thing" also become instances.
+        seed: the seed of the images and of the split.
+        scene: the scene to draw.
+        cases: the number of cases.
+        shape: the shape of an image; by default 256 x 256, and 96 x 96 x 48 (3.5 x 3.5 x 5 mm) for abdomen_3d.
+        masks: False leaves out the masks: the truth has image-level labels only.
+        split: fractions by name, which sum to 1, or folds: {folds: 5, fold: 0, test: 0.1}.
 
     Raises:
-        ValueError: a label the scene does not hold, a shape it cannot be drawn in, or too few cases to split.
+        ValueError: a label that the scene does not have, a shape that cannot be drawn, or too few cases to split.
     """
     drawn = SCENES[scene]
     for label in labels.labels:
@@ -93,7 +93,7 @@ def phantom(
 
 
 def _patients(per_patient: tuple[int, ...]) -> Iterator[int]:
-    """The patient of every case, in turn."""
+    """The patient of each case, in order."""
     for patient in count():
         yield from (patient,) * per_patient[patient % len(per_patient)]
 
@@ -140,7 +140,7 @@ def _instance(name: str, mask: np.ndarray) -> Instance:
     return Instance(name, 1.0, mask[box].copy(), tuple(side.start for side in box))
 
 
-@lru_cache(maxsize=2)  # image and truth of a case are mostly asked for one after the other
+@lru_cache(maxsize=2)  # the image and the truth of a case are usually read one after the other
 def _drawing(scene: str, shape: tuple[int, ...], seed: int, patient: int, number: int) -> Drawing:
     build = np.random.default_rng(np.random.SeedSequence([seed, patient], spawn_key=(1,)))
     view = np.random.default_rng(np.random.SeedSequence([seed, number]))
