@@ -197,7 +197,7 @@ def test_a_photograph_is_cached_as_bytes():
 def test_a_segmentation_of_another_grid_is_refused():
     prepare = load_prepare([Call("resize", {"shape": [8, 8]})])
     wrong = Probabilities(np.zeros((1, 9, 8), np.float32), (0.0,))
-    with pytest.raises(ValueError, match=r"prepared to \(8, 8\)"):
+    with pytest.raises(ValueError, match=r"preprocessed to \(8, 8\)"):
         prepare.restore(wrong, Geometry.in_pixels((20, 20)))
 
 

@@ -78,7 +78,7 @@ def test_steps_refuse_what_the_image_does_not_have():
         orient().grid(photo)
     with pytest.raises(ValueError, match="Use resize instead"):
         resample(1.0).grid(photo)
-    with pytest.raises(ValueError, match="of 3 axes, but the image has 2"):
+    with pytest.raises(ValueError, match="for 3 axes, but the image has 2"):
         resize((1, 2, 3)).grid(photo)
     with pytest.raises(ValueError, match="one of multiple and shape"):
         pad()
@@ -161,7 +161,7 @@ def test_standardize_by_the_image():
 def test_standardize_by_values():
     found = standardize("values", mean=(10.0, 20.0), std=(2.0,)).apply(np.full((2, 1, 1), 30))
     assert found.ravel().tolist() == [10, 5]
-    with pytest.raises(ValueError, match="needed for by: values"):
+    with pytest.raises(ValueError, match="by: values needs mean and std"):
         standardize("values")
 
 

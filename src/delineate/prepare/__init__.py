@@ -1,4 +1,4 @@
-"""Image -> pixels on the network's grid, and back. One step per file; every step can be undone."""
+"""Preprocessing: an image to pixels on the network's grid, and back. One step per file; every step has an inverse."""
 
 from delineate.prepare._layers import Layers, Object
 from delineate.prepare._prepare import Prepare, load_prepare

@@ -1,4 +1,4 @@
-"""Arrays of pixels: their order in memory, and parts of them on a larger or smaller grid."""
+"""Pixel arrays: memory order, cropping and padding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def interleaved(pixels: np.ndarray) -> np.ndarray:
-    """(channel, *spatial) -> (*spatial, channel), contiguous; no copy where a photograph already lies so."""
+    """(channel, *spatial) -> (*spatial, channel), contiguous; no copy if the memory is already interleaved."""
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
 
@@ -25,9 +25,9 @@ def is_interleaved(pixels: np.ndarray) -> bool:
 def place(
     array: np.ndarray, start: Sequence[int], shape: Sequence[int], outside: float | Sequence[float]
 ) -> np.ndarray:
-    """The part of `array` (channel, *spatial) that begins at `start` and is `shape` long; `outside` around it.
+    """Crop `array` (channel, *spatial) to `shape` from index `start`, and pad with `outside`.
 
-    Start may be negative. A part that lies wholly inside is a view.
+    `start` may be negative. A crop without padding is a view.
     """
     low = [max(s, 0) for s in start]
     high = [min(s + n, old) for s, n, old in zip(start, shape, array.shape[1:], strict=True)]
@@ -35,21 +35,21 @@ def place(
     if inside.shape[1:] == tuple(shape):
         return inside
     if is_interleaved(array):
-        found = channel_first(np.empty((*shape, array.shape[0]), array.dtype))
+        padded = channel_first(np.empty((*shape, array.shape[0]), array.dtype))
     else:
-        found = np.empty((array.shape[0], *shape), array.dtype)
+        padded = np.empty((array.shape[0], *shape), array.dtype)
     filling = np.broadcast_to(np.asarray(outside, array.dtype), array.shape[:1])
-    found[:] = filling.reshape(-1, *[1] * len(shape))
+    padded[:] = filling.reshape(-1, *[1] * len(shape))
     target = [
         slice(lo - s, lo - s + n) for lo, s, n in zip(low, start, inside.shape[1:], strict=True)
     ]
-    found[(slice(None), *target)] = inside
-    return found
+    padded[(slice(None), *target)] = inside
+    return padded
 
 
 def same_length(name: str, given: Sequence[object], ndim: int) -> None:
-    """Refuse an argument that does not have one entry per axis."""
+    """Check that an argument has one entry per axis."""
     if len(given) != ndim:
         raise ValueError(
-            f"{name} is {list(given)}, of {len(given)} axes, but the image has {ndim}. Give one number per axis."
+            f"{name} is {list(given)}, for {len(given)} axes, but the image has {ndim}. Give one number per axis."
         )

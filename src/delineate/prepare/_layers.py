@@ -1,4 +1,4 @@
-"""A truth as integer maps, which can be moved, cut and kept like pixels; and back."""
+"""Convert a truth to integer maps, which can be resampled, cropped and cached like pixels, and back."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from delineate.core import Geometry, Instance, LabelSet, Segmentation
 from delineate.prepare._resample import linear_weights, majority
 
 Resample = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
-"""(channel, *spatial) onto another shape of the same extent."""
+"""(channel, *spatial), shape -> the same extent at another shape."""
 
 Cut = tuple[tuple[int, ...], np.ndarray]
-"""The index of its first sample, and a boolean mask cut to its box."""
+"""The index of an object's first sample, and its boolean mask cropped to its box."""
 
 
 @dataclass(frozen=True)
 class Object:
-    """What is known of an instance beside its mask."""
+    """The fields of an instance without its mask."""
 
     label: str
     score: float
@@ -30,10 +30,10 @@ class Object:
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """A truth as integer maps on one grid: the label map, and the objects by number.
+    """A truth as integer maps on one grid: the label map, and maps of object numbers.
 
     classes: (*spatial), the label map.
-    labels: what its values mean.
+    labels: the labels of its values.
     numbers: (layer, *spatial), unsigned; a sample is 0, or the number of an object, counted from 1 in the order of
         `objects`. Objects that overlap are in different layers. None where there is no object.
     objects: label, score and crowd of each object.
@@ -50,7 +50,7 @@ class Layers:
 
     @classmethod
     def of(cls, truth: Segmentation) -> Layers:
-        """A segmentation without its geometry and probabilities; objects that do not overlap share a layer."""
+        """The layers of a segmentation, without geometry and probabilities. Each layer has objects without overlap."""
         return cls(
             truth.classes,
             truth.labels,
@@ -62,9 +62,9 @@ class Layers:
         )
 
     def segmentation(self, geometry: Geometry | None = None) -> Segmentation:
-        """The segmentation; objects that have no sample left are not in it.
+        """The segmentation of these maps, without objects that have no sample left.
 
-        geometry: where the maps lie; left out, it is a grid in pixels.
+        geometry: the grid of the maps; by default a grid in pixels.
         """
         cuts = {} if self.numbers is None else _cuts(self.numbers)
         instances = []
@@ -82,25 +82,25 @@ class Layers:
         )
 
     def moved(self, move: Callable[[np.ndarray, Resample], np.ndarray]) -> Layers:
-        """All maps moved alike.
+        """Apply the same spatial transform to all maps.
 
-        move: takes maps (channel, *spatial), and the way in which they are to be resampled.
+        move: the transform; it takes maps (channel, *spatial) and the function that resamples them.
         """
         classes = move(self.classes[None], majority)[0]
         numbers = None if self.numbers is None else move(self.numbers, self._resampled)
         return replace(self, classes=classes, numbers=numbers)
 
     def _resampled(self, numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """The objects on another shape: of each label together they cover what the majority of their union covers.
+        """Resample the objects; the objects of one label together cover the same samples as their resampled union.
 
-        An object keeps the samples of which it takes more than half. A sample of the union of which no object takes
-        that much goes to the one that takes most, so that no gap opens between objects that touch.
+        An object gets the samples of which it covers more than half. A sample of the union that no object covers by
+        half goes to the object that covers most of it, so that no gap opens between touching objects.
         """
         old = numbers.shape[1:]
         if old == shape:
             return numbers
         cuts = _cuts(numbers)
-        found: dict[int, Cut] = {}
+        resampled: dict[int, Cut] = {}
         for label in dict.fromkeys(self.objects[number - 1].label for number in cuts):
             mine = {n: cut for n, cut in cuts.items() if self.objects[n - 1].label == label}
             union = np.zeros(old, np.uint8)
@@ -113,22 +113,22 @@ class Layers:
             for number, (_, start, mask) in mine.items():
                 start, share = _share(mask, start, old, shape)
                 box = _box(start, share.shape)
-                found[number] = start, (share > 0.5) & inside[box]
-                taken[box] |= found[number][1]
+                resampled[number] = start, (share > 0.5) & inside[box]
+                taken[box] |= resampled[number][1]
                 nearest[box][share > most[box]] = number
                 np.maximum(most[box], share, out=most[box])
             nearest[taken | ~inside] = 0
             for number in mine:
-                start, mask = found[number]
+                start, mask = resampled[number]
                 mask |= nearest[_box(start, mask.shape)] == number
         most_of = max(cuts, default=0)
         nothing: Cut = (0,) * len(shape), np.zeros((0,) * len(shape), bool)
-        packed = _packed([found.get(n, nothing) for n in range(1, most_of + 1)], shape)
+        packed = _packed([resampled.get(n, nothing) for n in range(1, most_of + 1)], shape)
         return np.zeros((1, *shape), numbers.dtype) if packed is None else packed
 
 
 def _packed(cuts: Sequence[Cut], shape: tuple[int, ...]) -> np.ndarray | None:
-    """(layer, *shape): each object by its number, in the first layer where it overlaps no other; None of no object."""
+    """(layer, *shape): object numbers, each object in the first layer without overlap; None without objects."""
     layers: list[np.ndarray] = []
     for number, (start, mask) in enumerate(cuts, start=1):
         if not mask.any():
@@ -143,13 +143,13 @@ def _packed(cuts: Sequence[Cut], shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _cuts(numbers: np.ndarray) -> dict[int, tuple[int, tuple[int, ...], np.ndarray]]:
-    """The layer, the start and the mask of each object that has a sample, by its number."""
-    found = {}
+    """Number -> layer, start and mask of each object with at least one sample."""
+    cuts = {}
     for place, layer in enumerate(numbers):
         for number, box in enumerate(ndimage.find_objects(layer), start=1):
             if box is not None:
-                found[number] = place, tuple(side.start for side in box), layer[box] == number
-    return found
+                cuts[number] = place, tuple(side.start for side in box), layer[box] == number
+    return cuts
 
 
 def _box(start: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
@@ -159,9 +159,9 @@ def _box(start: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
 def _share(
     mask: np.ndarray, start: Sequence[int], old: tuple[int, ...], new: tuple[int, ...]
 ) -> tuple[tuple[int, ...], np.ndarray]:
-    """How much of each new sample an object takes, where it takes any, and the index of the first of these samples.
+    """The fraction of each new sample that an object covers, cropped to a box, and the index of its first sample.
 
-    The same as `linear` of the whole mask in floats, at the cost of the object's box.
+    The result equals `linear` of the whole mask in floats, but only the object's box is computed.
     """
     share = mask.astype(np.float32)
     first = []

@@ -1,4 +1,4 @@
-"""The steps of preparation as one, forward and back."""
+"""All preprocessing steps in sequence, forward and inverse."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from delineate.resolve import Call, build
 
 
 def load_prepare(calls: Sequence[Call]) -> Prepare:
-    """The steps a recipe names, in order.
+    """Build the steps of a recipe, in order.
 
     Raises:
-        RecipeError: unknown steps or arguments, or a step that moves samples after one that follows augmentation.
+        RecipeError: unknown steps or arguments, or a `GridStep` after a step that runs after augmentation.
     """
     steps = [build("prepare", call) for call in calls]
     for step, call in zip(steps, calls, strict=True):
         if not isinstance(step, GridStep | ValueStep):
             raise call.fail(
-                f"{call.name} gave {type(step).__name__}; expected a GridStep or a ValueStep."
+                f"{call.name} returned {type(step).__name__}; expected a GridStep or a ValueStep."
             )
     first = next(
         (i for i, step in enumerate(steps) if isinstance(step, ValueStep) and step.after_augment),
@@ -34,30 +34,30 @@ def load_prepare(calls: Sequence[Call]) -> Prepare:
     for step, call in zip(steps[first:], calls[first:], strict=True):
         if isinstance(step, GridStep):
             raise call.fail(
-                f"{call.name} comes after {calls[first].name}, which runs after augmentation when the grid is "
-                f"settled. Write {call.name} before {calls[first].name}."
+                f"{call.name} comes after {calls[first].name}, which runs after augmentation and cannot be followed by "
+                f"a step that changes the grid. Write {call.name} before {calls[first].name}."
             )
     return Prepare(tuple(steps[:first]), tuple(steps[first:]))
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """Steps from an image to the network's grid, and back.
+    """The steps from an image to the network's grid, and their inverse.
 
     before: the steps before augmentation.
-    after: the steps that follow it; they change values only.
+    after: the steps after augmentation; they change values only.
     """
 
     before: tuple[Step, ...] = ()
     after: tuple[ValueStep, ...] = ()
 
     def __call__(self, image: Image) -> tuple[np.ndarray, Geometry]:
-        """Pixels (channel, *spatial), float32 and contiguous, and the grid they lie on."""
+        """Pixels (channel, *spatial), float32 and contiguous, and their grid."""
         fixed = self.fixed(image)
         return self.finish(fixed.pixels), fixed.geometry
 
     def fixed(self, image: Image) -> Image:
-        """The steps before augmentation, in the image's own dtype where they allow it: what training caches."""
+        """Apply the steps before augmentation, in the image's dtype where possible; training caches the result."""
         pixels, grid = image.pixels, image.geometry
         for step in self.before:
             if isinstance(step, GridStep):
@@ -67,24 +67,24 @@ class Prepare:
         return Image(pixels, grid)
 
     def finish(self, pixels: np.ndarray) -> np.ndarray:
-        """The steps after augmentation, and float32."""
+        """Apply the steps after augmentation, and convert to float32."""
         for step in self.after:
             pixels = step.apply(pixels)
         return np.ascontiguousarray(pixels, dtype=np.float32)
 
     def grid(self, geometry: Geometry) -> Geometry:
-        """The network's grid for an image that lies on `geometry`."""
+        """The network's grid for an image on `geometry`."""
         return self._grids(geometry)[-1]
 
     def truth(self, truth: Segmentation, instances: bool = True) -> Segmentation:
         """The truth on the network's grid, without probabilities.
 
-        A sample of the label map is what most of it is. The instances of a label together cover what the majority of
-        their union covers; those that leave the grid go.
+        Each sample of the label map gets the label with the largest share of it. The instances of a label together
+        cover the same samples as their resampled union. Instances outside the grid are removed.
 
         Args:
-            truth: on the grid of the file.
-            instances: bring the instances too; they are left out for a task that does not learn from them.
+            truth: the truth on the grid of the file.
+            instances: False leaves out the instances, for a task that does not use them.
         """
         layers, grids = (
             Layers.of(truth if instances else replace(truth, instances=())),
@@ -95,13 +95,13 @@ class Prepare:
         return layers.segmentation(grids[-1])
 
     def restore(self, probabilities: Probabilities, geometry: Geometry) -> Probabilities:
-        """Probabilities on the network's grid, on the grid of the file: every step undone, the last first.
+        """Resample probabilities from the network's grid to the grid of the file: the inverse steps in reverse order.
 
-        Maps are resampled while they are continuous, so that what is decided of them is decided at full resolution.
-        Boxes of objects go to the file's samples, and the masks in them are turned as the axes are.
+        Maps are resampled before thresholding or argmax, so that the segmentation has full resolution. Boxes of
+        objects are converted to samples of the file, and their masks are flipped and transposed with the axes.
 
         Raises:
-            ValueError: the maps are not on the grid that preparing an image on `geometry` gives.
+            ValueError: the maps do not have the shape of a preprocessed image on `geometry`.
         """
         maps = probabilities.maps
         if maps is not None:
@@ -109,7 +109,7 @@ class Prepare:
             if maps.shape[1:] != grid.shape:
                 raise ValueError(
                     f"restore: the maps have shape {maps.shape[1:]}, but an image of shape {geometry.shape} is "
-                    f"prepared to {grid.shape}. Were they made from another image or recipe?"
+                    f"preprocessed to {grid.shape}. Are they from another image or recipe?"
                 )
             carry = Carry(linear, probabilities.outside)
             maps = self._undo(maps.astype(np.float32, copy=False), geometry, carry)
@@ -127,7 +127,7 @@ class Prepare:
         return [step for step in self.before if isinstance(step, GridStep)]
 
     def _grids(self, geometry: Geometry) -> list[Geometry]:
-        """The grid of the file, and the grid after each step that moves samples."""
+        """The grid of the file, and the grid after each `GridStep`."""
         grids = [geometry]
         for step in self._moves:
             grids.append(step.grid(grids[-1]))
@@ -141,13 +141,13 @@ class Prepare:
 
 
 def _forward(step: GridStep, before: Geometry, maps: np.ndarray, resample: Resample) -> np.ndarray:
-    """Maps of a truth after a step; beyond the grid there is nothing."""
+    """The maps of a truth after a step; the padding is background."""
     return step.forward(maps, before, Carry(resample, (0,)))
 
 
 def _index_map(step: GridStep, before: Geometry) -> np.ndarray:
-    """(ndim, ndim + 1): the index after a step -> the index before it."""
-    if before.to_patient is None:  # any frame will do; indices themselves are one
+    """(ndim, ndim + 1) affine from the index after a step to the index before it."""
+    if before.to_patient is None:  # any coordinates work here: use the indices
         eye = np.eye(4)[:, [*range(before.ndim), 3]]
         before = replace(before, to_patient=eye)
     assert before.to_patient is not None
@@ -160,11 +160,11 @@ def _index_map(step: GridStep, before: Geometry) -> np.ndarray:
 
 
 def _moved(objects: Objects[np.ndarray], index_map: np.ndarray) -> Objects[np.ndarray]:
-    """Objects in other indices; axes may change places and direction, and no more."""
+    """Objects in the indices of another grid; its axes may be permuted, flipped, scaled and shifted."""
     matrix, offset = index_map[:, :-1], index_map[:, -1]
-    # corners lie half a sample before the centres that indices count
+    # an index is the centre of a sample; its corner is half a sample before
     corners = (objects.boxes - 0.5) @ matrix.T + offset + 0.5
-    order = np.abs(matrix).argmax(axis=1)  # which axis after the step became each axis before it
+    order = np.abs(matrix).argmax(axis=1)  # for each axis before the step, its axis after the step
     masks = objects.masks.transpose(0, *(1 + order))
     for axis, after in enumerate(order):
         if matrix[axis, after] < 0:

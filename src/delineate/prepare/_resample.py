@@ -1,6 +1,6 @@
-"""Resampling to another shape of the same extent, for n axes; samples are centres (half-pixel convention).
+"""Resample arrays (channel, *spatial) to another shape of the same extent, for any number of axes.
 
-Each takes and gives (channel, *spatial) and keeps the dtype.
+Sample positions are centres (half-pixel convention). All functions keep the dtype.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from delineate.prepare._arrays import channel_first, is_interleaved
 
 try:
     import cykooz_resizer
-except ImportError:  # no wheel for this Python; the float way gives the same within one of 255
+except (
+    ImportError
+):  # no wheel for this Python; the float code gives the same result within 1 of 255
     cykooz_resizer = None
 
 if TYPE_CHECKING:
@@ -25,15 +27,15 @@ if TYPE_CHECKING:
 
 
 def linear(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Linear interpolation where an axis grows; where it shrinks, a triangle as wide as two new samples (antialias).
+    """Linear interpolation; an axis that shrinks is antialiased by a triangle filter two new samples wide.
 
-    On 8 bits the same as Pillow's BILINEAR, within one of 255.
+    For 8 bits the result equals Pillow's BILINEAR within 1 of 255.
     """
     if pixels.shape[1:] == shape:
         return pixels
     if pixels.dtype != np.float32 and not _as_bytes(pixels):
-        found = linear(pixels.astype(np.float32), shape)  # rounded once, at the end
-        return (np.rint(found) if pixels.dtype.kind in "iu" else found).astype(pixels.dtype)
+        resampled = linear(pixels.astype(np.float32), shape)  # rounded once, at the end
+        return (np.rint(resampled) if pixels.dtype.kind in "iu" else resampled).astype(pixels.dtype)
     if len(shape) == 2 and pixels.dtype == np.float32 and _grows(pixels.shape[1:], shape):
         return _enlarged(pixels, shape)
     if is_interleaved(pixels):
@@ -42,19 +44,22 @@ def linear(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def majority(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The value with the largest share of each new sample; small structures shrink smoothly, not by chance."""
+    """The value with the largest share of each new sample.
+
+    Nearest neighbour would keep or lose small structures at random.
+    """
     if labels.shape[1:] == shape:
         return labels
     first, *others = np.unique(labels)
-    found = np.full((labels.shape[0], *shape), first, labels.dtype)
+    resampled = np.full((labels.shape[0], *shape), first, labels.dtype)
     if others:
         most = _share(labels, first, shape)
     for value in others:
         share = _share(labels, value, shape)
         more = share > most
-        found[more] = value
+        resampled[more] = value
         np.maximum(most, share, out=most)
-    return found
+    return resampled
 
 
 def _share(labels: np.ndarray, value: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -78,7 +83,7 @@ def _enlarged(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _each_axis(array: np.ndarray, shape: tuple[int, ...], first: int) -> np.ndarray:
-    """One axis after the other, from `first` on; shrinking first, so the rest have less to do."""
+    """Resample one axis after the other, from `first` on; axes that shrink come first, to save work on the others."""
     changes = [(a, n) for a, n in enumerate(shape, start=first) if array.shape[a] != n]
     for axis, n in sorted(changes, key=lambda change: change[1] > array.shape[change[0]]):
         before, after = (
@@ -101,7 +106,7 @@ def _transposed(array: np.ndarray) -> np.ndarray:
 
 
 def _rows(rows: np.ndarray, n: int) -> np.ndarray:
-    """(old, anything) -> (n, anything)."""
+    """Resample rows: (old, any) -> (n, any)."""
     if _as_bytes(rows):
         return _rows_of_bytes(rows, n)
     return np.asarray(linear_weights(rows.shape[0], n) @ rows)
@@ -112,21 +117,22 @@ def _as_bytes(array: np.ndarray) -> bool:
 
 
 def _rows_of_bytes(rows: np.ndarray, n: int) -> np.ndarray:
-    # A resize along the rows alone is the same for one channel or many, so all of them pass as one wide
-    # grey image. Pillow's images here are windows on our arrays: nothing is copied in or out.
-    found = np.empty((n, rows.shape[1]), np.uint8)
-    rows.max()  # reads in order what the resizer then finds in the cache: 0.8 ms for 1.3 on a photograph
-    _resizers.one.resize_pil(_window(rows), _window(found), _resizers.options)
-    return found
+    # All channels are resized as one wide grey image, because only rows change.
+    # The Pillow images share memory with the arrays: nothing is copied.
+    resized = np.empty((n, rows.shape[1]), np.uint8)
+    rows.max()  # sequential read that fills the CPU cache: the resize takes 0.8 ms, not 1.3, on a photograph
+    _resizers.one.resize_pil(_as_pillow(rows), _as_pillow(resized), _resizers.options)
+    return resized
 
 
-def _window(rows: np.ndarray) -> PillowImage.Image:
+def _as_pillow(rows: np.ndarray) -> PillowImage.Image:
+    """A Pillow image that shares the memory of `rows`."""
     height, width = rows.shape
     return PillowImage.frombuffer("L", (width, height), rows, "raw", "L", 0, 1)
 
 
 class _Resizers(threading.local):
-    """One for each thread: a resizer keeps its buffers, and refuses a second call while it works."""
+    """One resizer per thread: a resizer keeps buffers and refuses concurrent calls."""
 
     def __init__(self) -> None:
         if cykooz_resizer is not None:
@@ -140,7 +146,7 @@ _resizers = _Resizers()
 
 @lru_cache(maxsize=32)
 def linear_weights(old: int, new: int) -> csr_array:
-    """(new, old): how much each old sample counts in each new one."""
+    """(new, old): the weight of each old sample in each new sample."""
     from scipy.sparse import csr_array
 
     step = old / new

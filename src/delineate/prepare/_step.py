@@ -1,4 +1,4 @@
-"""What a step of preparation is: it moves samples (`GridStep`) or changes what they say (`ValueStep`)."""
+"""The two kinds of preprocessing steps: `GridStep` changes the grid, `ValueStep` changes the values."""
 
 from __future__ import annotations
 
@@ -13,39 +13,40 @@ from delineate.core import Geometry
 
 @dataclass(frozen=True)
 class Carry:
-    """How samples are carried from one grid to another; it differs between pixels, maps and labels.
+    """How a `GridStep` resamples and pads; it differs between pixels, probabilities and labels.
 
-    resample: (channel, *spatial) onto another shape of the same extent.
-    outside: what lies beyond the old grid, per channel; None leaves it to the step.
+    resample: resamples (channel, *spatial) to another shape of the same extent.
+    outside: padding value of each channel; None: the step's own padding value.
     """
 
     resample: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
     outside: tuple[float, ...] | None = None
 
     def beyond(self, value: float) -> float | tuple[float, ...]:
-        """What lies beyond the old grid, if a step would put `value` there."""
+        """The padding value, where `value` is that of the step."""
         return value if self.outside is None else self.outside
 
 
 @runtime_checkable
 class GridStep(Protocol):
-    """A step that changes where samples lie: known from the geometry alone, so nothing is remembered."""
+    """A step that changes the grid. It depends on the geometry only, so its inverse needs no stored state."""
 
     def grid(self, before: Geometry) -> Geometry:
         """The grid after the step, from the grid before it."""
 
     def forward(self, array: np.ndarray, before: Geometry, carry: Carry) -> np.ndarray:
-        """(channel, *before.shape) -> (channel, *self.grid(before).shape)."""
+        """Apply the step: (channel, *before.shape) -> (channel, *self.grid(before).shape)."""
 
     def backward(self, array: np.ndarray, before: Geometry, carry: Carry) -> np.ndarray:
-        """(channel, *self.grid(before).shape) -> (channel, *before.shape)."""
+        """Apply the inverse: (channel, *self.grid(before).shape) -> (channel, *before.shape)."""
 
 
 @runtime_checkable
 class ValueStep(Protocol):
-    """A step that changes what samples say, and not where they lie.
+    """A step that changes values and not the grid.
 
-    Steps from the first with `after_augment` on run after augmentation; a training cache keeps what is before them.
+    The first step with `after_augment` and all steps behind it run after augmentation. The training cache stores the
+    image before them.
     """
 
     after_augment: ClassVar[bool]

@@ -1,4 +1,4 @@
-"""Channels."""
+"""Convert images to one number of channels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from delineate.prepare._step import ValueStep
 
 
 def channels(count: Literal[1, 3]) -> ValueStep:
-    """Make every image grey (1) or colour (3).
+    """Convert every image to grey (1) or RGB (3).
 
-    Colour becomes grey by luma (ITU-R BT.601), grey becomes colour by repetition; transparency is left out.
+    RGB becomes grey by luma (ITU-R BT.601). Grey becomes RGB by repetition. An alpha channel is dropped.
 
     Args:
-        count: how many channels the network is to see.
+        count: the number of channels of the network's input.
     """
     return _Channels(count)
 
@@ -32,7 +32,8 @@ class _Channels:
         given = pixels.shape[0]
         if given not in (1, 2, 3, 4):
             raise ValueError(
-                f"channels: the image has {given} channels; only grey and colour can be told apart."
+                f"channels: the image has {given} channels; expected 1 or 3 (grey or RGB), or 2 or 4 with alpha. "
+                "Leave channels out."
             )
         opaque = pixels[: given - 1] if given in (2, 4) else pixels
         if opaque.shape[0] == self.count:

@@ -1,4 +1,4 @@
-"""Crop."""
+"""Crop the centre."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from delineate.prepare._step import Carry, GridStep
 
 
 def crop(shape: Shape, value: Number = 0) -> GridStep:
-    """Cut the middle out, `shape` long; axes that are shorter are padded.
+    """Crop the centre to `shape`; pad axes that are shorter.
 
-    What is cut away comes back as background.
+    In predictions, the area outside the crop is background.
 
     Args:
         shape: samples along each axis of the array.
-        value: what is padded.
+        value: the padding value.
     """
     return _Crop(tuple(shape), value)
 

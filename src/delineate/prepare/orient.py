@@ -1,4 +1,4 @@
-"""Orient."""
+"""Reorient a scan."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _DIRECTIONS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1)
 
 
 def orient(axes: Text = "SPL") -> GridStep:
-    """Turn a scan so that its axes run the way they are named, to the nearest quarter turn.
+    """Permute and flip the axes of a scan to the given orientation. Oblique scans go to the nearest one.
 
     Args:
-        axes: for each axis of the array, where its index grows to: L or R, P or A, S or I. "SPL" is a stack
-            of axial slices from the feet up, each shown as radiologists look at it; "PL" is such a slice.
+        axes: for each axis of the array, the direction in which its index grows: L or R, P or A, S or I. "SPL" is a
+            stack of axial slices from feet to head, each in the usual radiological view; "PL" is one such slice.
     """
     if any(a not in _DIRECTIONS for a in axes) or len({_DIRECTIONS[a][0] for a in axes}) != len(
         axes
@@ -47,10 +47,10 @@ class _Orient:
         return array[_reversals(flips)].transpose(0, *[int(a) + 1 for a in np.argsort(order)])
 
     def _turn(self, before: Geometry) -> tuple[list[int], list[bool]]:
-        """Which old axis becomes each new one, and whether it is reversed."""
+        """For each new axis, the old axis and whether it is flipped."""
         if before.to_patient is None:
             raise ValueError(
-                "orient: it is not known how the image lies in the patient. Leave orient out."
+                "orient: the orientation of the image in the patient is unknown. Leave orient out."
             )
         steps = before.to_patient[:3, :-1] / np.array(before.spacing)
         nearest = max(

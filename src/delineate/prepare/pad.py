@@ -1,4 +1,4 @@
-"""Pad."""
+"""Pad the end of each axis."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from delineate.prepare._step import Carry, GridStep
 
 
 def pad(multiple: Size | None = None, shape: Shape | None = None, value: Number = 0) -> GridStep:
-    """Pad at the end of each axis, to a multiple of so many samples or to at least `shape`.
+    """Pad the end of each axis, to a multiple of `multiple` or to at least `shape`.
 
     Args:
-        multiple: most encoders need 32.
-        shape: samples along each axis; an axis that is longer stays so.
-        value: what is padded; for Hounsfield units without a window, -1024 is air.
+        multiple: the shape becomes a multiple of it; most encoders need 32.
+        shape: samples along each axis; longer axes are not changed.
+        value: the padding value; for Hounsfield units without a window, -1024 is air.
     """
     if (multiple is None) == (shape is None):
-        raise ValueError("pad needs one of multiple and shape.")
+        raise ValueError("pad: give either multiple or shape, not both and not none.")
     return _Pad(multiple, shape, value)
 
 

@@ -15,12 +15,12 @@ from delineate.prepare._step import Carry, GridStep
 
 
 def resample(spacing: Positive | Annotated[tuple[Positive, ...], Len(1, 3)]) -> GridStep:
-    """Resample a scan to so many millimetres between samples, with antialias.
+    """Resample a scan to a spacing in mm, with antialiasing.
 
-    The extent stays, so the spacing reached is the nearest that a whole number of samples allows.
+    The extent is kept, so the new spacing is the nearest one that gives a whole number of samples.
 
     Args:
-        spacing: mm, the same for every axis or one for each axis of the array.
+        spacing: mm, one value for all axes or one for each axis of the array.
     """
     each = (spacing,) if isinstance(spacing, int | float) else tuple(spacing)
     return _Resample(each)

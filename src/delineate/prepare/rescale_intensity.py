@@ -17,14 +17,14 @@ def rescale_intensity(
     by: Literal["percentiles", "values"] = "percentiles",
     per: Literal["image", "channel"] = "image",
 ) -> ValueStep:
-    """Bring the values between `low` and `high` to 0 to 1, the rest clipped.
+    """Rescale values from `low` to `high` linearly to 0 to 1, and clip the others.
 
-    An image of one value becomes 0.
+    A constant image becomes 0.
 
     Args:
-        low: what becomes 0.
-        high: what becomes 1.
-        by: low and high are percentiles of the image, or values as they are.
+        low: the value that becomes 0.
+        high: the value that becomes 1.
+        by: whether low and high are percentiles of the image or plain values.
         per: percentiles of the whole image, or of each channel (the sequences of an MR study).
     """
     if not low < high:
@@ -55,7 +55,7 @@ class _RescaleIntensity:
             if self.by == "percentiles"
             else np.array([self.low, self.high], np.float32)
         )
-        found: np.ndarray = np.subtract(pixels, low, dtype=np.float32)
-        found /= np.where(high > low, high - low, np.inf)
-        np.clip(found, 0, 1, out=found)
-        return found
+        rescaled: np.ndarray = np.subtract(pixels, low, dtype=np.float32)
+        rescaled /= np.where(high > low, high - low, np.inf)
+        np.clip(rescaled, 0, 1, out=rescaled)
+        return rescaled

@@ -1,4 +1,4 @@
-"""Resize."""
+"""Resize to a shape."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from delineate.prepare._step import Carry, GridStep
 
 
 def resize(shape: Shape, keep_aspect: bool = False, value: Number = 0) -> GridStep:
-    """Resize to `shape`, with antialias.
+    """Resize to `shape`, with antialiasing.
 
     Args:
         shape: samples along each axis of the array: (rows, columns) for a photograph.
-        keep_aspect: resize evenly to what fits inside, in the middle; the rest is padded.
-        value: what is padded.
+        keep_aspect: keep the aspect ratio: the image is resized to fit inside `shape`, centred and padded.
+        value: the padding value.
     """
     return _Resize(tuple(shape), keep_aspect, value)
 

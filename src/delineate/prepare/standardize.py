@@ -1,4 +1,4 @@
-"""Standardize."""
+"""Standardize intensities."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from delineate.arguments import Number, Positive
 from delineate.prepare._arrays import is_interleaved
 from delineate.prepare._step import ValueStep
 
-# Mean and standard deviation of ImageNet's training images, 0 to 1, as torchvision and timm use them; of the
-# three as one grey channel, as timm has it for networks with one.
+# Mean and standard deviation of ImageNet's training images, 0 to 1, as in torchvision and timm; and of their grey
+# version, as in timm for networks with one channel.
 _IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
 
 
@@ -26,19 +26,20 @@ def standardize(
     per: Literal["image", "channel"] = "channel",
     nonzero: bool = False,
 ) -> ValueStep:
-    """Subtract a mean and divide by a standard deviation; this and what follows runs after augmentation.
+    """Subtract a mean and divide by a standard deviation. This step and all later ones run after augmentation.
 
     Args:
-        by: imagenet: what pretrained encoders expect, of 1 or 3 channels that are whole numbers on the range of their
-            dtype or floats from 0 to 1. image: the image's own (z-score). values: `mean` and `std`.
+        by: imagenet: the statistics that pretrained encoders expect, for 1 or 3 channels of unsigned integers over
+            the range of their dtype, or of floats from 0 to 1. image: the statistics of the image itself (z-score).
+            values: `mean` and `std`.
         mean: for by: values, one for all channels or one for each, in the units of the pixels.
         std: likewise.
         per: for by: image, one mean for the image or one for each channel.
-        nonzero: for by: image, count only samples that are not 0, and leave the others 0.
+        nonzero: for by: image, use only samples that are not 0, and keep the others 0.
     """
     if (by == "values") != (mean is not None and std is not None):
         raise ValueError(
-            "standardize: mean and std are needed for by: values, and for nothing else."
+            "standardize: by: values needs mean and std; the other choices of by take neither."
         )
     if by != "image" and (nonzero or per != "channel"):
         raise ValueError("standardize: nonzero and per are for by: image only.")
@@ -77,30 +78,30 @@ class _Standardize:
         size = np.maximum(size, 1)
         mean = (
             pixels.sum(axes, np.float64, keepdims=True) / size
-        )  # what is not counted is 0, and adds nothing
-        found: np.ndarray = np.subtract(pixels, mean.astype(np.float32), dtype=np.float32)
-        found *= counted
+        )  # samples that are not counted are 0
+        centred: np.ndarray = np.subtract(pixels, mean.astype(np.float32), dtype=np.float32)
+        centred *= counted
         with np.errstate(over="ignore", invalid="ignore"):
-            std = np.sqrt(np.square(found).sum(axes, np.float64, keepdims=True) / size)
+            std = np.sqrt(np.square(centred).sum(axes, np.float64, keepdims=True) / size)
         if not np.isfinite(std).all():
             raise ValueError(
-                f"standardize: the values go from {pixels.min():.4g} to {pixels.max():.4g}, too far for float32. "
-                "Is one of them an error of the export? Clip them first, {scale: {}} before it."
+                f"standardize: the values range from {pixels.min():.4g} to {pixels.max():.4g}, too far for float32. "
+                "Is one of them an export error? Clip them first: write rescale_intensity before standardize."
             )
-        found /= np.where(std > 0, std, 1).astype(np.float32)
-        return found
+        centred /= np.where(std > 0, std, 1).astype(np.float32)
+        return centred
 
 
 def _imagenet(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if pixels.shape[0] not in _IMAGENET:
         raise ValueError(
-            f"standardize: the image has {pixels.shape[0]} channels and imagenet 1 or 3. "
-            "Use by: image or by: values, or {channels: 3} before it."
+            f"standardize: the image has {pixels.shape[0]} channels; by: imagenet expects 1 or 3. "
+            "Use by: image or by: values, or write {channels: 3} before it."
         )
     if pixels.dtype.kind not in "uf":
         raise ValueError(
-            f"standardize: imagenet is for pictures, and pixels are {pixels.dtype}. Use window or rescale_intensity "
-            "before it."
+            f"standardize: the pixels are {pixels.dtype}; by: imagenet expects unsigned integers or floats. Write "
+            "window or rescale_intensity before it."
         )
     full = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
     mean, std = (np.array(value) * full for value in _IMAGENET[pixels.shape[0]])
@@ -110,20 +111,21 @@ def _imagenet(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _one_each(name: str, values: tuple[float, ...], channels: int) -> np.ndarray:
     if len(values) not in (1, channels):
         raise ValueError(
-            f"standardize: {name} has {len(values)} values and the image {channels} channels; give one or {channels}."
+            f"standardize: {name} has {len(values)} values, but the image has {channels} channels; expected 1 or "
+            f"{channels}."
         )
     return np.broadcast_to(np.array(values), channels)
 
 
 def _standardized(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    found = np.empty(pixels.shape, np.float32)
+    standardized = np.empty(pixels.shape, np.float32)
     if pixels.dtype not in (np.uint8, np.uint16, np.int16, np.float32):
         pixels = pixels.astype(np.float32)
     planes: Sequence[np.ndarray] = list(pixels)
     if len(pixels) > 1 and is_interleaved(pixels):
         planes = cv2.split(np.moveaxis(pixels, 0, -1).reshape(pixels.shape[1], -1, len(pixels)))
-    for plane, target, m, s in zip(planes, found, mean, std, strict=True):
+    for plane, target, m, s in zip(planes, standardized, mean, std, strict=True):
         rows = np.ascontiguousarray(plane).reshape(len(target), -1)
         # Scale, shift and convert in one pass over memory; the second image has weight 0.
         cv2.addWeighted(rows, 1 / s, rows, 0, -m / s, target.reshape(rows.shape), cv2.CV_32F)
-    return found
+    return standardized

@@ -1,4 +1,4 @@
-"""Window."""
+"""Window intensities, such as Hounsfield units."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def window(
     level: Number | Annotated[tuple[Number, ...], Len(1)],
     width: Positive | Annotated[tuple[Positive, ...], Len(1)],
 ) -> ValueStep:
-    """Show a range of Hounsfield units (or other values) as 0 to 1, the rest clipped.
+    """Map a window of Hounsfield units (or other values) to 0 to 1, and clip the others.
 
     DICOM's LINEAR_EXACT (PS3.3 C.11.2.1.3): (x - level) / width + 0.5. Liver: level 40, width 150 to 400; soft
     tissue: 50, 400; lung: -600, 1500; bone: 400, 1800.
 
     Args:
-        level: the middle of the window; several make one channel each, of an image with one channel.
-        width: from one end of the window to the other, as many as levels or one for all.
+        level: the centre of the window. Several levels make one channel each, from an image with one channel.
+        width: the width of the window; one per level, or one for all.
     """
     levels = (level,) if isinstance(level, int | float) else tuple(level)
     widths = (width,) if isinstance(width, int | float) else tuple(width)
     widths = widths * len(levels) if len(widths) == 1 else widths
     if len(levels) != len(widths):
         raise ValueError(
-            f"window: {len(levels)} levels and {len(widths)} widths; give one width for each."
+            f"window: {len(levels)} levels and {len(widths)} widths; give one width for each level."
         )
     return _Window(levels, widths)
 
@@ -55,8 +55,8 @@ class _Window:
 
 
 def _windowed(pixels: np.ndarray, level: float, width: float) -> np.ndarray:
-    found: np.ndarray = np.subtract(pixels, level, dtype=np.float32)
-    found /= width
-    found += 0.5
-    np.clip(found, 0, 1, out=found)
-    return found
+    windowed: np.ndarray = np.subtract(pixels, level, dtype=np.float32)
+    windowed /= width
+    windowed += 0.5
+    np.clip(windowed, 0, 1, out=windowed)
+    return windowed
