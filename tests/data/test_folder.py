@@ -329,8 +329,8 @@ def test_image_level_labels_stand_beside_masks(tmp_path):
          r"such column. There are: id, device. Did you mean 'device'\?"),
         ({"present": {"pollyp": "device"}}, "present names 'pollyp', which is not a label to segment.*'polyp'"),
         ({"present": {"polyp": "device"}, "table": None}, "present names columns of a table, but no table is given"),
-        ({"present": {"polyp": "device"}}, r"cases\.csv:3: the column 'device', which says whether the image shows "
-         "polyp, holds 'maybe'; expected 1, true or yes; 0, false or no; or an empty field"),
+        ({"present": {"polyp": "device"}}, r"cases\.csv:3: the column 'device', which tells whether the image shows "
+         "polyp, has the value 'maybe'; expected 1, true or yes; 0, false or no; or an empty field"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_image_level_labels_is_said_with_its_place(tmp_path, given, message):

@@ -1,6 +1,6 @@
 """Damaged files of every format: refused, or read; never a crash, a hang, an error of another kind, or a wrong truth.
 
-The formats are found by name. What a checksum covers is refused or reads equal, and so does what was cut short.
+The formats are found by name. What a checksum covers is refused or reads equal, and so does what is truncated.
 """
 
 import json

@@ -76,7 +76,7 @@ def test_files_outside_are_refused(read, header, value, folder):
     (folder / "link.raw").symlink_to(folder.parent / "a.raw")
     (folder / "linked").symlink_to(folder.parent)
     path = header(folder, value.format(outside=folder.parent))
-    with pytest.raises(UnreadableFile, match="lies outside the folder of the header") as raised:
+    with pytest.raises(UnreadableFile, match="is outside the folder of the header") as raised:
         read(path)
     assert str(raised.value).startswith(f"{path}: ")
     assert "regular files beside the header" in str(raised.value)

@@ -32,7 +32,7 @@ def nifti(path, array):
         ("Bệnh nhân".encode(), "is text"),
         (b"\x01\x02\x03\x04\x05", "begins with the bytes 01 02 03"),
         (b"\0" * 128 + b"DICM", "is DICOM"),
-        (b"\x89PNG\r\n\x1a\n", "cut short"),
+        (b"\x89PNG\r\n\x1a\n", "truncated"),
         (b"\x1f\x8b\x08nothing", "begins with the bytes 1f 8b"),
         (b"BM\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x28\x00", "begins like BMP"),
     ],
@@ -124,7 +124,7 @@ def test_whole_numbers_become_unsigned(top, dtype, expected, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(0.5, "holds 0.5"), (np.nan, "holds nan"), (-1, "holds -1")]
+    ("value", "words"), [(0.5, "contains 0.5"), (np.nan, "contains nan"), (-1, "contains -1")]
 )
 def test_what_is_no_label_map_is_refused(value, words, tmp_path):
     array = np.array([0, 1, value], np.float32).reshape(1, 1, 3)

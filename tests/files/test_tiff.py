@@ -74,7 +74,7 @@ def test_time_and_unlike_pages_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
         tiff.write(np.zeros((4, 5), np.uint8))
         tiff.write(np.zeros((7, 8), np.uint8))
-    with pytest.raises(UnreadableFile, match="2 images of unlike sizes"):
+    with pytest.raises(UnreadableFile, match="2 images of different sizes"):
         read_image(tmp_path / "a.tif")
     film = np.zeros((3, 4, 5), np.uint8)
     tifffile.imwrite(tmp_path / "b.tif", film, metadata={"axes": "TYX"}, photometric="minisblack")

@@ -51,7 +51,7 @@ def test_what_was_cut_short_is_refused(packing, data, share):
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_another_length_than_declared_is_refused(packing):
     packed = pack(bytes(1000), packing)
-    with pytest.raises(UnreadableFile, match="unpacks to 1000 bytes, and its header declares 1001"):
+    with pytest.raises(UnreadableFile, match="unpacks to 1000 bytes, but its header declares 1001"):
         unpack(io.BytesIO(packed), 1001, packing)
     with pytest.raises(UnreadableFile, match="more than the 999 bytes"):
         unpack(io.BytesIO(packed), 999, packing)

@@ -1,6 +1,6 @@
-"""Files: a path <-> an Image, a Segmentation. One format per file.
+"""Read and write images and masks. One format per file.
 
-What a file is, its content says, not its name; a file is written in the format its name asks for.
+The format is detected from the content when a file is read, and taken from the ending when it is written.
 """
 
 from delineate.files._format import (

@@ -1,4 +1,4 @@
-"""What a file format is to the rest of the program, and which one a file is in."""
+"""The interface of a file format, and the detection of the format of a file."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from delineate.core import Geometry, Image, Segmentation
 from delineate.resolve import names, resolve
 
 MOST_SAMPLES = 1_000_000_000
-"""Larger grids are refused before they are decoded; a photograph of 20000 x 20000 has 0.4 of these."""
+"""Maximum number of grid samples, checked before decoding; a photograph of 20000 x 20000 has 40 % of it."""
 
 MOST_BYTES = 4 << 30
-"""What decoding one file may take of memory, all channels in their depth and the decoder's own copies.
+"""Maximum memory for decoding one file: all channels in their dtype, and the copies of the decoder.
 
-A photograph of 20000 x 20000 in RGB takes 2.2 GiB of it, a CT of 512 x 512 x 2000 takes 1."""
+An RGB photograph of 20000 x 20000 needs 2.2 GiB, a CT of 512 x 512 x 2000 needs 1 GiB."""
 
 
-class UnreadableFile(ValueError):  # noqa: N818 (it says what the file is)
-    """A file that cannot be read as an image; the message names it, says what was found and what to do."""
+class UnreadableFile(ValueError):  # noqa: N818 (the name describes the file)
+    """A file cannot be read as an image. The message names the file, the problem, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Format:
-    """One way to keep pixels in a file.
+    """A file format: its detection, readers and writers.
 
     about: the format in one line; also the docstring of the object.
     suffixes: endings in lower case, the usual one first.
-    begins: whether the first bytes of a file, with gzip undone, are those of this format.
-    read_geometry: where the image lies, from the header alone.
-    read: pixels as a person sees them: palettes as RGB.
-    read_mask: pixels as they are stored: palettes as indices.
-    write, write_mask: None where the format cannot, or, for masks, where it would damage them.
-        Both write through `whole_file`.
-    write_mask_like: as `write_mask`, and the file of the image: what that declares of its place is kept; None where
-        a format declares no more than the grid.
-    data_files: the file and those that its header names, all checked; most formats are one file.
+    begins: whether the first bytes of a file, after gzip decompression, are those of this format.
+    read_geometry: reads the geometry from the header.
+    read: reads pixels for display: palettes as RGB.
+    read_mask: reads pixels as stored: palettes as indices.
+    write, write_mask: write a file through `whole_file`. None if the format cannot be written, or, for masks, if it
+        would change their values.
+    write_mask_like: as `write_mask`, with the image file as third argument, whose full position header is copied;
+        None if a format has no more than the grid.
+    data_files: the file and the data files that its header names, all checked; most formats have one file.
 
-    The readers may raise whatever their library raises; `read_image` and its kin make one error of it.
+    Readers may raise any error of their library; `read_image`, `read_mask` and `read_geometry` convert it.
     """
 
     about: str
@@ -62,7 +62,7 @@ class Format:
 
 
 def as_image(write: Callable[[Image, Path], None]) -> Callable[[Segmentation, Path], None]:
-    """The mask writer of a format that keeps a label map like any image of one channel."""
+    """The mask writer of a format that stores a label map as an image of one channel."""
 
     def write_mask(segmentation: Segmentation, path: Path) -> None:
         write(Image(segmentation.classes[None], segmentation.geometry), path)
@@ -71,31 +71,31 @@ def as_image(write: Callable[[Image, Path], None]) -> Callable[[Segmentation, Pa
 
 
 def check_size(shape: Sequence[int], bytes_per_sample: int) -> None:
-    """Refuse a grid too large to decode safely.
+    """Refuse a grid that is too large to decode safely.
 
     Args:
-        shape: spatial.
-        bytes_per_sample: of memory, for one place of the grid: all channels in their depth, and the decoder's copies.
+        shape: the spatial shape.
+        bytes_per_sample: memory per grid sample: all channels in their dtype, and the copies of the decoder.
 
     Raises:
         UnreadableFile: more than `MOST_SAMPLES`, or more than `MOST_BYTES`.
     """
     grid = f"has {' x '.join(str(n) for n in shape)} samples"
-    do = "Crop it, or make it smaller, first."
+    do = "Crop or downsample it first."
     if math.prod(shape) > MOST_SAMPLES:
         raise UnreadableFile(f"{grid}; at most {MOST_SAMPLES:.0e} are read. {do}")
     if math.prod(shape) * bytes_per_sample > MOST_BYTES:
         raise UnreadableFile(
-            f"{grid} of {bytes_per_sample} bytes (all channels, and what decoding takes); "
+            f"{grid} of {bytes_per_sample} bytes (all channels, and memory for decoding); "
             f"at most {MOST_BYTES / 2**30:g} GiB are decoded. {do}"
         )
 
 
 def file_bytes(path: Path) -> bytes:
-    """A whole file.
+    """The content of a file.
 
     Raises:
-        UnreadableFile: it is larger than `MOST_BYTES`.
+        UnreadableFile: the file is larger than `MOST_BYTES`.
     """
     size = path.stat().st_size
     if size > MOST_BYTES:
@@ -106,20 +106,20 @@ def file_bytes(path: Path) -> bytes:
 
 
 def check_packing(declared: int, stored: int, most: int) -> None:
-    """Refuse a file too short for what it declares, before memory is taken for that.
+    """Refuse a file that is too short for the pixels it declares, before memory for them is allocated.
 
     Args:
-        declared: bytes of pixels, by the header.
+        declared: bytes of pixels according to the header.
         stored: bytes of the file.
-        most: how many bytes of pixels one stored byte can hold at most, by the format.
+        most: maximum compression ratio of the format: bytes of pixels per stored byte.
 
     Raises:
-        UnreadableFile: the file cannot hold so much.
+        UnreadableFile: the file cannot contain so many pixels.
     """
     if declared > most * stored:
         raise UnreadableFile(
-            f"declares {declared} bytes of pixels, and its {stored} bytes hold {most * stored} at most. "
-            "It was cut short, or made to take memory. Copy, download or export it again."
+            f"declares {declared} bytes of pixels, but its {stored} bytes can hold {most * stored} at most. "
+            "It is truncated or malicious. Copy, download or export it again."
         )
 
 
@@ -133,13 +133,13 @@ def image_suffixes() -> frozenset[str]:
 
 
 def mask_suffix(path: str | Path) -> str:
-    """The ending under which a mask of this image is written: its own, or ".png" where that would do damage.
+    """The ending for a mask of this image: the image's own, or ".png" if its format would change mask values.
 
     >>> mask_suffix("a.JPG"), mask_suffix("b.nii.gz"), mask_suffix("c.tif")
     ('.png', '.nii.gz', '.tif')
 
     Raises:
-        UnreadableFile: the ending is unknown, and so is the content.
+        UnreadableFile: both the ending and the content are unknown.
     """
     form, suffix = by_ending(path)
     if form is None:
@@ -155,18 +155,18 @@ def formats() -> tuple[Format, ...]:
 
 
 def by_ending(path: str | Path) -> tuple[Format | None, str]:
-    """The format that a name asks for, and the ending that says so; None and "" if it asks for none."""
+    """The format of a file name, and its ending; None and "" for an unknown ending."""
     name = Path(path).name.lower()
-    found = [(s, form) for form in formats() for s in form.suffixes if name.endswith(s)]
-    suffix, form = max(found, key=lambda pair: len(pair[0]), default=("", None))
+    matches = [(s, form) for form in formats() for s in form.suffixes if name.endswith(s)]
+    suffix, form = max(matches, key=lambda pair: len(pair[0]), default=("", None))
     return form, suffix
 
 
 def by_content(path: Path) -> Format:
-    """The format a file is in, whatever its name.
+    """The format of a file, from its content.
 
     Raises:
-        UnreadableFile: missing, not a file, empty, or in no known format.
+        UnreadableFile: missing, not a file, empty, or of unknown format.
     """
     head = _head(path)
     for form in formats():
@@ -176,11 +176,11 @@ def by_content(path: Path) -> Format:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a file, with gzip undone."""
+    """The first bytes of a file, after gzip decompression."""
     try:
         if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
             raise UnreadableFile(
-                f"{path}: is not a regular file but a pipe or a device. Copy what it gives to a file first."
+                f"{path}: is not a regular file but a pipe or a device. Copy its content to a file first."
             )
         with path.open("rb") as file:
             head = file.read(1024)
@@ -192,7 +192,7 @@ def _head(path: Path) -> bytes:
         ) from error
     if head.startswith(b"\x1f\x8b"):
         try:
-            # No more than the header of NIfTI: at the end, a wrong checksum would hide what the file is.
+            # Only as much as the NIfTI header: further on, a wrong checksum would prevent the detection.
             return zlib.decompressobj(wbits=31).decompress(head, 352)
         except zlib.error:
             return head
@@ -200,7 +200,7 @@ def _head(path: Path) -> bytes:
 
 
 def _words(head: bytes) -> str:
-    """What a file in no known format is, and what to do."""
+    """The message for a file of unknown format."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     readable = f"Endings that can be read: {' '.join(sorted(image_suffixes()))}."
     if not head:
@@ -213,4 +213,4 @@ def _words(head: bytes) -> str:
         return f"is DICOM. Convert it, to NIfTI for example. {readable}"
     if all(byte >= 32 or byte in b"\t\r\n\f" for byte in head):
         return f"is text that begins with {start[:24].decode('utf-8', 'replace')!r}. {readable}"
-    return f"is in no known format; it begins with the bytes {head[:8].hex(' ')}. {readable}"
+    return f"has an unknown format; it begins with the bytes {head[:8].hex(' ')}. {readable}"

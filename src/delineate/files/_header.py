@@ -1,4 +1,4 @@
-"""The text header of NRRD and MetaImage, the files that it names, and which of them may be read."""
+"""Text headers of NRRD and MetaImage, and the data files that they name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import BinaryIO
 from delineate.files._format import UnreadableFile
 
 MOST_HEADER_BYTES = 1 << 20
-"""Longer text headers are refused."""
+"""Maximum length of a text header."""
 MOST_DATA_FILES = 10_000
 NUMBER = re.compile(r"%0?\d{0,3}d")
 ALLOWED = "Only regular files beside the header, or in folders below it, are read"
@@ -20,10 +20,10 @@ ALLOWED = "Only regular files beside the header, or in folders below it, are rea
 
 @dataclass(frozen=True)
 class Header:
-    """The text before the samples.
+    """A text header.
 
     fields: value by name.
-    end: the number of bytes of the header.
+    end: length of the header in bytes.
     names: the data files; None if the samples follow the header.
     """
 
@@ -33,11 +33,11 @@ class Header:
 
     @property
     def start(self) -> int:
-        """Bytes before the samples, in each file that holds them."""
+        """Bytes before the samples in each data file."""
         return self.end if self.names is None else 0
 
     def sample_files(self, path: Path) -> tuple[Path, ...]:
-        """The files that hold the samples: those which the header in `path` names, checked, or `path` itself.
+        """The files with the samples: the checked data files that the header in `path` names, or `path` itself.
 
         Raises:
             UnreadableFile: as `files_beside`.
@@ -45,7 +45,7 @@ class Header:
         return (path,) if self.names is None else files_beside(path, self.names)
 
     def data_files(self, path: Path) -> tuple[Path, ...]:
-        """All files of the image: `path`, and those that its header names.
+        """All files of the image: `path`, and the data files that its header names.
 
         Raises:
             UnreadableFile: as `files_beside`.
@@ -60,17 +60,17 @@ def read_header(
     *,
     ends_with_it: bool,
 ) -> Header:
-    """The fields of a text header.
+    """Read the fields of a text header.
 
     Args:
-        path: the file that begins with it.
-        field: the name and the value in a line; None if it holds no field.
-        data_file: the field that says where the samples are. Its value LIST means that the names of the data files
-            follow, one a line.
-        ends_with_it: whether the header ends with that field, as in MetaImage, or at the first empty line, as in NRRD.
+        path: the file that begins with the header.
+        field: returns the name and the value in a line, or None if the line has no field.
+        data_file: the name of the field with the data file. Its value LIST means that the names of the data files
+            follow, one per line.
+        ends_with_it: True if that field ends the header, as in MetaImage; False if an empty line does, as in NRRD.
 
     Raises:
-        UnreadableFile: a field is stated twice, or the header is too long.
+        UnreadableFile: a field occurs twice, or the header is too long.
     """
     fields: dict[str, str] = {}
     with path.open("rb") as file:
@@ -78,12 +78,12 @@ def read_header(
         for line in lines:
             if not line and not ends_with_it:
                 break
-            found = field(line)
-            if found is None:
+            named = field(line)
+            if named is None:
                 continue
-            name, value = found
+            name, value = named
             if name in fields:
-                raise UnreadableFile(f"states {name!r} twice. Export it again.")
+                raise UnreadableFile(f"has the field {name!r} twice. Export it again.")
             fields[name] = value
             if name == data_file and value.split()[:1] == ["LIST"]:
                 names = tuple(line.strip() for line in lines if line.strip())
@@ -96,15 +96,15 @@ def read_header(
 def named_files(
     value: str, allowed: Sequence[int], numbers_of: Callable[[list[int]], tuple[int, int, int]]
 ) -> tuple[str, ...]:
-    """The data files that a field names: a single one, or those of a printf pattern with numbers behind it.
+    """The data files in a field: a single name, or a printf pattern with numbers.
 
     Args:
         value: "samples.raw", or "slice%03d.raw 1 20 1".
-        allowed: how many numbers may stand behind a pattern.
-        numbers_of: the first and the last number of a file, and the step between, from those that are written.
+        allowed: the allowed counts of numbers after a pattern.
+        numbers_of: returns the first number, the last number and the step, from the numbers in the field.
 
     Raises:
-        UnreadableFile: numbers that make no sense, or that give no or too many names.
+        UnreadableFile: invalid numbers, or numbers that give too many names.
     """
     pattern, *numbers = value.split() or [""]
     if not NUMBER.search(pattern):
@@ -117,7 +117,7 @@ def named_files(
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
-    """The lines of a text header without their ends; `file` stands behind the line that was given last.
+    """The lines of a text header without line ends. The position of `file` is after the line that was yielded last.
 
     Raises:
         UnreadableFile: more than `MOST_HEADER_BYTES`.
@@ -131,10 +131,10 @@ def _lines(file: BinaryIO) -> Iterator[str]:
 
 
 def files_beside(path: Path, names: Sequence[str]) -> tuple[Path, ...]:
-    """The data files that the header `path` names, in its order.
+    """The data files that the header `path` names, in their order.
 
-    A name is taken from the folder of the header. Symbolic links are followed first: a link beside the header
-    that leads out of the folder is outside.
+    Names are relative to the folder of the header. Symbolic links are resolved before the check: a link that points
+    outside the folder is refused.
 
     Raises:
         UnreadableFile: a file is missing, is not a regular file, or lies outside the folder of the header.
@@ -150,17 +150,17 @@ def files_beside(path: Path, names: Sequence[str]) -> tuple[Path, ...]:
 
 
 def _numbered(pattern: str, first: int, last: int, step: int) -> list[str]:
-    """The names that a printf pattern, as "slice%03d.raw", gives for `first` to `last`.
+    """The names from a printf pattern such as "slice%03d.raw", for `first` to `last`.
 
     Raises:
-        UnreadableFile: the pattern is not of that kind, or the numbers give no or too many names.
+        UnreadableFile: the pattern is not of that kind, the step is 0, or there are too many names.
     """
     if len(NUMBER.findall(pattern)) != 1 or pattern.count("%") != 1:
         raise UnreadableFile(
             f"names its data files by the pattern {pattern!r}; expected one like 'slice%03d.raw'."
         )
     if step == 0:
-        raise UnreadableFile("numbers its data files in steps of 0; expected another step.")
+        raise UnreadableFile("numbers its data files in steps of 0; expected a step other than 0.")
     numbers = range(first, last + (1 if step > 0 else -1), step)
     if len(numbers) > MOST_DATA_FILES:
         raise UnreadableFile(
@@ -179,7 +179,8 @@ def _checked(path: Path, name: str, folder: Path) -> Path:
         raise UnreadableFile(f"{asks}, which cannot be found ({error}). {ALLOWED}.") from None
     if not real.is_relative_to(folder):
         raise UnreadableFile(
-            f"{asks}, which lies outside the folder of the header. {ALLOWED}: copy it there and name it so."
+            f"{asks}, which is outside the folder of the header. {ALLOWED}: copy it there and change its name in the "
+            "header."
         )
     if not stat.S_ISREG(real.stat().st_mode):
         raise UnreadableFile(f"{asks}, which is not a regular file. {ALLOWED}.")

@@ -1,4 +1,4 @@
-"""What Pillow reads."""
+"""Decode with Pillow."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 ORIENTATION = 0x0112
 MEMORY = {"1": 4, "L": 4, "P": 8, "I;16": 8, "RGB": 12}
-"""Bytes that a pixel takes while it is decoded: Pillow's picture, its bytes, and the array."""
+"""Memory per pixel while decoding, in bytes: Pillow's picture, its bytes, and the array."""
 WORKING = {"Jpeg2K": 12, "WebP": 10, "Jpeg": 8}
-"""Bytes more, that a pixel takes in the plugin's own decoder."""
+"""Additional memory per pixel in the decoder of the plugin, in bytes."""
 
 
 @contextmanager
 def opened(
     plugin: str, source: Path | bytes, *, packing: int = 0, decodes: bool = True
 ) -> Iterator[PIL.ImageFile.ImageFile]:
-    """A picture whose header was read and whose pixels were not; `plugin` is Pillow's name, as "Gif".
+    """Open a picture: the header is read, the pixels are not. `plugin` is Pillow's name of the format, as "Gif".
 
-    decodes: whether its pixels will be asked for, so that its size matters.
-    packing: how many pixels one byte of the file can hold at most, 0 where there is no limit.
+    decodes: whether the pixels will be decoded; if so, the size is checked.
+    packing: maximum number of pixels per byte of the file; 0 for no limit.
 
-    The plugin is asked by name, not through `PIL.Image.open`: the content has decided the format, and Pillow's
-    limit on size, which is global and only warns, gives way to ours.
+    The plugin is loaded by name, not through `PIL.Image.open`, because the format is already known from the content.
+    This also replaces Pillow's global size limit, which only warns, by ours.
     """
     module = import_module(f"PIL.{plugin}ImagePlugin")
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -50,26 +50,26 @@ def opened(
         frames = getattr(picture, "n_frames", 1)
         if plugin != "Tiff" and frames > 1:
             raise UnreadableFile(
-                f"holds {frames} frames; expected one. Save the frame that is meant."
+                f"holds {frames} frames; expected one. Save the frame you need as a file."
             )
         yield picture
 
 
 def geometry(plugin: str, path: Path, *, packing: int = 0) -> Geometry:
-    """The grid of a picture once it is upright."""
+    """The grid of a picture after its EXIF orientation is applied."""
     with opened(plugin, path, packing=packing) as picture:
         columns, rows = picture.size
         return Geometry.in_pixels(upright_shape((rows, columns), orientation(picture)))
 
 
 def image(plugin: str, path: Path, *, packing: int = 0) -> Image:
-    """A picture as a person sees it."""
+    """A picture for display: palettes as RGB."""
     with opened(plugin, path, packing=packing) as picture:
         return photo(colours(picture), orientation(picture))
 
 
 def mask(plugin: str, path: Path, *, packing: int = 0) -> Image:
-    """A picture as it is stored."""
+    """A picture as stored: palettes as indices."""
     with opened(plugin, path, packing=packing) as picture:
         return photo(values(picture), orientation(picture))
 
@@ -77,14 +77,14 @@ def mask(plugin: str, path: Path, *, packing: int = 0) -> Image:
 def colours(picture: PIL.Image.Image) -> np.ndarray:
     """(row, column) grey or (row, column, 3) RGB."""
     if picture.mode != "P":
-        # With alpha, as a palette with transparency can only be so converted without a warning.
+        # Through RGBA: Pillow converts a palette with transparency to RGB only with a warning.
         return values(picture.convert("RGBA") if picture.mode == "PA" else picture)
     given = bytes(picture.getpalette("RGB") or b"")
     return np.asarray(palette(given)[np.asarray(picture)])
 
 
 def palette(given: bytes) -> np.ndarray:
-    """The 256 colours, (256, 3), of a palette that may be shorter; places not given are grey, as Pillow has them."""
+    """The palette as 256 colours, (256, 3); missing entries are grey, as in Pillow."""
     colours = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
     first = np.frombuffer(given, np.uint8)[: 3 * 256].reshape(-1, 3)
     colours[: len(first)] = first
@@ -104,12 +104,12 @@ def values(picture: PIL.Image.Image) -> np.ndarray:
 
 
 def orientation(picture: PIL.Image.Image) -> int:
-    """The EXIF orientation, 1 where none is given or its block is damaged."""
+    """The EXIF orientation; 1 if it is missing or its block is damaged."""
     return _orientation(picture.getexif)
 
 
 def exif_orientation(block: bytes) -> int:
-    """The orientation in a block of EXIF, 1 where none is given or the block is damaged."""
+    """The orientation in an EXIF block; 1 if it is missing or the block is damaged."""
     import PIL.Image
 
     def parsed() -> PIL.Image.Exif:

@@ -1,4 +1,4 @@
-"""Pixels as libraries of pictures have them, (row, column) or (row, column, channel) <-> an Image."""
+"""Convert between an Image and the layout of picture libraries, (row, column) or (row, column, channel)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from delineate.core import Geometry, Image
 
 
 def photo(pixels: np.ndarray, orientation: int = 1) -> Image:
-    """An image in pixels, upright; colour stays interleaved in memory."""
+    """An image without physical size, with its EXIF orientation applied; colour stays interleaved in memory."""
     pixels = upright(pixels, orientation)
     planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     return Image(planes, Geometry.in_pixels(planes.shape[1:]))
 
 
 def rows_and_columns(image: Image, what: str) -> np.ndarray:
-    """The pixels of a 2D image, (row, column) or (row, column, 3), for a format that knows no more.
+    """The pixels of a 2D image, (row, column) or (row, column, 3), for a format that supports only these.
 
     Raises:
-        ValueError: a volume, or neither 1 nor 3 channels; the message says what to write instead.
+        ValueError: a volume, or neither 1 nor 3 channels; the message names another format.
     """
     if image.geometry.ndim != 2 or image.channels not in (1, 3):
         raise ValueError(
-            f"{what} holds 2D images of 1 or 3 channels, and this has shape {image.pixels.shape}. "
+            f"{what} holds 2D images of 1 or 3 channels, but this image has shape {image.pixels.shape}. "
             "Write .tif or .nii.gz."
         )
     if image.channels == 1:
@@ -33,26 +33,26 @@ def rows_and_columns(image: Image, what: str) -> np.ndarray:
 NUMBERS = (
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
 )  # fmt: skip
-"""What the formats of scans hold."""
+"""The dtypes that the formats of scans support."""
 
 
 def only(pixels: np.ndarray, types: tuple[str, ...], what: str) -> np.ndarray:
-    """The same pixels.
+    """Return the pixels unchanged if the format supports their dtype.
 
     Raises:
-        ValueError: their type is not one of those the format holds.
+        ValueError: the dtype is not one of `types`.
     """
     if pixels.dtype.name not in types:
         raise ValueError(
-            f"{what} holds {' or '.join(types)}, and these pixels are {pixels.dtype}. Convert them, or write .tif."
+            f"{what} holds {' or '.join(types)}, but these pixels are {pixels.dtype}. Convert them, or write .tif."
         )
     return pixels
 
 
 def upright(pixels: np.ndarray, orientation: int, axes: tuple[int, int] = (0, 1)) -> np.ndarray:
-    """Stored pixels turned as they are to be seen; `axes` are rows and columns.
+    """Apply an EXIF orientation to stored pixels; `axes` are rows and columns.
 
-    orientation: 1 to 8 as in EXIF 2.3, table 6; anything else is taken as 1, as viewers do.
+    orientation: 1 to 8 as in EXIF 2.3, table 6; other values count as 1, as in viewers.
     """
     rows, columns = axes
     if orientation in (2, 5, 7):

@@ -1,4 +1,4 @@
-"""A path <-> an Image, a Segmentation, whatever its format."""
+"""Read and write images and masks of any format."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy as np
 from delineate.core import Geometry, Image, Segmentation
 from delineate.files._format import Format, UnreadableFile, by_content, by_ending, formats
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 NEARLY_WHOLE = 1e-3
-"""Labels kept as scaled integers or in low precision come back this near to whole numbers."""
+"""Tolerance for whole numbers: labels stored as scaled integers or in low precision are rounded."""
 
 
 def read_image(path: str | Path) -> Image:
-    """Read an image in the depth of its file, upright as EXIF says, alpha dropped, palettes as RGB.
+    """Read an image in the dtype of its file: EXIF orientation applied, alpha dropped, palettes as RGB.
 
-    A scan keeps its spacing and its place in the patient. NaN and infinity, which nothing after this can
-    work with, become the smallest finite value of the image; `Image.warnings` says how many there were, and
-    whether a NIfTI file puts the image in two places.
+    A scan keeps its spacing and its position in the patient. NaN and infinity are replaced by the smallest finite
+    value of the image. `Image.warnings` tells how many were replaced, and whether sform and qform of a NIfTI file
+    disagree.
 
     Raises:
-        UnreadableFile: missing, empty, cut short, of no known format, or too large.
+        UnreadableFile: missing, empty, truncated, of unknown format, or too large.
     """
     image = _decode(Path(path), lambda form: form.read)
     pixels = _plain(image.pixels, Path(path))
@@ -35,48 +35,48 @@ def read_image(path: str | Path) -> Image:
         pixels, replaced = _finite(pixels, Path(path))
         if replaced:
             warnings += (
-                f"{replaced} of {pixels.size} samples are NaN or infinity; the smallest finite value, "
-                f"{pixels.min():g}, stands for them.",
+                f"{replaced} of {pixels.size} samples are NaN or infinity; they were replaced by the smallest finite "
+                f"value, {pixels.min():g}.",
             )
     return replace(image, pixels=pixels, warnings=warnings)
 
 
 def read_mask(path: str | Path) -> Image:
-    """Read a mask as it is stored, unsigned: one channel of values or palette indices, or three of colours.
+    """Read a mask as stored, unsigned: one channel of values or palette indices, or three channels of colours.
 
-    Upright as EXIF says, like its image. Whole numbers stored signed or as floats become the smallest
-    unsigned type that holds them.
+    The EXIF orientation is applied, as for images. Whole numbers stored as signed integers or floats are converted
+    to the smallest unsigned dtype that holds them.
 
     Raises:
-        UnreadableFile: as `read_image`; or negative values, or values that are not whole.
+        UnreadableFile: as `read_image`; or values that are negative or not whole numbers.
     """
     image = _decode(Path(path), lambda form: form.read_mask)
     return replace(image, pixels=_unsigned(_plain(image.pixels, Path(path)), Path(path)))
 
 
 def read_geometry(path: str | Path) -> Geometry:
-    """Where the image in a file lies, as `read_image` has it, from the header alone.
+    """Read the geometry of an image, equal to that of `read_image`, from the header alone.
 
     Raises:
-        UnreadableFile: as `read_image`, as far as the header shows it.
+        UnreadableFile: as `read_image`, for errors that the header shows.
     """
     return _decode(Path(path), lambda form: form.read_geometry)
 
 
 def data_files(path: str | Path) -> tuple[Path, ...]:
-    """Every file that the image in `path` is made of: the file itself first, then the data files its header names.
+    """All files of the image in `path`: the file itself first, then the data files that its header names.
 
-    The second file of a NRRD or MetaImage whose samples lie elsewhere is found so; most images are one file.
-    Whatever looks at the bytes of an image (a cache, a hash, a search for duplicates) has to look at all of them.
+    Most images are one file; NRRD and MetaImage may have separate data files. Code that hashes the bytes of an image
+    must use all of them.
 
     Raises:
-        UnreadableFile: as `read_image`, as far as the header shows it; or a data file is missing, is not a regular
-            file, or lies outside the folder of the header.
+        UnreadableFile: as `read_image`, for errors that the header shows; or a data file is missing, is not a regular
+            file, or is outside the folder of the header.
     """
     return _decode(Path(path), lambda form: form.data_files)
 
 
-def _decode(path: Path, reader: Callable[[Format], Callable[[Path], Found]]) -> Found:
+def _decode(path: Path, reader: Callable[[Format], Callable[[Path], Result]]) -> Result:
     form = by_content(path)
     try:
         return reader(form)(path)
@@ -84,23 +84,23 @@ def _decode(path: Path, reader: Callable[[Format], Callable[[Path], Found]]) -> 
         raise UnreadableFile(f"{path}: {error}") from error.__cause__
     except MemoryError as error:
         raise UnreadableFile(
-            f"{path}: too large for the memory of this machine. Crop it, or make it smaller, first."
+            f"{path}: too large for the memory of this machine. Crop or downsample it first."
         ) from error
-    except Exception as error:  # ten decoders, each with errors of its own
+    except Exception as error:  # each decoder library has its own exceptions
         raise UnreadableFile(
             f"{path}: begins like {form.about.split(':')[0]} but cannot be decoded "
-            f"({_reason(error)}). Was it cut short? Copy, download or export it again."
+            f"({_reason(error)}). Is it truncated? Copy, download or export it again."
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    """The last line of what a library says; those before it are its own places."""
+    """The last line of a library's error message; the lines before it are source locations."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1].rstrip(".") if lines else type(error).__name__
 
 
 def _plain(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """Numbers in this machine's byte order."""
+    """The pixels in native byte order; booleans become uint8."""
     if pixels.dtype.kind == "b":
         return pixels.astype(np.uint8)
     if pixels.dtype.kind not in "uif":
@@ -112,7 +112,7 @@ def _plain(pixels: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _finite(pixels: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
-    """The same without NaN and infinity, and how many there were."""
+    """The pixels without NaN and infinity, and the number of replaced samples."""
     finite = np.isfinite(pixels)
     if finite.all():
         return pixels, 0
@@ -128,38 +128,38 @@ def _unsigned(pixels: np.ndarray, path: Path) -> np.ndarray:
     if pixels.dtype.kind == "u":
         return pixels
     highest = max(_label_map(part, path).max() for part in _slabs(pixels))
-    found = np.empty_like(pixels, dtype=np.min_scalar_type(int(highest)))
-    for part, into in zip(_slabs(pixels), _slabs(found), strict=True):
+    unsigned = np.empty_like(pixels, dtype=np.min_scalar_type(int(highest)))
+    for part, into in zip(_slabs(pixels), _slabs(unsigned), strict=True):
         into[...] = np.rint(part) if part.dtype.kind == "f" else part
-    return found
+    return unsigned
 
 
 def _slabs(pixels: np.ndarray) -> list[np.ndarray]:
-    """Views of a few million pixels each, so that what is made of them takes little memory."""
+    """Views of a few million pixels each, so that temporary arrays need little memory."""
     return np.array_split(pixels, min(1 + (pixels.size >> 22), pixels.shape[-1]), axis=-1)
 
 
 def _label_map(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """The values as whole numbers, 0 or more."""
+    """The values as whole numbers, all 0 or more."""
     if pixels.dtype.kind == "f":
         whole = np.rint(pixels)
         odd = ~(np.abs(pixels - whole) <= NEARLY_WHOLE)  # NaN is odd too
         if odd.any():
             raise UnreadableFile(
-                f"{path}: is no label map, it holds {pixels[odd][0]:g}; expected whole numbers. "
-                "Was it resampled without nearest neighbour, or is it a map of probabilities?"
+                f"{path}: is not a label map: it contains {pixels[odd][0]:g}; expected whole numbers. "
+                "Was it resampled without nearest neighbour, or is it a probability map?"
             )
         pixels = whole
     if pixels.min() < 0:
         raise UnreadableFile(
-            f"{path}: is no label map, it holds {pixels.min():g}; expected 0 or more. "
+            f"{path}: is not a label map: it contains {pixels.min():g}; expected 0 or more. "
             "Give such pixels a value of their own, with a label of kind ignore."
         )
     return pixels
 
 
 def write_image(image: Image, path: str | Path) -> None:
-    """Write pixels in their own depth; a scan's geometry goes along where the format can say it.
+    """Write pixels in their dtype; the geometry of a scan is written if the format supports it.
 
     Raises:
         ValueError: the ending is unknown, or its format cannot hold these pixels.
@@ -180,17 +180,17 @@ def write_mask(
     Args:
         segmentation: what to write.
         path: the file; its ending decides the format.
-        like: the file of the image. Where both are NIfTI and on one grid, the mask keeps its sform, its qform, their
-            codes (scanner, MNI) and its unit, so that every program puts the two in one place.
+        like: the file of the image. If both are NIfTI and on the same grid, the mask gets the sform, the qform, their
+            codes (scanner, MNI) and the unit of the image, so that all programs show the two in the same position.
 
     Raises:
-        ValueError: the ending is unknown or would damage a mask, or its format cannot hold this one.
+        ValueError: the ending is unknown, its format would change mask values, or it cannot hold this mask.
     """
     form, _ = by_ending(path)
     if form is None or form.write_mask is None:
         raise _unknown(path, [s for f in formats() if f.write_mask for s in f.suffixes])
     classes = segmentation.classes
-    # The labels decide, so that all masks of one problem have one type.
+    # By the labels, so that all masks of one recipe have the same dtype.
     top = max([int(classes.max()), *(label.value for label in segmentation.labels.labels)])
     if top > 65535:
         raise ValueError(f"{path}: the label map holds {top}; at most 65535 can be written.")

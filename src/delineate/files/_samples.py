@@ -1,6 +1,6 @@
-"""What NRRD and MetaImage have in common: samples that follow a text header or lie in files it names.
+"""Samples of NRRD and MetaImage, which follow a text header or are in data files that it names.
 
-They are read here, and written by SimpleITK.
+Files are read here, and written by SimpleITK.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from delineate.files._whole_file import whole_file
 
 MOST_AXES = 5
 LONGEST_NUMBER = 32
-"""Bytes of a sample that is written in words, with what separates it from the next."""
+"""Maximum bytes of a sample written as text, with its separator."""
 WORD_BYTES = 200
-"""What such a sample takes while it is read."""
+"""Memory per text sample while it is read, in bytes."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """How the samples of an image lie in its files.
+    """The layout of the samples of an image in its files.
 
-    files: where they are; each holds an equal part.
-    dtype: of one sample, in the byte order of the file.
-    sizes: of each axis, the one that changes fastest first.
-    channels: the axis of components, None where a sample is one number.
-    encoding: "raw", "text", "hex", or a packing that `unpack` knows.
-    skip: bytes of each file before its part, once packed bytes are unpacked; -1 if the part is the last of its file.
-    start: bytes of each file, as it is stored, before all this.
-    lines: lines of each file after `start`, before all this.
+    files: the files; each has an equal part of the samples.
+    dtype: the dtype of a sample, in the byte order of the file.
+    sizes: the size of each axis, the fastest axis first.
+    channels: the axis of components; None if a sample is a single number.
+    encoding: "raw", "text", "hex", or a compression that `unpack` supports.
+    skip: bytes to skip in each file after decompression; -1 if the samples are at the end of the file.
+    start: bytes of the header in each file, as stored; they come first.
+    lines: lines to skip in each file after `start`.
     """
 
     files: tuple[Path, ...]
@@ -66,9 +66,9 @@ def format_of(
     header: Callable[[Path], Header],
     opened: Callable[[Header, Path], tuple[Samples, Geometry]],
 ) -> Format:
-    """A format whose samples follow a text header or lie in files it names, written under its first ending.
+    """The `Format` of files with a text header; it writes under its first ending.
 
-    opened: from the header of a file, where the samples are, and where they lie.
+    opened: returns the layout of the samples and the geometry, from the header of a file.
     """
 
     def read(path: Path) -> Image:
@@ -91,10 +91,10 @@ def format_of(
 def geometry(
     samples: Samples, spacing: ArrayLike, direction: np.ndarray, origin: ArrayLike
 ) -> Geometry:
-    """The grid of an image, given its place as ITK keeps it: spacing, columns of `direction`, and origin, in LPS.
+    """The geometry from ITK's description: spacing, columns of `direction`, and origin, in LPS.
 
     Raises:
-        UnreadableFile: more axes than an image has, too many samples, or axes that do not span the space.
+        UnreadableFile: too many axes, too many samples, or axes that are linearly dependent.
     """
     size = samples.grid
     components = math.prod(samples.sizes) // max(math.prod(size), 1)
@@ -114,7 +114,7 @@ def geometry(
     scale, place = np.array(spacing)[:n], np.array(origin)[:n]
     axes = np.array(direction)[:n, :n]
     if n == 2 and np.all(scale == 1) and np.all(axes == np.eye(2)) and not place.any():
-        return Geometry.in_pixels(size)  # ITK's defaults: a picture without physical size
+        return Geometry.in_pixels(size)  # ITK's default values: an image without physical size
     affine = np.zeros((4, n + 1))
     affine[:n, :n] = axes * scale
     affine[:n, n] = place
@@ -128,7 +128,7 @@ def geometry(
 
 
 def image(samples: Samples, grid: Geometry) -> Image:
-    """Pixels in the order (x, y, z), which is NIfTI's (i, j, k); components and times as channels.
+    """Read the image, with axes (x, y, z) as NIfTI's (i, j, k); components and times are channels.
 
     Raises:
         UnreadableFile: the files hold fewer or more bytes than the header declares, or damaged ones.
@@ -136,7 +136,7 @@ def image(samples: Samples, grid: Geometry) -> Image:
     count, rest = divmod(math.prod(samples.sizes), len(samples.files))
     if rest:
         raise UnreadableFile(
-            f"has {math.prod(samples.sizes)} samples, which {len(samples.files)} data files cannot share equally."
+            f"has {math.prod(samples.sizes)} samples in {len(samples.files)} data files; expected equal parts. {AGAIN}"
         )
     parts = [_part(samples, path, count) for path in samples.files]
     flat = parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -147,7 +147,7 @@ def image(samples: Samples, grid: Geometry) -> Image:
         stored = np.moveaxis(stored, 3, 0)
     else:
         stored = stored[None]
-    return Image(stored.reshape(-1, *grid.shape), grid)  # a fourth axis of one sample goes
+    return Image(stored.reshape(-1, *grid.shape), grid)  # drops a fourth axis of length 1
 
 
 def _part(samples: Samples, path: Path, count: int) -> np.ndarray:
@@ -157,7 +157,7 @@ def _part(samples: Samples, path: Path, count: int) -> np.ndarray:
         file.seek(samples.start)
         for _ in range(samples.lines):
             if not file.readline(1 << 20):
-                raise UnreadableFile(f"has fewer lines than it says are to be skipped. {AGAIN}")
+                raise UnreadableFile(f"has fewer lines than its header tells to skip. {AGAIN}")
         there = path.stat().st_size - file.tell()
         if samples.encoding in UNPACKERS:
             skip = max(samples.skip, 0)
@@ -166,7 +166,7 @@ def _part(samples: Samples, path: Path, count: int) -> np.ndarray:
             skip = there - size if samples.skip == -1 else samples.skip
             if skip < 0 or there != skip + size:
                 raise UnreadableFile(
-                    f"holds {there - max(samples.skip, 0)} bytes of samples, and its header declares {size}. {AGAIN}"
+                    f"holds {there - max(samples.skip, 0)} bytes of samples, but its header declares {size}. {AGAIN}"
                 )
             file.seek(skip, 1)
             found = np.fromfile(file, np.uint8, size)
@@ -193,7 +193,7 @@ def _words(file: BinaryIO, there: int, samples: Samples, count: int) -> np.ndarr
         found = np.array(numbers, samples.dtype)
     if found.size != count:
         raise UnreadableFile(
-            f"holds {found.size} numbers, and its header declares {count}. {AGAIN}"
+            f"holds {found.size} numbers, but its header declares {count}. {AGAIN}"
         )
     return found
 
@@ -202,7 +202,7 @@ def write(image: Image, path: Path, suffix: str) -> None:
     """Write pixels by SimpleITK, compressed, in the format of `suffix`.
 
     Raises:
-        ValueError: a 2D image that does not lie in the plane S = 0, the only one these formats know.
+        ValueError: a 2D image outside the plane S = 0, which these formats cannot describe.
     """
     only(image.pixels, NUMBERS, suffix)
     itk: Any = importlib.import_module("SimpleITK")  # slow to start
@@ -216,7 +216,7 @@ def write(image: Image, path: Path, suffix: str) -> None:
         n = grid.ndim
         if np.any(grid.to_patient[n:3] != 0):
             raise ValueError(
-                f"{path}: a 2D image that lies across the patient cannot be said in {suffix}. Write .nii.gz."
+                f"{path}: {suffix} cannot store a 2D image outside the plane S = 0 of the patient. Write .nii.gz."
             )
         found.SetDirection((grid.to_patient[:n, :n] / grid.spacing).ravel().tolist())
         found.SetOrigin(grid.to_patient[:n, n].tolist())

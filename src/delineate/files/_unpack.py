@@ -1,4 +1,4 @@
-"""Packed bytes -> as many bytes as a header declares, no more and no fewer, with their checksum."""
+"""Decompress exactly as many bytes as a header declares, and verify the checksum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from delineate.files._format import UnreadableFile
 AGAIN = "Copy, download or export it again."
 PIECE = 1 << 18
 MOST_AT_ONCE = 1 << 20
-"""Unpacked bytes held beside the result."""
+"""Maximum number of decompressed bytes held in addition to the result."""
 
 UNPACKERS: dict[str, Callable[[], Any]] = {
     "gzip": lambda: zlib.decompressobj(wbits=31),
@@ -23,17 +23,17 @@ UNPACKERS: dict[str, Callable[[], Any]] = {
     "bzip2": bz2.BZ2Decompressor,
 }
 SEVERAL = ("gzip", "bzip2")
-"""What may be several packed streams one after the other, padded with zeros."""
+"""Compressions that allow several concatenated streams, padded with zeros."""
 
 
 def unpack(file: BinaryIO, size: int, packing: str) -> np.ndarray:
-    """Unpack the rest of `file` to exactly `size` bytes, (size,) uint8.
+    """Decompress the rest of `file` to exactly `size` bytes, (size,) uint8.
 
-    The memory taken is `size` and a little more, whatever the file would unpack to. Reading to the end of each stream
-    lets the library compare its checksum (Adler-32; CRC-32 and length; CRC-32 of each block).
+    Memory is limited to `size` plus a constant, so a decompression bomb is harmless. Each stream is read to its end,
+    so that the library verifies its checksum (Adler-32; CRC-32 and length; CRC-32 of each block).
 
     Raises:
-        UnreadableFile: fewer or more bytes, a wrong checksum, or bytes that are not of this packing.
+        UnreadableFile: fewer or more bytes, a wrong checksum, or data that are not of this compression.
     """
     try:
         return _unpacked(file, size, packing)
@@ -42,7 +42,7 @@ def unpack(file: BinaryIO, size: int, packing: str) -> np.ndarray:
 
 
 def _unpacked(file: BinaryIO, size: int, packing: str) -> np.ndarray:
-    found = np.empty(size, np.uint8)
+    unpacked = np.empty(size, np.uint8)
     done = 0
     unpacker = UNPACKERS[packing]()
     for piece in iter(lambda: file.read(PIECE), b""):
@@ -58,18 +58,18 @@ def _unpacked(file: BinaryIO, size: int, packing: str) -> np.ndarray:
                     raise UnreadableFile(
                         f"unpacks to more than the {size} bytes that its header declares. {AGAIN}"
                     )
-                found[done : done + len(part)] = np.frombuffer(part, np.uint8)
+                unpacked[done : done + len(part)] = np.frombuffer(part, np.uint8)
                 done += len(part)
             piece = unpacker.unused_data
     if not unpacker.eof:
         raise UnreadableFile(f"ends before the end-of-stream marker of its {packing} data. {AGAIN}")
     if done < size:
-        raise UnreadableFile(f"unpacks to {done} bytes, and its header declares {size}. {AGAIN}")
-    return found
+        raise UnreadableFile(f"unpacks to {done} bytes, but its header declares {size}. {AGAIN}")
+    return unpacked
 
 
 def _parts(unpacker: Any, piece: bytes) -> Iterator[bytes]:
-    """All that one piece unpacks to, a little at a time."""
+    """The decompressed bytes of one piece, in parts of limited size."""
     part = unpacker.decompress(piece, MOST_AT_ONCE)
     while part:
         yield part

@@ -1,8 +1,8 @@
-"""Files, whatever they hold: written whole or not at all, hashed, and where the cache keeps them.
+"""Atomic writing of files, their hash, and the cache folder.
 
-A part is a hidden file or folder that is being written. It is locked by the process that writes it, and the system
-drops the lock when the process ends, however it ends. So a part that nobody holds was left behind, and the next process
-that writes in its folder removes it.
+A part is a temporary hidden file or folder that is being written. The writing process locks it, and the operating
+system releases the lock when the process ends, even after a crash. An unlocked part is therefore a leftover, and the
+next process that writes in its folder removes it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-if sys.platform != "win32":  # Windows cannot rename a file that is open: parts are not locked there
+if sys.platform != "win32":  # Windows cannot rename an open file, so parts are not locked there
     import fcntl
 
 PREFIX = ".delineate-"
 
 UNLOCKED_SECONDS = 86_400
-"""Where a file system has no locks, a part that did not change for so long was left behind."""
+"""On a file system without locks, a part that did not change for this time is a leftover."""
 
 
 @contextmanager
 def whole_file(path: str | Path, *, suffix: str | None = None) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it becomes `path` on success and is removed on any failure.
+    """Yield a temporary path in the folder of `path`; it is renamed to `path` on success and removed on failure.
 
-    Missing folders are created. The name begins with a dot, so that no glob finds a file being written, and
-    has the ending of `path`, or `suffix` for libraries that know a format by another one. What a killed process
-    left is removed by the next one that writes in the same folder.
+    Missing folders are created. The temporary name begins with a dot, so that globs do not match it. It has the ending
+    of `path`, or `suffix` for libraries that take the format from the ending. The next process that writes in the same
+    folder removes the parts of killed processes.
 
     Raises:
         OSError: the file cannot be written, or nothing was written; names `path`.
@@ -45,13 +45,13 @@ def whole_file(path: str | Path, *, suffix: str | None = None) -> Iterator[Path]
         path.parent.mkdir(parents=True, exist_ok=True)
         with part_file(path.parent, ending) as part:
             yield part
-            if not part.stat().st_size:  # a library that failed and did not say so
+            if not part.stat().st_size:  # a library that failed without an error
                 raise FileNotFoundError(errno.ENOENT, "nothing was written", str(path))
             os.replace(part, path)
     except OSError as error:
         if error.errno is not None and (
             error.filename is None or is_part(Path(os.fsdecode(error.filename)).name)
-        ):  # a full disk does not say where it is, and a part is no name that a user knows
+        ):  # replace a missing path, or that of a part, by the path that the user knows
             error.filename = str(path)
             del error.filename2
         raise
@@ -81,14 +81,14 @@ def cache_folder() -> Path:
         return Path.home() / ".cache" / "delineate"
     except RuntimeError as error:
         raise OSError(
-            "there is no folder for the cache, since this user has no home folder. Point DELINEATE_CACHE to "
+            "there is no folder for the cache, because this user has no home folder. Set DELINEATE_CACHE to "
             "a folder, or train with --set trainer.cache=false."
         ) from error
 
 
 @contextmanager
 def part_file(folder: Path, ending: str) -> Iterator[Path]:
-    """An empty hidden file in `folder`, removed at the end unless it was renamed; after a kill, by the next process."""
+    """An empty hidden file in `folder`. It is removed at the end, unless it was renamed."""
     clear_parts_once(os.path.abspath(folder))
     with _made(folder, ending, lambda path: path.touch(exist_ok=False)) as part:
         yield part
@@ -96,28 +96,28 @@ def part_file(folder: Path, ending: str) -> Iterator[Path]:
 
 @contextmanager
 def part_folder(folder: Path) -> Iterator[Path]:
-    """An empty hidden folder in `folder`, removed at the end; after a kill, by the next process."""
+    """An empty hidden folder in `folder`. It is removed at the end."""
     clear_parts(folder)
     with _made(folder, "", Path.mkdir) as part:
         yield part
 
 
 def is_part(name: str) -> bool:
-    """Whether a file or folder of this name is a part, being written or left behind."""
+    """Whether this is the name of a part."""
     return name.startswith(PREFIX)
 
 
 def clear_parts(folder: Path) -> None:
-    """Remove the parts in a folder that killed processes left behind; those in use stay."""
+    """Remove the parts of killed processes in a folder; parts in use are kept."""
     with suppress(OSError), os.scandir(folder) as entries:
         for path in [Path(entry) for entry in entries if is_part(entry.name)]:
-            with suppress(OSError):  # another process removes it now, or another user's
+            with suppress(OSError):  # another process is removing it, or it belongs to another user
                 _clear(path)
 
 
 @cache
 def clear_parts_once(folder: str) -> None:
-    """As `clear_parts`, the first time that this process writes in a folder; it may hold many files."""
+    """As `clear_parts`, but once per process and folder, because a folder may contain many files."""
     clear_parts(Path(folder))
 
 
@@ -129,7 +129,7 @@ def _made(folder: Path, ending: str, make: Callable[[Path], None]) -> Iterator[P
         make(part)
         with suppress(OSError):  # a file system without locks
             lock = _locked(part, wait=True)
-        if part.exists():  # else removed between the two, as nobody's
+        if part.exists():  # else another process removed it before it was locked
             break
         if lock is not None:
             os.close(lock)
@@ -161,15 +161,17 @@ def _clear(part: Path) -> None:
 
 
 def _locked(path: Path, *, wait: bool) -> int | None:
-    """A descriptor that holds a lock until it is closed or the process ends; None where there are no locks.
+    """A file descriptor that holds a lock until it is closed or the process ends; None on Windows.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process holds the lock.
         OSError: a file system without locks.
     """
     if sys.platform == "win32":
         return None
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # NFS asks for writing
+    descriptor = os.open(
+        path, os.O_RDONLY if path.is_dir() else os.O_RDWR
+    )  # NFS needs write access
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BaseException:

@@ -12,7 +12,7 @@ from delineate.files._pixels import only, rows_and_columns
 from delineate.files._whole_file import whole_file
 
 HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
-"""Of the second header, by version; "BM" alone also begins a sentence."""
+"""Sizes of the second header by version; "BM" alone may also begin a text."""
 
 
 def _begins(head: bytes) -> bool:

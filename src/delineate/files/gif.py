@@ -8,7 +8,7 @@ from delineate.files import _pillow
 from delineate.files._format import Format
 
 PACKING = 4096
-"""Pixels to a byte, at most: a code of 12 bits stands for fewer than 4096."""
+"""Maximum pixels per byte: a code of 12 bits represents fewer than 4096 pixels."""
 
 gif = Format(
     about="GIF: one frame of up to 256 colours; read only.",

@@ -1,4 +1,4 @@
-"""JPEG, by simplejpeg (libjpeg-turbo), and by Pillow where the colours are neither grey nor RGB."""
+"""JPEG, by simplejpeg (libjpeg-turbo); colour spaces other than grey and RGB by Pillow."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from delineate.files._whole_file import whole_file
 
 QUALITY = 95
 PACKING = 64 * 8
-"""Pixels to a byte, at most: a block of 8 x 8 takes one bit or more."""
+"""Maximum pixels per byte: a block of 8 x 8 needs at least one bit."""
 MEMORY = {"Gray": 4, "YCbCr": 10, "RGB": 10}
-"""Bytes that a pixel takes while it is decoded; of a progressive file, also all coefficients."""
+"""Memory per pixel while decoding, in bytes, including the coefficients of progressive files."""
 CMYK = ("CMYK", "YCCK")
 PLAIN = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}
-"""Colours as stored -> as decoded; CMYK and its kin are left to Pillow."""
+"""Colour space as stored -> as decoded; others are decoded by Pillow."""
 
 
 def _read_geometry(path: Path) -> Geometry:
@@ -35,14 +35,14 @@ def _read(path: Path) -> Image:
     _, colours = _header(data)
     if colours not in PLAIN:
         if colours in CMYK:
-            _strict(data, "CMYK")  # Pillow says nothing of damage
+            _strict(data, "CMYK")  # for the error: Pillow does not report damage
         return _by_pillow(data)
     pixels = _strict(data, PLAIN[colours])
     return photo(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, _orientation(data))
 
 
 def _strict(data: bytes, colours: str) -> np.ndarray:
-    """The pixels; an error where libjpeg would warn of damage and fill up with grey."""
+    """Decode the pixels; raises an error where libjpeg would warn of damage and fill with grey."""
     try:
         return np.asarray(simplejpeg.decode_jpeg(data, colours, strict=True))
     except ValueError as error:
@@ -53,14 +53,14 @@ def _strict(data: bytes, colours: str) -> np.ndarray:
 
 
 def _without_padding(data: bytes, warning: str) -> bytes:
-    """A file without the bytes that some cameras leave before a marker.
+    """Remove the padding that some cameras write before a marker.
 
-    They are all 0 or all 255. Bytes that damage leaves over are of all kinds, and stay.
+    Padding is all 0 or all 255. Other extra bytes are a sign of damage and are kept.
     """
-    found = re.search(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", warning)
-    if found is None:
+    match = re.search(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", warning)
+    if match is None:
         return data
-    marker, count = b"\xff" + bytes.fromhex(found[2]), int(found[1])
+    marker, count = b"\xff" + bytes.fromhex(match[2]), int(match[1])
     for padding in (b"\0", b"\xff"):
         data = data.replace(padding * count + marker, marker)
     return data
@@ -72,10 +72,10 @@ def _by_pillow(data: bytes) -> Image:
 
 
 def _header(data: bytes) -> tuple[tuple[int, int], str]:
-    """(rows, columns), and the colours as stored."""
+    """(rows, columns), and the colour space as stored."""
     try:
         rows, columns, colours, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:  # a chroma subsampling it has no name for
+    except ValueError:  # a chroma subsampling that simplejpeg does not know
         with _pillow.opened("Jpeg", data, packing=PACKING) as picture:
             return (picture.height, picture.width), "unknown"
     check_size((rows, columns), MEMORY.get(colours, 24))
@@ -84,10 +84,10 @@ def _header(data: bytes) -> tuple[tuple[int, int], str]:
 
 
 def _orientation(data: bytes) -> int:
-    pixels = data.find(b"\xff\xda")  # whatever is said of them is said before
+    pixels = data.find(b"\xff\xda")  # metadata come before the pixels
     if (
         data.find(b"Exif\0\0", 0, pixels) < 0
-    ):  # Pillow's look at a file costs a tenth of decoding it
+    ):  # saves opening the file with Pillow, which takes a tenth of the decoding time
         return 1
     with _pillow.opened("Jpeg", data, decodes=False) as picture:
         return _pillow.orientation(picture)

@@ -38,18 +38,18 @@ def _deep(path: Path, shallow: Callable[[str, Path], Image]) -> Image:
 
 
 def _check_tiles(data: bytes, siz: bytes) -> None:
-    """Refuse a codestream without its end or without one of its tiles, which OpenJPEG would fill with zeros."""
+    """Refuse a codestream without an end marker or with missing tiles, which OpenJPEG would fill with zeros."""
     columns, rows, _, _, width, height, left, top = struct.unpack(">8I", siz[8:40])
     tiles = -(-(columns - left) // width) * -(-(rows - top) // height)
     seen = set()
     at = data.find(CODESTREAM) + 2
     while (marker := data[at : at + 2]) != END:
         length = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == TILE_PART:  # A.4.2: which tile, and how long, 0 for all that is left
+        if marker == TILE_PART:  # A.4.2: index of the tile, and its length; 0 means up to the end
             seen.add(int.from_bytes(data[at + 4 : at + 6], "big"))
             length = int.from_bytes(data[at + 6 : at + 10], "big") or data.find(END, at) - at
         if length < 4 or at + length >= len(data):
-            raise UnreadableFile(f"is JPEG 2000 that was cut short. {AGAIN}")
+            raise UnreadableFile(f"is a truncated JPEG 2000. {AGAIN}")
         at += length
     if len(seen) != tiles:
         raise UnreadableFile(f"is JPEG 2000 with {len(seen)} of its {tiles} tiles. {AGAIN}")

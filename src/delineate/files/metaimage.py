@@ -27,7 +27,7 @@ def _header(path: Path) -> Header:
     value = header.fields.get("ElementDataFile")
     if value is None:
         raise UnreadableFile(
-            "is MetaImage without the key ElementDataFile; it was cut short. Copy it again."
+            "is MetaImage without the key ElementDataFile; it is truncated. Copy it again."
         )
     if value.upper() == "LOCAL" or header.names is not None:
         return header
@@ -47,7 +47,7 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def _opened(header: Header, path: Path) -> tuple[Samples, Geometry]:
-    """Where the samples are, and where they lie."""
+    """The layout of the samples, and the geometry."""
     fields = header.fields
     sizes = tuple(int(n) for n in fields.get("DimSize", "").split())
     n = int(fields.get("NDims", "0"))
@@ -64,8 +64,8 @@ def _opened(header: Header, path: Path) -> tuple[Samples, Geometry]:
     skip = int(fields.get("HeaderSize", "0"))
     if channels < 1 or skip < -1 or (packed and skip):
         raise UnreadableFile(
-            f"has {channels} channels and a HeaderSize of {skip}; expected 1 or more, and none where data are "
-            "compressed. Export it again."
+            f"has {channels} channels and a HeaderSize of {skip}; expected 1 channel or more, and no HeaderSize for "
+            "compressed data. Export it again."
         )
     swapped = _true(fields, *BIG_ENDIAN, default=False)
     text = not _true(fields, "BinaryData", default=True)
@@ -85,25 +85,25 @@ def _opened(header: Header, path: Path) -> tuple[Samples, Geometry]:
 
 
 def _true(fields: Mapping[str, str], *keys: str, default: bool) -> bool:
-    """Whether a key says yes; MetaIO looks at the first letter alone."""
-    found = next((fields[key] for key in keys if fields.get(key)), "TF"[not default])
-    if found[0] not in "TtYy1FfNn0":
-        raise UnreadableFile(f"states {keys[0]} = {found!r}; expected True or False.")
-    return found[0] in "TtYy1"
+    """Whether the first non-empty of these keys is true; as in MetaIO, only the first letter counts."""
+    value = next((fields[key] for key in keys if fields.get(key)), "TF"[not default])
+    if value[0] not in "TtYy1FfNn0":
+        raise UnreadableFile(f"has {keys[0]} = {value!r}; expected True or False.")
+    return value[0] in "TtYy1"
 
 
 def _numbers(fields: Mapping[str, str], keys: tuple[str, ...], default: np.ndarray) -> np.ndarray:
-    """The value of the first key that is there."""
+    """The numbers of the first of these keys that the header has."""
     key = next((key for key in keys if key in fields), None)
     if key is None:
         return default
-    found = np.array([float(word) for word in fields[key].split()])
-    if found.shape != default.shape or not np.isfinite(found).all():
-        raise UnreadableFile(f"states {key} = {fields[key]!r}; expected {default.size} numbers.")
-    return found
+    numbers = np.array([float(word) for word in fields[key].split()])
+    if numbers.shape != default.shape or not np.isfinite(numbers).all():
+        raise UnreadableFile(f"has {key} = {fields[key]!r}; expected {default.size} numbers.")
+    return numbers
 
 
-# An .mhd is written with its pixels inside ("ElementDataFile = LOCAL"): of two files, one may be missing.
+# An .mhd file is written with its pixels inside ("ElementDataFile = LOCAL"), because a second file can get lost.
 metaimage = format_of(
     about="MetaImage: 2D images and volumes of any depth with their place in the patient.",
     suffixes=(".mha", ".mhd"),

@@ -22,16 +22,16 @@ from delineate.files._whole_file import whole_file
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 HEADER_BYTES = 540
-SCANNER = 1  # the code of a sform or qform that leads to scanner coordinates
+SCANNER = 1  # sform and qform code of scanner coordinates
 PLACE = (
     "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
     "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
 )  # fmt: skip
 
 SAME_PLACE = 0.01
-"""Samples that sform and qform may be apart by rounding."""
+"""Maximum distance between sform and qform due to rounding, in samples."""
 TWO_PLACES = (
-    "The sform is used here, and other programs may use the qform. Write the right one into both."
+    "Delineate uses the sform; other programs may use the qform. Write the right one into both."
 )
 
 
@@ -52,11 +52,11 @@ def _read(path: Path) -> Image:
     with path.open("rb") as file:
         head = _head(file)
         header = _header(head)
-        geometry = _geometry(header)  # refuses what is too large
+        geometry = _geometry(header)  # refuses images that are too large
         dtype, shape = header.get_data_dtype(), header.get_data_shape()
         data = _samples(file, header, math.prod(shape) * dtype.itemsize)
     stored = data.view(dtype).reshape(shape, order="F")
-    if stored.dtype.fields:  # RGB24: three bytes to a sample
+    if stored.dtype.fields:  # RGB24: three bytes per sample
         stored = np.stack([stored[name] for name in ("R", "G", "B")], axis=-1)
     pixels = np.moveaxis(stored.reshape(*geometry.shape, -1), -1, 0)
     slope, intercept = _scale(header)
@@ -68,13 +68,13 @@ def _read(path: Path) -> Image:
 
 
 def _scale(header: Any) -> tuple[float, float]:
-    """Slope and intercept of the stored numbers; (1, 0) where none are stated."""
+    """Slope and intercept of the stored numbers; (1, 0) if the header has none."""
     slope, intercept = header.get_slope_inter()
     return 1 if slope is None else slope, 0 if intercept is None else intercept
 
 
 def _head(file: BinaryIO) -> bytes:
-    """The first bytes of a file, with gzip undone; the file is at its start again."""
+    """The first bytes of a file, after gzip decompression; then the file is at its start again."""
     with gzip.open(file) if _zipped(file) else nullcontext(file) as plain:
         head = plain.read(HEADER_BYTES)
     file.seek(0)
@@ -88,16 +88,16 @@ def _zipped(file: BinaryIO) -> bool:
 
 
 def _samples(file: BinaryIO, header: Any, size: int) -> np.ndarray:
-    """The bytes after the header and its extensions, (size,), which have to be all that follow."""
+    """The bytes after the header and its extensions, (size,); the file must have no further bytes."""
     offset = int(header.get_data_offset())
     if not 0 <= offset <= MOST_BYTES:
-        raise UnreadableFile(f"says that its samples begin at byte {offset}. {AGAIN}")
+        raise UnreadableFile(f"has samples from byte {offset} on by its header. {AGAIN}")
     if _zipped(file):
         return unpack(file, offset + size, "gzip")[offset:]
     there = os.fstat(file.fileno()).st_size - offset
     if there != size:
         raise UnreadableFile(
-            f"holds {there} bytes of samples, and its header declares {size}. {AGAIN}"
+            f"holds {there} bytes of samples, but its header declares {size}. {AGAIN}"
         )
     file.seek(offset)
     return np.fromfile(file, np.uint8, size)
@@ -114,7 +114,7 @@ def _nibabel() -> Any:
 
 
 def _header(data: bytes) -> Any:
-    """The header at the start of a file, without extensions: they may be longer than what was read of it."""
+    """The header at the start of a file, without extensions, which may be longer than `data`."""
     kind = _kind(data).header_class
     size = kind.template_dtype.itemsize
     return kind.from_fileobj(io.BytesIO(data[:size] + bytes(4)))
@@ -132,7 +132,7 @@ def _geometry(header: Any) -> Geometry:
             f"is NIfTI of shape {shape}; expected 1 or more along each axis. {AGAIN}"
         )
     dtype = header.get_data_dtype()
-    # As stored, then as RGB, or as the labels of a mask; and scaled.
+    # memory: as stored, as RGB or as the labels of a mask, and scaled
     scaled = 0 if _scale(header) == (1, 0) else 4
     check_size(spatial, math.prod(shape[3:]) * (2 * dtype.itemsize + scaled))
     unit = header.get_xyzt_units()[0]
@@ -150,11 +150,11 @@ def _geometry(header: Any) -> Geometry:
 
 
 def _affine(header: Any) -> np.ndarray | None:
-    """Index to RAS by the sform, else by the qform, as far as one is declared and can be inverted."""
+    """The index-to-RAS affine: the sform, else the qform, if it is declared and invertible."""
     for get in (header.get_sform, header.get_qform):
         try:
             affine, code = get(coded=True)
-        except ValueError:  # a quaternion longer than 1
+        except ValueError:  # a quaternion of norm above 1
             continue
         if code and np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0:
             return np.array(affine, dtype=np.float64)
@@ -162,16 +162,16 @@ def _affine(header: Any) -> np.ndarray | None:
 
 
 def two_places(header: Any) -> float:
-    """How far apart sform and qform put a sample, at most, in samples; 0 where only one is declared."""
+    """The maximum distance between sform and qform over the grid, in samples; 0 if only one is declared."""
     try:
         (first, one), (second, other) = (
             get(coded=True) for get in (header.get_sform, header.get_qform)
         )
-    except ValueError:  # a quaternion longer than 1
+    except ValueError:  # a quaternion of norm above 1
         return 0.0
     if not one or not other or not np.isfinite([first, second]).all():
         return 0.0
-    if np.linalg.det(first[:3, :3]) == 0:  # of the two, only the qform can be used
+    if np.linalg.det(first[:3, :3]) == 0:  # the sform cannot be used
         return 0.0
     shape = [*header.get_data_shape(), 1, 1, 1][:3]
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1)
@@ -185,41 +185,41 @@ def _read_image(path: Path) -> Image:
     image = _read(path)
     if gap <= SAME_PLACE:
         return image
-    said = f"sform and qform disagree, by up to {gap:.3g} samples. {TWO_PLACES}"
-    return replace(image, warnings=(*image.warnings, said))
+    warning = f"sform and qform disagree, by up to {gap:.3g} samples. {TWO_PLACES}"
+    return replace(image, warnings=(*image.warnings, warning))
 
 
 def _write(image: Image, path: Path, like: Path | None = None) -> None:
     geometry = image.geometry
     if geometry.ndim not in (2, 3) or (geometry.ndim == 2 and image.channels > 1):
         raise ValueError(
-            f"NIfTI holds 2D images of one channel and volumes, and this has shape {image.pixels.shape}. "
+            f"NIfTI holds 2D images of one channel and volumes, but this image has shape {image.pixels.shape}. "
             "Write .png or .tif."
         )
     pixels = image.pixels[0] if image.channels == 1 else np.moveaxis(image.pixels, 0, -1)
     only(pixels, NUMBERS, "NIfTI")
-    found = _nibabel().Nifti1Image(pixels, None, dtype=pixels.dtype)
+    stored = _nibabel().Nifti1Image(pixels, None, dtype=pixels.dtype)
     if like is not None and not geometry.differences(_geometry(_header_of(like))):
-        _copy_place(_header_of(like), found.header)
+        _copy_place(_header_of(like), stored.header)
     else:
         if geometry.to_patient is not None:
             affine = RAS_TO_LPS @ _square(geometry.to_patient)
-            found.set_sform(affine, SCANNER)
-            found.set_qform(affine, SCANNER)
+            stored.set_sform(affine, SCANNER)
+            stored.set_qform(affine, SCANNER)
         else:
-            found.header.set_zooms((*geometry.spacing, *(1.0,) * (pixels.ndim - geometry.ndim)))
-        found.header.set_xyzt_units("mm" if geometry.unit == "mm" else "unknown")
-    data = found.to_bytes()
+            stored.header.set_zooms((*geometry.spacing, *(1.0,) * (pixels.ndim - geometry.ndim)))
+        stored.header.set_xyzt_units("mm" if geometry.unit == "mm" else "unknown")
+    data = stored.to_bytes()
     if path.name.lower().endswith(".gz"):
         data = gzip.compress(
             data, compresslevel=1, mtime=0
-        )  # without the hour, equal masks are equal
+        )  # without a time stamp, so that equal masks give equal files
     with whole_file(path) as part:
         part.write_bytes(data)
 
 
 def _copy_place(source: Any, target: Any) -> None:
-    """Both affines of another header bit by bit, what they are said to lead to, spacing and unit of length."""
+    """Copy both affines bit by bit, their codes, the spacing and the unit of length from another header."""
     for field in PLACE:
         target[field] = source[field]
     target["pixdim"][:4] = source["pixdim"][:4]
@@ -231,7 +231,7 @@ def _write_mask_like(segmentation: Segmentation, path: Path, like: Path) -> None
 
 
 def _square(to_patient: np.ndarray) -> np.ndarray:
-    """(4, 4), with the third axis of a 2D image one millimetre along its normal."""
+    """The affine as (4, 4); for a 2D image, the third axis is its normal, 1 mm long."""
     if to_patient.shape[1] == 4:
         return to_patient
     normal = np.cross(to_patient[:3, 0], to_patient[:3, 1])

@@ -23,7 +23,7 @@ FIELDS = {
     "axismaxs": "axis maxs",
     "centerings": "centers",
 }
-"""Other spellings of fields."""
+"""Alternative spellings of field names -> the usual one."""
 TYPES = {
     "i1": "signed char, int8, int8_t",
     "u1": "uchar, unsigned char, uint8, uint8_t",
@@ -46,13 +46,13 @@ ENCODINGS = {
     "bz2": "bzip2", "bzip2": "bzip2",
 }  # fmt: skip
 DOMAIN = ("domain", "space", "time", "none", "???")
-"""Kinds of axes along which samples lie, and not components of a sample."""
+"""Kinds of axes that are spatial or temporal; other kinds are axes of components."""
 TO_LPS = {
     "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
     "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
     "left-posterior-superior": (1, 1, 1), "lps": (1, 1, 1),
 }  # fmt: skip
-"""Spaces whose axes are the patient's; others are taken as they are, as ITK does."""
+"""Spaces with patient axes -> signs that convert them to LPS; other spaces are not converted, as in ITK."""
 IN_SPACE = ("scanner-xyz", "3d-right-handed", "3d-left-handed")
 
 
@@ -68,7 +68,7 @@ def _header(path: Path) -> Header:
 
 
 def _field(line: str) -> tuple[str, str] | None:
-    """A field by its usual name in lower case; none in the magic, in comments and in keys of the user."""
+    """The field of a line, with its usual name in lower case; None for the magic, comments and user keys."""
     name, _, value = line.partition(":")
     if line.startswith(("#", "NRRD")) or value.startswith("="):
         return None
@@ -77,18 +77,18 @@ def _field(line: str) -> tuple[str, str] | None:
 
 
 def _opened(header: Header, path: Path) -> tuple[Samples, Geometry]:
-    """Where the samples are, and where they lie."""
+    """The layout of the samples, and the geometry."""
     fields = header.fields
     dtype = CODES.get(fields.get("type", "").lower())
     encoding = ENCODINGS.get(fields.get("encoding", "").lower())
     if dtype is None or encoding is None:
         raise UnreadableFile(
             f"has samples of type {fields.get('type')!r} in encoding {fields.get('encoding')!r}; expected numbers, "
-            "raw, as text, or packed by gzip or bzip2. Export it again."
+            "raw, as text, or compressed by gzip or bzip2. Export it again."
         )
     endian = ORDERS.get(fields.get("endian", "").lower())
     if endian is None and dtype[1] != "1" and encoding != "text":
-        raise UnreadableFile("does not say the byte order of its samples. Export it again.")
+        raise UnreadableFile("does not state the byte order of its samples. Export it again.")
     sizes = tuple(int(n) for n in fields.get("sizes", "").split())
     if len(sizes) != int(fields.get("dimension", "0")) or len(sizes) > MOST_AXES:
         raise UnreadableFile(
@@ -112,7 +112,7 @@ def _opened(header: Header, path: Path) -> tuple[Samples, Geometry]:
 
 
 def _channels(fields: Mapping[str, str], sizes: tuple[int, ...]) -> int | None:
-    """The axis of components: by its kind, else the one without a direction in space."""
+    """The axis of components: by its kind, else the axis without a direction in space; None if there is none."""
     kinds = fields.get("kinds", "").lower().split()
     found = [axis for axis, kind in enumerate(kinds) if kind not in DOMAIN]
     if not kinds:
@@ -125,7 +125,7 @@ def _channels(fields: Mapping[str, str], sizes: tuple[int, ...]) -> int | None:
 
 
 def _vectors(fields: Mapping[str, str]) -> list[tuple[float, ...] | None]:
-    """The step along each axis in space; None where the axis has no direction."""
+    """The space direction of each axis; None for an axis without one."""
     found = re.findall(r"\(([^()]*)\)|none", fields.get("space directions", ""), re.IGNORECASE)
     return [_numbers(text.replace(",", " ")) if text else None for text in found]
 
@@ -137,7 +137,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _place(
     fields: Mapping[str, str], samples: Samples
 ) -> tuple[tuple[float, ...], np.ndarray, tuple[float, ...]]:
-    """Spacing, direction and origin in LPS, as ITK has them."""
+    """Spacing, direction and origin in LPS, as in ITK."""
     n = len(samples.grid)
     axes = [axis for axis in range(len(samples.sizes)) if axis != samples.channels]
     space = fields.get("space", "").lower().removesuffix("-time")
@@ -146,16 +146,14 @@ def _place(
         return spacing, np.eye(n), origin
     dimension = int(fields.get("space dimension", "0")) or 3
     if space and space not in (*TO_LPS, *IN_SPACE):
-        raise UnreadableFile(
-            f"lies in the unknown space {space!r}. Export it again, in LPS or RAS."
-        )
+        raise UnreadableFile(f"has the unknown space {space!r}. Export it again, in LPS or RAS.")
     flips = np.array(TO_LPS.get(space, (1,) * dimension))
     vectors = _vectors(fields)
     origin = _numbers(re.sub("[(),]", " ", fields.get("space origin", ""))) or (0.0,) * dimension
     if vectors and len(vectors) != len(samples.sizes):
         raise UnreadableFile(f"has {len(vectors)} space directions for {len(samples.sizes)} axes.")
-    alone = list(map(tuple, np.diag(flips)))  # without directions, as ITK: along the patient's axes
-    steps = [vectors[axis] for axis in axes] if vectors else alone
+    default = list(map(tuple, np.diag(flips)))  # along the patient's axes, as in ITK
+    steps = [vectors[axis] for axis in axes] if vectors else default
     if (
         n != dimension
         or len(origin) != dimension
@@ -174,7 +172,7 @@ def _place(
 def _along_axes(
     fields: Mapping[str, str], axes: list[int]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Spacing and origin where each axis says its own, without a space."""
+    """Spacing and origin of a file without a space, from the fields of each axis."""
 
     def of(name: str) -> list[float]:
         values = _numbers(fields.get(name, ""))

@@ -1,4 +1,4 @@
-"""PNG, by OpenCV where samples are 8 or 16 bits and by Pillow where they are fewer or a palette's."""
+"""PNG: samples of 8 or 16 bits by OpenCV; palettes and samples of fewer bits by Pillow."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE, GREY_ALPHA = 0, 3, 4
 GREYS = (GREY, GREY_ALPHA)
 SAMPLES = {GREY: 1, 2: 3, PALETTE: 1, GREY_ALPHA: 2, 6: 4}
-"""Of a pixel, by colour type."""
+"""Samples per pixel, by colour type."""
 DEPTHS = {
     (colour, bits) for colour in SAMPLES for bits in (8, 16) if (colour, bits) != (PALETTE, 16)
 }
 DEPTHS |= {(colour, bits) for colour in (GREY, PALETTE) for bits in (1, 2, 4)}
-"""Colour types and the bits of a sample that go with them (PNG specification, table 11.1)."""
+"""Allowed pairs of colour type and bits per sample (PNG specification, table 11.1)."""
 ADAM7 = (
     (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1),
 )  # fmt: skip
-"""First row and column, and the steps between, of each pass."""
+"""First row, first column, row step and column step of each pass."""
 MEMORY = {GREY: 5, 2: 8, PALETTE: 8}
-"""Bytes that a pixel of 8 bits takes while it is decoded, by colour type: OpenCV has it with alpha, then without."""
+"""Memory per pixel of 8 bits while decoding, in bytes, by colour type; OpenCV holds copies with and without alpha."""
 DEFLATE = 1032
-"""Bytes that a byte of deflated data gives at most."""
+"""Maximum compression ratio of deflate."""
 
 
 @dataclass(frozen=True)
 class _Header:
-    """The chunk IHDR (PNG specification, 11.2.1), the orientation, and where the chunks IDAT and PLTE are."""
+    """The chunk IHDR (PNG specification, 11.2.1), the orientation, and the byte ranges of the chunks IDAT and PLTE."""
 
     rows: int
     columns: int
@@ -52,7 +52,7 @@ class _Header:
 
     @property
     def unpacked(self) -> int:
-        """Bytes of all rows, each after its filter type (7.2, and 8.2 for Adam7)."""
+        """Bytes of all rows, each with its filter type (7.2, and 8.2 for Adam7)."""
         passes = ADAM7 if self.interlaced else ((0, 0, 1, 1),)
         bits = self.bits * SAMPLES[self.colour]
         total = 0
@@ -64,10 +64,10 @@ class _Header:
 
 
 def _header(data: bytes) -> _Header:
-    """What the chunks say.
+    """Parse the chunks of a PNG.
 
     Raises:
-        UnreadableFile: a chunk is cut short, or its checksum is wrong (5.4): of those that decide the pixels, that is.
+        UnreadableFile: a chunk is truncated, or the checksum of a chunk that affects the pixels is wrong (5.4).
     """
     packed, palette, orientation = [], slice(0, 0), 1
     view = memoryview(data)
@@ -75,7 +75,7 @@ def _header(data: bytes) -> _Header:
     while kind != b"IEND":
         kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
         if end > len(data) or (at == len(SIGNATURE)) != (kind == b"IHDR"):
-            raise UnreadableFile("is a PNG that was cut short. Copy, download or export it again.")
+            raise UnreadableFile("is a truncated PNG. Copy, download or export it again.")
         body = slice(at + 8, end - 4)
         decides = kind[:1].isupper() or kind == b"eXIf"  # the others are ancillary
         if decides and zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
@@ -91,12 +91,15 @@ def _header(data: bytes) -> _Header:
             orientation = _pillow.exif_orientation(data[body])
         elif kind == b"acTL" and int.from_bytes(data[body][:4], "big") > 1:
             raise UnreadableFile(
-                "holds several frames; expected one. Save the frame that is meant."
+                "holds several frames; expected one. Save the frame you need as a file."
             )
         at = end
     columns, rows, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
     if (colour, bits) not in DEPTHS:
-        raise UnreadableFile(f"is PNG of colour type {colour} in {bits} bits, which there is not.")
+        raise UnreadableFile(
+            f"is a PNG of colour type {colour} with {bits} bits, which the PNG specification does not define. "
+            "Export it again."
+        )
     header = _Header(
         rows, columns, bits, colour, bool(interlaced), orientation, tuple(packed), palette
     )
@@ -129,22 +132,22 @@ def _samples(data: bytes, header: _Header) -> np.ndarray:
     """Pixels as they are stored."""
     if header.bits >= 8 and header.colour != PALETTE:
         return _opencv.decode(data, grey=header.colour in GREYS)
-    # Pillow neither compares the checksum of the samples nor misses any that lack.
+    # Pillow neither verifies the checksum of the samples nor reports missing ones.
     packed = io.BytesIO(b"".join(data[part] for part in header.packed))
     lines = unpack(packed, header.unpacked, "zlib")
     if not header.interlaced:
         rows = lines.reshape(header.rows, -1)
-        if not rows[:, 0].any():  # no row is filtered, as the specification advises for these
+        if not rows[:, 0].any():  # no row is filtered, as the specification recommends here
             return _split(rows[:, 1:], header)
     with _pillow.opened("Png", data) as picture:
         pixels = _pillow.values(picture)
     if header.colour == GREY and header.bits in (2, 4):
-        pixels //= 255 // (2**header.bits - 1)  # Pillow spreads these over 0 to 255
+        pixels //= 255 // (2**header.bits - 1)  # Pillow scales these to 0 to 255
     return pixels
 
 
 def _split(rows: np.ndarray, header: _Header) -> np.ndarray:
-    """One sample to a byte, of rows in which a byte holds several; the leftmost is in the high bits (7.2)."""
+    """Unpack rows with several samples per byte, the leftmost in the high bits (7.2), to one byte per sample."""
     if header.bits == 8:
         return np.ascontiguousarray(rows)
     shifts = np.arange(8 - header.bits, -1, -header.bits, dtype=np.uint8)
@@ -168,14 +171,14 @@ def _write_mask(segmentation: Segmentation, path: Path) -> None:
     import PIL.Image
 
     image = Image(segmentation.classes[None], segmentation.geometry)
-    if segmentation.classes.dtype != np.uint8:  # more than a palette has places
+    if segmentation.classes.dtype != np.uint8:  # more values than a palette has entries
         _write(image, path)
         return
     colours = np.zeros((256, 3), dtype=np.uint8)
     for label in segmentation.labels.labels:
         colours[label.value] = label.rgb
     picture = PIL.Image.fromarray(rows_and_columns(image, "PNG"))
-    picture.putpalette(colours.tobytes())  # a grey picture with a palette is one of indices
+    picture.putpalette(colours.tobytes())  # turns grey values into palette indices
     with whole_file(path) as part:
         picture.save(part, "PNG")
 

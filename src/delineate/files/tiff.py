@@ -1,4 +1,4 @@
-"""TIFF, by tifffile, and by libtiff (Pillow, OpenCV) where tifffile has no decoder of its own."""
+"""TIFF, by tifffile; compressions that tifffile does not decode by libtiff (Pillow, OpenCV)."""
 
 from __future__ import annotations
 
@@ -31,20 +31,23 @@ from delineate.files._whole_file import whole_file
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SINGLE_SHEETS = "ZIQ"  # pages of a stack: depth, a plain sequence, and "other"
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE = 0, 1, 2, 3
-ALPHA = (1, 2)  # of the tag ExtraSamples: associated or not; 0 is data of any kind
+ALPHA = (
+    1,
+    2,
+)  # values of the tag ExtraSamples: associated and unassociated alpha; 0 is unspecified data
 ORIENTATION = 274
-XMP = 700  # the tags below it are those of the specification, which say what the samples are
+XMP = 700  # tags below it are those of the TIFF specification, which describe the samples
 NONE, LZW, PACKBITS = 1, 5, 32773
 DEFLATE = (8, 32946, 50013)
 PACKING = {NONE: 8, LZW: 8 * 4096, PACKBITS: 8 * 64, **dict.fromkeys(DEFLATE, 8 * 1032)}
-"""Bytes of pixels to a byte of the file, at most, by compression; samples of one bit become eight."""
+"""Maximum compression ratio by compression; samples of 1 bit become 8 bits."""
 SPARE = 1 << 24
-"""Bytes that a segment may hold beyond its own: the last one may be filled up to the length of the others."""
+"""Bytes that a segment may exceed its length by: the last one may be padded to the length of the others."""
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """Pixels as they lie in the file, one letter of `axes` to each axis as tifffile has them."""
+    """Pixels as stored in the file; `axes` has one letter per axis, as in tifffile."""
 
     pixels: np.ndarray
     axes: str
@@ -101,16 +104,16 @@ def _decode(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A file that tifffile may open: by itself it would go on to the others that an image is said to lie in."""
+    """Open a file with tifffile, without the other files that its header may name."""
     import tifffile
 
     codecs: Any = tifffile.TIFF.DECOMPRESSORS
-    if not importlib.util.find_spec("imagecodecs"):  # which is bounded by itself
+    if not importlib.util.find_spec("imagecodecs"):  # imagecodecs limits the output size itself
         codecs._codecs.update(dict.fromkeys(DEFLATE, _inflated) | {PACKBITS: _unpacked_bits})
     with tifffile.TiffFile(path, _multifile=False) as tiff:
         if tiff.is_ndtiff or tiff.is_mmstack:
             raise UnreadableFile(
-                "is a Micro-Manager TIFF, which may go on in other files. Export it as one plain TIFF."
+                "is a Micro-Manager TIFF, which may continue in other files. Export it as one plain TIFF."
             )
         if tiff.is_ome and tiff.series[0].kind != "ome":
             raise UnreadableFile(
@@ -121,36 +124,36 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _inflated(data: bytes, /, *, out: int) -> bytes:
-    """Deflated data, at most as long as a segment may be."""
+    """Inflate a segment, up to the maximum length of a segment."""
     unpacker = zlib.decompressobj()
-    found = unpacker.decompress(data, out + SPARE)
+    inflated = unpacker.decompress(data, out + SPARE)
     if not unpacker.eof:
         raise UnreadableFile(
-            f"has a segment that was cut short, or unpacks to more than the {out} bytes it has to. {AGAIN}"
+            f"has a segment that is truncated, or unpacks to more than its {out} bytes. {AGAIN}"
         )
-    return found
+    return inflated
 
 
 def _unpacked_bits(data: bytes, /, *, out: int) -> bytes:
-    """PackBits (TIFF 6.0, section 9), at most as long as a segment may be."""
-    found, at = bytearray(), 0
+    """Decode PackBits (TIFF 6.0, section 9), up to the maximum length of a segment."""
+    unpacked, at = bytearray(), 0
     while at < len(data):
         count = data[at]
         if count < 128:
-            found += data[at + 1 : at + 2 + count]
+            unpacked += data[at + 1 : at + 2 + count]
             at += 2 + count
         else:
-            found += data[at + 1 : at + 2] * (257 - count if count > 128 else 0)
+            unpacked += data[at + 1 : at + 2] * (257 - count if count > 128 else 0)
             at += 1 if count == 128 else 2
-        if len(found) > out + SPARE:
+        if len(unpacked) > out + SPARE:
             raise UnreadableFile(
-                f"has a segment of more than the {out} bytes it has to have. {AGAIN}"
+                f"has a segment that unpacks to more than its {out} bytes. {AGAIN}"
             )
-    return bytes(found)
+    return bytes(unpacked)
 
 
 def _check_segments(series: Any) -> None:
-    """Refuse what tifffile would fill with zeros: pages, strips and tiles that are not there."""
+    """Refuse a file with missing pages, strips or tiles, which tifffile would fill with zeros."""
     tiff = series.parent
     size = tiff.filehandle.size
     for page in series:
@@ -163,14 +166,14 @@ def _check_segments(series: Any) -> None:
         ):
             raise UnreadableFile(f"lacks strips or tiles of page {page.index}. {AGAIN}")
     if _directory(tiff, len(tiff.pages) - 1)[1] != 0:
-        raise UnreadableFile(f"has more pages than can be found; it was cut short. {AGAIN}")
+        raise UnreadableFile(f"declares more pages than it has; it is truncated. {AGAIN}")
     lost = [tag for tag in _directory(tiff, 0)[0] if tag < XMP and tag not in tiff.pages[0].tags]
     if lost:
         raise UnreadableFile(f"has the tags {lost}, whose values cannot be read. {AGAIN}")
 
 
 def _directory(tiff: Any, page: int) -> tuple[list[int], int]:
-    """The tags that a page declares, and where the next page is, 0 if there is none."""
+    """The tags that a page declares, and the offset of the next page; 0 for the last page."""
     file, kind = tiff.filehandle, tiff.tiff
     file.seek(tiff.pages[page].offset)
     (count,) = struct.unpack(kind.tagnoformat, file.read(kind.tagnosize))
@@ -184,12 +187,12 @@ def _directory(tiff: Any, page: int) -> tuple[list[int], int]:
 
 
 def _layout(tiff: Any) -> tuple[tuple[int, ...], str]:
-    """Shape and axes of the one picture or volume in a file; axes of length 1 only where they are spatial."""
+    """Shape and axes of the only picture or volume in a file, without axes of length 1 that are not spatial."""
     if not tiff.series:
-        raise UnreadableFile("is TIFF without a whole image; it was cut short. Copy it again.")
+        raise UnreadableFile("is TIFF without a complete image; it is truncated. Copy it again.")
     if len(tiff.series) > 1:
         raise UnreadableFile(
-            f"is TIFF of {len(tiff.series)} images of unlike sizes; expected one. Save the one that is meant."
+            f"is TIFF of {len(tiff.series)} images of different sizes; expected one. Save the one you need as a file."
         )
     series = tiff.series[0]
     kept = [(n, a) for n, a in zip(series.shape, series.axes, strict=True) if n > 1 or a in "ZYX"]
@@ -205,7 +208,7 @@ def _layout(tiff: Any) -> tuple[tuple[int, ...], str]:
     channels = math.prod(n for n, a in kept if a in "SC")
     page: Any = tiff.pages[0]
     size = channels * page.dtype.itemsize if page.dtype else channels
-    # The array, one without alpha or turned, a strip of the whole page; a palette's colours; or all pages of libtiff.
+    # memory: the array, a copy (no alpha, oriented), a strip of the whole page, palette colours; or libtiff's pages
     colours = 3 if page.photometric == PALETTE else 1
     memory = (2 + (page.compression != NONE)) * size + colours
     memory = memory if _by_tifffile(page) else 2 * size + 8
@@ -217,7 +220,7 @@ def _layout(tiff: Any) -> tuple[tuple[int, ...], str]:
 
 
 def _by_tifffile(page: Any) -> bool:
-    """Whether tifffile can decode it and its numbers are colours already."""
+    """Whether tifffile can decode the page, and its samples need no conversion of colour space."""
     import tifffile
 
     return (
@@ -244,7 +247,7 @@ def _black_is_zero(stored: _Stored, page: Any) -> _Stored:
 def _as_colours(stored: _Stored, page: Any) -> _Stored:
     if page.photometric != PALETTE:
         return stored
-    colours = (page.colormap.T >> 8).astype(np.uint8)  # 16 bits to a colour, by the specification
+    colours = (page.colormap.T >> 8).astype(np.uint8)  # the specification has 16 bits per colour
     return _Stored(colours[stored.pixels], stored.axes + "S")
 
 
@@ -267,7 +270,7 @@ def _by_opencv(path: Path) -> list[np.ndarray]:
 def _by_pillow(path: Path, see: Callable[[Any], np.ndarray]) -> list[np.ndarray]:
     from PIL import ImageSequence
 
-    with _pillow.opened("Tiff", path) as picture:  # which turns them upright itself
+    with _pillow.opened("Tiff", path) as picture:  # applies the orientation itself
         return [see(sheet) for sheet in ImageSequence.Iterator(picture)]
 
 
