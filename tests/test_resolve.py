@@ -60,7 +60,7 @@ def test_the_first_argument_needs_no_name():
 
 
 def test_an_error_of_the_function_gets_the_place_it_was_written():
-    with pytest.raises(RecipeError, match="r.yaml:3: pad needs one of multiple and shape"):
+    with pytest.raises(RecipeError, match="r.yaml:3: pad: give either multiple or shape"):
         build("prepare", Call("pad", {}, "r.yaml:3"))
 
 

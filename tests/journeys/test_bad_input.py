@@ -109,7 +109,7 @@ def test_recipes_that_cannot_be_run(changes, said, recipe, tmp_path, capsys):
             lambda home: (home / "images" / "3.png").write_bytes(
                 (home / "images" / "3.png").read_bytes()[:900]
             ),
-            "3.png: is a PNG that is truncated",
+            "3.png: is a truncated PNG",
         ),
         (
             lambda home: cv2.imwrite(str(home / "masks" / "3.png"), np.full((40, 48), 7, np.uint8)),

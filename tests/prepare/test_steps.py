@@ -80,7 +80,7 @@ def test_steps_refuse_what_the_image_does_not_have():
         resample(1.0).grid(photo)
     with pytest.raises(ValueError, match="for 3 axes, but the image has 2"):
         resize((1, 2, 3)).grid(photo)
-    with pytest.raises(ValueError, match="one of multiple and shape"):
+    with pytest.raises(ValueError, match="give either multiple or shape"):
         pad()
 
 

@@ -1,7 +1,7 @@
-"""Data -> what there is to say about them, before anything is trained. One check per file.
+"""Audit of the data before training. One check per file.
 
-A check looks at the facts of all cases and gives findings. What makes results untrue, it refuses, and a recipe
-that wants it all the same allows it by name: `audit: {allow: [near_duplicates_across_splits]}`.
+A check reads the facts of all cases and returns findings. A finding that would make results invalid has the level
+"refuse"; a recipe can allow it by name: `audit: {allow: [near_duplicates_across_splits]}`.
 """
 
 from delineate.audit._audit import Audit, audit

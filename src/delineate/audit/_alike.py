@@ -1,4 +1,4 @@
-"""Looks -> the pairs that show the same."""
+"""Find pairs of images that show the same, by their thumbnails (looks)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from delineate.audit._candidates import Candidate, candidates, tilt_onto, turns,
 from delineate.audit._look import DARK, detail, lighter, shrunk
 
 ALIKE = 0.75
-"""Pairs at least this alike show the same; how it was measured stands in `near_duplicates`."""
+"""Minimum correlation of registered pairs that show the same; see `near_duplicates` for its measurement."""
 
 SAME = 0.8
-"""Whole pictures whose details are this alike as they lie, at half the size, show the same."""
+"""Minimum correlation of the details of whole pictures without registration, at half the size."""
 
 BARE, EDGES = 0.45, 0.97
-"""So do those that are only that alike, if nearly all differences to the surroundings are the same.
+"""Pairs with a correlation of only `BARE` also show the same if the unnormalised details correlate by `EDGES`.
 
-In a nearly empty field all details but a few are noise, which compression takes away.
+In a nearly empty field most details are noise, which compression removes.
 """
 
 STEPS = ((4, 3, 12), (2, 5, 30), (1, 3, 30))
-"""To lay one picture upon another: what their side is divided by, the blur in samples, and tries at most."""
+"""Registration steps, coarse to fine: divisor of the side, blur in samples, maximum iterations."""
 
 BENT = 0.25
-"""Most that one picture may be stretched, sheared or shifted, of its side, beyond the tilt it was found with."""
+"""Maximum stretch, shear or shift by registration beyond the initial tilt, as a fraction of the side."""
 
 
 @dataclass(frozen=True)
 class Alike:
-    """Two looks by number, how alike they are (1: equal), and whether one is turned or mirrored."""
+    """The indices of two looks, their similarity (1: equal), and whether one is rotated or mirrored."""
 
     first: int
     second: int
@@ -44,23 +44,23 @@ class Alike:
 
 
 def alike(looks: Sequence[np.ndarray], wholes: Sequence[np.ndarray] = ()) -> list[Alike]:
-    """The pairs that show the same: equal, recoloured, compressed, resized, framed, turned, mirrored or cropped.
+    """The pairs that show the same: equal, recoloured, compressed, resized, framed, rotated, mirrored or cropped.
 
-    What is compared is how much lighter or darker samples are than their surroundings, which light, colour and
-    compression change little. All pairs are compared coarsely; the few nearest to each picture closely, after
-    one is laid upon the other (Evangelidis and Psarakis, TPAMI 2008). Whole pictures are compared as they lie.
+    The difference of each sample to its surroundings is compared, because light, colour and compression change it
+    little. All pairs are compared coarsely. The few nearest neighbours of each picture are registered (Evangelidis
+    and Psarakis, TPAMI 2008) and compared closely. Whole pictures are compared without registration.
 
-    looks: (plane, side, side) uint8 each, 0 where there is no picture; those with as many planes are compared.
-    wholes: the same of the whole images, without a place that has no picture; as many, or none.
+    looks: (plane, side, side) uint8 each, 0 outside the picture; looks with the same number of planes are compared.
+    wholes: the same for the whole images, without samples outside the picture; one per look, or none.
     """
-    found: dict[tuple[int, int], Alike] = {}
+    best: dict[tuple[int, int], Alike] = {}
 
     def keep(pairs: Sequence[Candidate], scores: Iterable[float], least: float) -> None:
         for pair, score in zip(pairs, scores, strict=True):
             first, second = places[pair.first], places[pair.second]
-            known = found.get((first, second))
+            known = best.get((first, second))
             if score >= least and (known is None or known.score < score):
-                found[first, second] = Alike(first, second, score, pair.turn > 0)
+                best[first, second] = Alike(first, second, score, pair.turn > 0)
 
     for planes in sorted({len(look) for look in looks}):
         places = [i for i, look in enumerate(looks) if len(look) == planes]
@@ -72,23 +72,23 @@ def alike(looks: Sequence[np.ndarray], wholes: Sequence[np.ndarray] = ()) -> lis
                 some = [wholes[i] for i in places]
                 pairs = list(upright_candidates(some))
                 keep(pairs, pool.map(partial(_as_they_lie, some), pairs), SAME)
-    return sorted(found.values(), key=lambda pair: (-pair.score, pair.first, pair.second))
+    return sorted(best.values(), key=lambda pair: (-pair.score, pair.first, pair.second))
 
 
 def _as_they_lie(wholes: Sequence[np.ndarray], pair: Candidate) -> float:
-    """How alike two whole pictures are as they lie, whatever their light: the mean over their planes."""
+    """Similarity of two whole pictures without registration, at any brightness: the mean over their planes."""
     planes = zip(wholes[pair.first], wholes[pair.second], strict=True)
     return float(np.mean([_agreement_in_any_light(a, b) for a, b in planes]))
 
 
 def _agreement_in_any_light(first: np.ndarray, second: np.ndarray) -> float:
-    """The correlation of the details of two planes; if it is in doubt, with the grey levels of one of them too.
+    """The correlation of the details of two planes; if it is borderline, also after histogram matching.
 
-    A copy that was brightened until most of it is white has lost what the other still shows; with the levels of the
-    copy the other shows no more either.
+    A copy that was brightened until most of it is white has lost details of the original. Matching the original to
+    the histogram of the copy removes these details there too.
     """
     inside = _without_frame(first) & _without_frame(second)
-    if inside.mean() < 0.3:  # they have no frame in common
+    if inside.mean() < 0.3:  # no common frame
         inside[:] = True
     share = inside.astype(np.float32)
     a, b = (np.where(inside, plane, 0).astype(np.float32) for plane in (first, second))
@@ -104,7 +104,7 @@ def _agreement_in_any_light(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _in_levels_of(light: np.ndarray, plane: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """A plane whose grey levels are given to it, in their order, by another one."""
+    """`plane` with its histogram matched to that of `light`."""
     given = np.zeros_like(plane)
     levels = np.empty(int(inside.sum()), plane.dtype)
     levels[plane[inside].argsort(kind="stable")] = np.sort(light[inside])
@@ -113,19 +113,19 @@ def _in_levels_of(light: np.ndarray, plane: np.ndarray, inside: np.ndarray) -> n
 
 
 def _without_frame(plane: np.ndarray) -> np.ndarray:
-    """Where a whole picture is no dark frame around what it shows.
+    """Mask of a whole picture without its dark frame.
 
-    That is everywhere if most of it is dark, as it is by nature, or so little that it is part of what is shown.
+    It is everywhere if most of the picture is dark (a dark image), or so little that it belongs to the content.
     """
     low, bright = np.percentile(plane, (1, 99))
     lit = plane > low + DARK * (bright - low)
-    # One sample less: the edge is half frame.
+    # Erode by one sample, because the edge is partly frame.
     within = np.asarray(cv2.erode(lit.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
     return within if within.mean() >= 0.4 and lit.mean() <= 0.95 else np.ones_like(within)
 
 
 def _close(looks: Sequence[np.ndarray], pair: Candidate) -> float:
-    """How alike two looks are, one laid upon the other: the mean over their planes."""
+    """Similarity of two looks after registration: the mean over their planes."""
     every = enumerate(turns(looks[pair.first][None]))
     first = next(turned for i, turned in every if i == pair.turn)[0]
     planes = zip(first, looks[pair.second], strict=True)
@@ -133,7 +133,7 @@ def _close(looks: Sequence[np.ndarray], pair: Candidate) -> float:
 
 
 def _agreement(first: np.ndarray, second: np.ndarray, start: np.ndarray) -> float:
-    """The correlation of the details of two planes with the second laid upon the first; 0 if it cannot be."""
+    """The correlation of the details of two planes, with the second registered to the first; 0 if that fails."""
     onto = _laid_upon(first, second, start)
     if onto is None:
         return 0.0
@@ -143,19 +143,19 @@ def _agreement(first: np.ndarray, second: np.ndarray, start: np.ndarray) -> floa
 
 
 def _moved(plane: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(plane, onto, plane.shape[::-1], flags=how))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(plane, onto, plane.shape[::-1], flags=flags))
 
 
 def _laid_upon(first: np.ndarray, second: np.ndarray, start: np.ndarray) -> np.ndarray | None:
-    """The affine map (2, 3) from samples of the first to samples of the second; None if there is no good one.
+    """Register two planes: the affine map (2, 3) from samples of the first to samples of the second; None if it fails.
 
-    Where none is found that is better than `start`, that is returned if the two are alike with it.
+    If the registration does not improve `start`, `start` is returned if the planes are similar with it.
     """
     onto = start.copy()
     side = len(first)
     otherwise: np.ndarray | None = None
-    find: Any = cv2.findTransformECC  # whose stubs know of no call without a mask
+    find: Any = cv2.findTransformECC  # its type stubs require a mask
     for part, blur, tries in STEPS:
         until = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, tries, 1e-4)
         one, other = (detail(*shrunk(plane, side // part)) for plane in (first, second))
@@ -164,9 +164,9 @@ def _laid_upon(first: np.ndarray, second: np.ndarray, start: np.ndarray) -> np.n
             otherwise = start
         try:
             agree, found = find(one, other, onto, cv2.MOTION_AFFINE, until, None, blur)
-        except cv2.error:  # the two have nothing in common, or too little to see
+        except cv2.error:  # no or too few common details
             return otherwise
-        if agree < ALIKE and part > 1:  # nor would they be alike in full
+        if agree < ALIKE and part > 1:  # the full size would not be similar either
             return otherwise
         onto = np.asarray(found, np.float32)
         onto[:, 2] *= part
@@ -177,7 +177,7 @@ def _laid_upon(first: np.ndarray, second: np.ndarray, start: np.ndarray) -> np.n
 def _correlation(
     first: np.ndarray, second: np.ndarray, inside: np.ndarray, least: float = 0.4
 ) -> float:
-    """Of the details of two planes, where both have a picture; 0 where that is less than `least` of them."""
+    """The correlation of the details of two planes inside both; 0 if the common area is below the fraction `least`."""
     both = inside * (first > 0)
     if both.mean() < least or not both.any():
         return 0.0

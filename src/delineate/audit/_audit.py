@@ -1,4 +1,4 @@
-"""All cases of a problem -> what there is to say about them."""
+"""Run all checks on all cases."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from delineate.progress import track, warn
 ORDER = ("refuse", "warn", "note")
 
 WORKERS = min(4, os.cpu_count() or 1)
-"""Cases that are in memory at once; some are large volumes."""
+"""Maximum number of cases in memory at once, because some are large volumes."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What the checks found, and what the data are like.
+    """The findings of all checks, and statistics of the data.
 
-    findings: the gravest first.
-    splits: by split, what there is: cases, groups, and of each label cases, objects, sizes.
-    fingerprint: what the images are like: shapes, types, spacings, intensities.
-    pixels: by split, a digest of the samples of each image, sorted: they tell whether an image is among them, also
-        where the files are no longer at hand.
-    cases: the facts of each case; none after `from_json`, which brings back what was said of them.
+    findings: sorted by level, "refuse" first.
+    splits: statistics of each split: cases, groups, and the cases, objects and sizes of each label.
+    fingerprint: statistics of the images: shapes, types, spacings, intensities.
+    pixels: for each split, the sorted digests of the samples of its images. They tell later whether an image was in
+        the data, without its file.
+    cases: the facts of each case; empty after `from_json`.
     """
 
     findings: tuple[Finding, ...]
@@ -50,7 +50,7 @@ class Audit:
     cases: tuple[CaseFacts, ...] = field(default=(), repr=False, compare=False)
 
     def refused(self, allowed: Collection[str] = ()) -> list[Finding]:
-        """The findings that make results untrue and are not allowed by name."""
+        """The findings of level "refuse" that are not allowed by name."""
         return [f for f in self.findings if f.level == "refuse" and f.check not in allowed]
 
     def at(self, level: str) -> list[Finding]:
@@ -58,7 +58,7 @@ class Audit:
         return [f for f in self.findings if f.level == level]
 
     def lines(self, allowed: Collection[str] = ()) -> list[str]:
-        """The data and the findings in a few short lines, but for what is refused."""
+        """Short lines about the data and the findings, without the refused ones."""
         lines = [split_line(name, split) for name, split in self.splits.items()]
         kinds = ("shapes", "channels", "types")
         lines.append(
@@ -72,7 +72,7 @@ class Audit:
         return lines
 
     def as_json(self) -> dict[str, Any]:
-        """All of it but the cases, ready for JSON."""
+        """The audit without the cases, ready for JSON."""
         return {
             "findings": [asdict(finding) for finding in self.findings],
             "splits": dict(self.splits),
@@ -82,7 +82,7 @@ class Audit:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Audit:
-        """What `as_json` gave, also after a file."""
+        """The audit from the result of `as_json`, or from a JSON file of it."""
         findings = tuple(
             Finding(**{**f, "cases": tuple(map(tuple, f["cases"])), "why": tuple(f["why"])})
             for f in tree["findings"]
@@ -90,7 +90,7 @@ class Audit:
         return cls(findings, tree["splits"], tree["fingerprint"], tree.get("pixels", {}))
 
     def save_csv(self, path: str | Path) -> None:
-        """One row per case: its facts, and the names of the findings it is in."""
+        """Write a CSV with one row per case: its facts, and the names of its findings."""
         concerned: dict[str, list[str]] = {}
         for finding in self.findings:
             for id in dict.fromkeys(id for ids in finding.cases for id in ids):
@@ -108,14 +108,14 @@ class Audit:
 def audit(
     splits: Splits, labels: LabelSet, *, cache: Path | None = None, progress: bool = True
 ) -> Audit:
-    """Read every case once and look at all of them together.
+    """Read every case once and run all checks.
 
     Args:
         splits: the cases.
-        labels: the labels of the problem.
-        cache: a folder in which the facts of each case are kept by what its files hold; None keeps nothing. Where
-            it cannot be written, a line on stderr says so, and the audit goes on without.
-        progress: show a bar.
+        labels: the labels of the recipe.
+        cache: a folder for the facts of each case, by the content of its files; None: no cache. If it cannot be
+            written, a warning goes to stderr, and the audit continues without it.
+        progress: show a progress bar.
     """
     secret = secrets.token_bytes(16)
     cases = [(case, split) for split, members in splits.items() for case in members]
@@ -132,13 +132,13 @@ def audit(
             patient=next((p for p in (patient(f, secret) for f in case.files) if p), ""),
         )
 
-    with ThreadPoolExecutor(WORKERS) as pool:  # reading and unpacking leave the interpreter free
+    with ThreadPoolExecutor(WORKERS) as pool:  # file reading and decompression release the GIL
         read = track(pool.map(facts, cases), "auditing", total=len(cases), show=progress)
         known_cases = tuple(read)
     if unkept:
         warn(
             f"the cache at {cache} cannot be written ({unkept[0].strerror}): the next audit reads all cases again. "
-            "Free some space there, or point DELINEATE_CACHE to another folder."
+            "Free some space there, or set DELINEATE_CACHE to another folder."
         )
     return summed_up(known_cases, labels)
 
@@ -167,12 +167,12 @@ def _known_or_read(
         pickle.PicklingError,
         AttributeError,
         TypeError,
-    ):  # no such file; a lambda that reads
+    ):  # a missing file, or a loader that cannot be pickled (a lambda)
         return read_case(case, split)
     found = _kept(cache, key)
     if found is None:
         found = read_case(case, split)
-        if not found.problems:  # these name paths, and a file may be mended elsewhere
+        if not found.problems:  # problems name paths, and a missing file may be added later
             try:
                 _keep(cache, key, found)
             except OSError as error:
@@ -181,18 +181,18 @@ def _known_or_read(
 
 
 def _key_of(case: Case, labels: LabelSet) -> str:
-    """A digest of all that the facts of a case follow from: its files, how they are read, and this program."""
+    """The cache key of a case: a digest of its files, its loaders, the labels and the program version."""
     digest = hashlib.sha256(repr((VERSION, __version__, labels)).encode())
     for file in case.files:
         digest.update(bytes.fromhex(sha256(file)))
         digest.update(file.name.encode())
     for load in (case.load_image, case.load_truth):
-        digest.update(_how(load))
+        digest.update(_loader_bytes(load))
     return digest.hexdigest()
 
 
 def _kept(folder: Path, key: str) -> CaseFacts | None:
-    """What is kept under a key; None if that is nothing, or nothing that can be read."""
+    """The cached facts of a key; None if there are none, or if they cannot be read."""
     try:
         return _facts().validate_json((folder / f"{key}.json").read_bytes(), strict=False)  # type: ignore[no-any-return]
     except (OSError, ValueError):
@@ -200,18 +200,18 @@ def _kept(folder: Path, key: str) -> CaseFacts | None:
 
 
 def _keep(folder: Path, key: str, facts: CaseFacts) -> None:
-    """Keep facts under a key, without the case and the person they are about.
+    """Cache facts under a key, without the ids of the case, its group and its patient.
 
     Raises:
-        OSError: the disk is full, or not to be written to.
+        OSError: the disk is full or read-only.
     """
     bare = replace(facts, id="", group="", split="", patient="")
     with whole_file(folder / f"{key}.json") as part:
         part.write_bytes(_facts().dump_json(bare))
 
 
-def _how(load: Callable[..., Any] | None) -> bytes:
-    """What decides how a file is read: the function and its arguments, but for where the files lie."""
+def _loader_bytes(load: Callable[..., Any] | None) -> bytes:
+    """A loader as bytes for the cache key: its function and its arguments, without paths."""
     if not isinstance(load, partial):
         return pickle.dumps(load)
     given = [arg for arg in (*load.args, *load.keywords.items()) if not isinstance(arg, Path)]

@@ -1,4 +1,4 @@
-"""Looks -> the pairs worth a close comparison, and how one lies upon the other."""
+"""Select pairs of looks for a close comparison, each with an initial rotation and tilt."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from scipy.linalg import eigh
 from delineate.audit._look import SURROUNDINGS, detail, shrunk
 
 SIDE = 24
-"""Samples along a side of a coarse picture."""
+"""Side of a coarse picture, in samples."""
 
 TILTS = tuple(
     (angle, zoom)
     for zoom, angles in ((1.0, (0, -7, 7, -14, 14)), (1.17, (0, -9, 9)), (1 / 1.17, (0, -9, 9)))
     for angle in angles
 )
-"""Degrees and factors close enough together that the one nearest to any slight turn or crop is alike enough."""
+"""Angles in degrees and zoom factors to try, dense enough for any slight rotation or crop."""
 
 KEPT = 160
-"""Numbers by which a coarse picture is compared: of all 576, the directions in which pictures differ most."""
+"""Number of principal components (of 576) by which coarse pictures are compared."""
 
 USUAL = 50
-"""What all pictures have in common counts as much as if this many more had nothing in common with them."""
+"""Shrinkage of the mean picture before it is subtracted: a number of additional all-zero pictures."""
 
 LIKELY, FEW = 0.25, 4
-"""The nearest few of those after a picture are candidates if they are this alike."""
+"""The `FEW` nearest neighbours of a picture are candidates if their similarity is at least `LIKELY`."""
 
 ALIKE_UPRIGHT, FEW_UPRIGHT = 0.4, 2
-"""The same of whole pictures as they lie, of which a copy is nearer."""
+"""The same for whole pictures without rotation, where a copy is nearer."""
 
 SURE, NEAREST = 0.6, 20
-"""And so are more if they are this alike: of a hundred copies, all are found, but not each pair."""
+"""Up to `NEAREST` neighbours are candidates if their similarity is at least `SURE`, to find groups of many copies."""
 
 ROWS, COLUMNS = 256, 1024
-"""The part of the table of all pairs that is computed at once, small enough to stay in the cache."""
+"""Block of the similarity matrix that is computed at once, small enough for the CPU cache."""
 
 
 class Candidate(NamedTuple):
-    """Two looks by number, the turn of the first (a number of `turns`), and the tilt of the second."""
+    """The indices of two looks, the rotation of the first (an index of `turns`), and the tilt of the second."""
 
     first: int
     second: int
@@ -50,12 +50,12 @@ class Candidate(NamedTuple):
 
 
 def candidates(looks: Sequence[np.ndarray]) -> Iterator[Candidate]:
-    """Pairs that may show the same: the nearest to each picture, turned or mirrored in eight ways, and tilted.
+    """Pairs that may show the same: the nearest neighbours of each picture, over rotations, mirroring and tilts.
 
-    What all pictures have in common (the ribs of chest films) is taken away first, so that they are near for
-    what is their own.
+    The mean picture is subtracted first, so that common content (the ribs of chest films) does not make all
+    pictures similar.
 
-    looks: (plane, side, side) uint8 each, all with as many planes.
+    looks: (plane, side, side) uint8 each, all with the same number of planes.
     """
     details = [_details(look) for look in looks]
     tilts = TILTS if len(looks[0]) == 1 else tuple(tilt for tilt in TILTS if tilt[0] == 0)
@@ -72,7 +72,9 @@ def candidates(looks: Sequence[np.ndarray]) -> Iterator[Candidate]:
             for tilted in right[:, start + column : start + column + COLUMNS]:
                 for turned in left:
                     np.maximum(part, turned @ tilted.T, out=part)
-        best[np.tri(*best.shape, dtype=bool)] = 0  # each pair once, and none with itself
+        best[np.tri(*best.shape, dtype=bool)] = (
+            0  # each pair once, without pairs of a picture with itself
+        )
         for row, column in _nearest(best, LIKELY, FEW):
             ways = left[:, row] @ right[:, start + column].T
             turn, tilt = np.unravel_index(int(ways.argmax()), ways.shape)
@@ -80,9 +82,9 @@ def candidates(looks: Sequence[np.ndarray]) -> Iterator[Candidate]:
 
 
 def upright_candidates(wholes: Sequence[np.ndarray]) -> Iterator[Candidate]:
-    """Pairs of whole pictures that may show the same as they lie: the nearest to each, of its own in any light.
+    """Pairs of whole pictures that may show the same without rotation: the nearest neighbours of each.
 
-    wholes: (plane, side, side) uint8 each, all with as many planes.
+    wholes: (plane, side, side) uint8 each, all with the same number of planes.
     """
     own = _flat(_own(np.stack([_upright(whole) for whole in wholes])))
     for start in range(0, len(own), ROWS):
@@ -93,9 +95,9 @@ def upright_candidates(wholes: Sequence[np.ndarray]) -> Iterator[Candidate]:
 
 
 def turns(pictures: np.ndarray) -> Iterator[np.ndarray]:
-    """(picture, plane, row, column) in each way it may be turned or mirrored, first as it is.
+    """All rotations by 90 degrees and mirrorings of pictures (picture, plane, row, column), the identity first.
 
-    A single plane in eight; the three planes of a volume flipped as the volume is, along any of its axes.
+    A single plane has eight. The three planes of a volume are flipped together, along each axis of the volume.
     """
     if pictures.shape[1] == 1:
         for quarters in range(4):
@@ -114,7 +116,7 @@ def turns(pictures: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def tilt_onto(tilt: tuple[float, float], side: int, finer: int = 1) -> np.ndarray:
-    """The affine map (2, 3) from samples of a picture of this side to those of one so much finer, about the middle."""
+    """The affine map (2, 3) of a tilt about the centre, to the samples of a picture with `finer` times the side."""
     angle, zoom = np.deg2rad(tilt[0]), tilt[1]
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     turn *= finer / zoom
@@ -123,12 +125,12 @@ def tilt_onto(tilt: tuple[float, float], side: int, finer: int = 1) -> np.ndarra
 
 
 def _details(look: np.ndarray) -> np.ndarray:
-    """(plane, 2 SIDE, 2 SIDE): what there is to see in a look, finer than needed, to be tilted."""
+    """(plane, 2 SIDE, 2 SIDE): the details of a look at twice the resolution, for `_tilted`."""
     return np.stack([detail(*shrunk(plane, 2 * SIDE), 2 * SURROUNDINGS) for plane in look])
 
 
 def _upright(whole: np.ndarray) -> np.ndarray:
-    """(plane, SIDE, SIDE): what there is to see in a whole picture."""
+    """(plane, SIDE, SIDE): the details of a whole picture."""
     small = (
         cv2.resize(p.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA) for p in whole
     )
@@ -137,19 +139,19 @@ def _upright(whole: np.ndarray) -> np.ndarray:
 
 def _tilted(details: np.ndarray, tilt: tuple[float, float]) -> np.ndarray:
     onto = tilt_onto(tilt, SIDE, finer=2)
-    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.stack([cv2.warpAffine(plane, onto, (SIDE, SIDE), flags=how) for plane in details])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.stack([cv2.warpAffine(plane, onto, (SIDE, SIDE), flags=flags) for plane in details])
 
 
 def _own(pictures: np.ndarray) -> np.ndarray:
-    """What each picture does not have in common with the others, of length 1."""
+    """Each picture minus the mean picture, normalised to length 1."""
     own = pictures - pictures.sum(axis=0) / (len(pictures) + USUAL)
     length = np.linalg.norm(_flat(own), axis=1)[:, None, None, None]
     return np.asarray(own / (length + 1e-6))
 
 
 def _directions(pictures: np.ndarray) -> np.ndarray:
-    """(number, KEPT): those in which pictures, turned and mirrored, differ most."""
+    """(sample, KEPT): the first principal components of the pictures in all rotations and mirrorings."""
     spread = sum(_flat(turned).T @ _flat(turned) for turned in turns(pictures))
     last = len(spread) - 1
     return np.asarray(eigh(spread, subset_by_index=(last - KEPT + 1, last))[1], np.float32)
@@ -160,7 +162,7 @@ def _flat(pictures: np.ndarray) -> np.ndarray:
 
 
 def _nearest(best: np.ndarray, likely: float, few: int) -> Iterator[tuple[int, int]]:
-    """Where each row is high enough: its few highest if `likely`, and more if `SURE`."""
+    """(row, column) of the neighbours of each row: its `few` highest above `likely`, and more above `SURE`."""
     most = min(NEAREST, best.shape[1])
     columns = np.argpartition(best, -most, axis=1)[:, -most:]
     scores = np.take_along_axis(best, columns, axis=1)

@@ -1,4 +1,4 @@
-"""What is known of a case once it has been read: enough for every check, and small."""
+"""The facts of a case that all checks use; they are small, so that a whole data set fits in memory."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 VERSION = 5
-"""Of the facts; another number makes all of them be read again."""
+"""Version of the facts; a change makes the audit read all cases again."""
 
 QUANTILES = (0.0, 0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995, 1.0)
-"""Those that are kept of the intensities of an image."""
+"""The quantiles of the intensities of an image."""
 
 Box = tuple[float, float, float, float]
-"""(y, x, height, width), as shares of the height and the width of a 2D image."""
+"""(y, x, height, width), as fractions of the height and the width of a 2D image."""
 
 ProblemKind = Literal["unreadable", "misaligned", "misplaced", "values"]
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """An image, in numbers.
+    """Facts of an image.
 
-    skew: how far its axes are from being at right angles: the largest cosine between two.
+    skew: the largest cosine between two of its axes; 0 if they are at right angles.
     quantiles: of each channel, at `QUANTILES`.
-    not_finite: how many samples are NaN or infinity in the file.
-    pixels: a digest of the samples, whatever file they are kept in.
-    slices: digests of the slices of a volume along each patient axis; "" for one that shows nothing.
-    look: small pictures of the part that is lit, as `pictures_of` reads them.
-    whole: and of the whole image.
-    text: where lines of text are in a 2D image, as `text_lines` finds them; never what they say.
+    not_finite: number of NaN or infinite samples in the file.
+    pixels: a digest of the samples, independent of the file format.
+    slices: digests of the slices of a volume along each patient axis; "" for a slice without content.
+    look: thumbnails of the image without dark margins, for `pictures_of`.
+    whole: thumbnails of the whole image.
+    text: boxes of lines of text in a 2D image, from `text_lines`; the text itself is not stored.
     """
 
     shape: tuple[int, ...]
@@ -50,13 +50,13 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """A mask as its file holds it, before values become labels.
+    """Facts of a mask file, before its values become labels.
 
-    values: how many different ones.
-    between: the share of samples that lie between the ends of a byte, where sharp masks have none.
-    lossy: whether it looks compressed with loss, or soft.
-    below: whether it holds something, but nothing that reaches the lowest threshold.
-    only: the one value it holds everywhere, or None.
+    values: number of different values.
+    between: fraction of samples that are near neither 0 nor 255; sharp masks have none.
+    lossy: whether the mask looks lossily compressed or soft.
+    below: whether it has values above 0, but none above the lowest threshold.
+    only: the value of a constant mask, or None.
     """
 
     dtype: str
@@ -69,10 +69,10 @@ class MaskFacts:
 
 @dataclass(frozen=True)
 class TruthFacts:
-    """The truth: the sizes in samples of the connected objects of each label, and a digest of it all.
+    """Facts of a truth: the sizes in samples of the connected components of each label, and a digest.
 
-    present: what is said of the image beside its mask, by label; None where that is not known.
-    outlined: False where there is no mask.
+    present: image-level labels that are known in addition to the mask; None where unknown.
+    outlined: False without a mask.
     """
 
     objects: Mapping[str, tuple[int, ...]]
@@ -82,7 +82,7 @@ class TruthFacts:
     outlined: bool = True
 
     def shows(self, name: str) -> bool | None:
-        """Whether the image shows a label: as is said of it, else by the mask; None where it is not known."""
+        """Whether the image shows a label: by its image-level label, else by the mask; None if unknown."""
         if name in self.present:
             return self.present[name]
         return bool(self.objects[name]) if self.outlined else None
@@ -90,10 +90,10 @@ class TruthFacts:
 
 @dataclass(frozen=True)
 class IdentityFacts:
-    """Where files may say who somebody is: names of fields, never what they hold.
+    """Facts about identifiers in the files: names of fields, never their values.
 
-    burned_in: what DICOM says of text in the picture: "YES", "NO", or "" if nothing.
-    modality: DICOM's, such as "US".
+    burned_in: DICOM's BurnedInAnnotation: "YES", "NO", or "" if it is missing.
+    modality: DICOM's Modality, such as "US".
     """
 
     fields: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class IdentityFacts:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a case cannot be used as it is."""
+    """A reason why a case cannot be used."""
 
     kind: ProblemKind
     says: str
@@ -111,11 +111,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """All that the checks know of a case. What could not be read is None, and a problem says why.
+    """All facts of a case. A part that could not be read is None, and `problems` has the reason.
 
-    misnamed: files in another format than their names say, as "a.jpg is PNG".
-    two_places: how far the two affines of a NIfTI file are apart, in samples.
-    patient: a digest of DICOM's PatientID with a secret of this run; never kept.
+    misnamed: files whose ending is that of another format, as "a.jpg is PNG".
+    two_places: maximum distance between the two affines of a NIfTI file, in samples.
+    patient: a digest of DICOM's PatientID with a secret of this run; it is never stored.
     """
 
     id: str
@@ -132,7 +132,7 @@ class CaseFacts:
 
     @property
     def size_unit(self) -> str:
-        """What `sizes` are in: "px²", "mm³"; "" without an image."""
+        """The unit of `sizes`: "px²", "mm³"; "" without an image."""
         return self.image.unit + {2: "²", 3: "³"}[len(self.image.shape)] if self.image else ""
 
     def sizes(self, label: str) -> list[float]:

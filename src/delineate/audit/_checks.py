@@ -1,4 +1,4 @@
-"""The checks, which are the public files of this folder."""
+"""The checks: the public files of this folder."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def checks() -> dict[str, Check]:
 
 
 def levels() -> dict[str, Level]:
-    """Every name that a finding can have, and its level: `FINDS` of each check's file."""
-    found: dict[str, Level] = {}
+    """The names of all findings with their levels: `FINDS` of each check's file."""
+    levels: dict[str, Level] = {}
     for check in checks().values():
-        found |= inspect.getmodule(check).FINDS  # type: ignore[union-attr]
-    return found
+        levels |= inspect.getmodule(check).FINDS  # type: ignore[union-attr]
+    return levels
 
 
 def refusals() -> tuple[str, ...]:
-    """The names under which data are refused that a recipe can allow.
+    """The names of the findings of level "refuse" that a recipe can allow.
 
-    A check's file names in `NEVER_ALLOWED` what nobody can allow: there is no pair of image and truth, or a group is
-    parted that the recipe itself names.
+    `NEVER_ALLOWED` of a check's file has those that cannot be allowed: image and truth do not form a pair, or a group
+    of the recipe is in two splits.
     """
     never = {
         name

@@ -1,4 +1,4 @@
-"""What a check has to say."""
+"""The findings of checks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Level = Literal["refuse", "warn", "note"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check found, with all cases concerned.
+    """One finding of a check, with all its cases.
 
-    check: its name, by which a recipe allows it.
-    level: "refuse": results would be untrue; "warn": look at it; "note": worth knowing.
-    says: what was found, without the names of cases.
+    check: the name of the finding, by which a recipe allows it.
+    level: "refuse": results would be invalid; "warn": check the data; "note": for information.
+    says: the message, without the names of cases.
     advice: what to do.
-    cases: ids; each entry one case, or those that belong together, as the two of a pair.
-    why: the reason for each entry of `cases`, or none at all.
+    cases: ids; each entry is one case, or several that belong together, such as a pair of duplicates.
+    why: the reason of each entry of `cases`; empty if there are no reasons.
     """
 
     check: str
@@ -41,7 +41,7 @@ class Finding:
 
 
 Check = Callable[[Sequence[CaseFacts], LabelSet], list[Finding]]
-"""All that is known of the cases -> what there is to say."""
+"""The facts of all cases, the labels -> findings."""
 
 
 def finding(
@@ -51,10 +51,10 @@ def finding(
     says: Callable[[int], str],
     advice: str,
 ) -> list[Finding]:
-    """One finding, at the level of its name, or none where there is no entry.
+    """A list of one finding with the level of its name, or an empty list without entries.
 
-    entries: which cases, and why ("" if there is no more to say than `says`).
-    says: what was found, given how many entries there are.
+    entries: the cases, each with its reason; "" if `says` is enough.
+    says: returns the message, from the number of entries.
     """
     entries = list(entries)
     if not entries:
@@ -64,7 +64,7 @@ def finding(
 
 
 Side = Literal["across", "between", "within"]
-"""Across splits; within one split, but of several groups; within one group of one split."""
+"""Across splits; between groups of one split; within one group."""
 
 Entry = tuple[tuple[str, ...], str]
 
@@ -72,7 +72,7 @@ Entry = tuple[tuple[str, ...], str]
 def by_side(
     together: Iterable[tuple[Sequence[CaseFacts], str]],
 ) -> Mapping[Side, list[Entry]]:
-    """The entries of a finding for each side, of cases that belong together and why."""
+    """Sort cases that belong together, with their reasons, by whether they cross splits or groups."""
     sides: dict[Side, list[Entry]] = {"across": [], "between": [], "within": []}
     for cases, why in together:
         splits = list(dict.fromkeys(case.split for case in cases))

@@ -1,4 +1,4 @@
-"""Where files may say who somebody is. The values are looked at and never kept."""
+"""Find identifiers in the headers of files. Values are read and never stored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DICOM = {
     "0008|1070": "OperatorsName", "0008|0020": "StudyDate", "0018|1000": "DeviceSerialNumber",
     "0032|1032": "RequestingPhysician",
 }  # fmt: skip
-"""Fields of the basic confidentiality profile (DICOM PS3.15, annex E) that name somebody, or help to."""
+"""Direct and indirect identifiers of the basic confidentiality profile (DICOM PS3.15, annex E)."""
 
 EXIF = {
     270: "ImageDescription", 315: "Artist", 316: "HostComputer", 33432: "Copyright", 33723: "IPTC",
@@ -38,21 +38,21 @@ EXIF = {
 EXIF_PART, GPS_PART = 34665, 34853
 
 PNG = ("Title", "Author", "Description", "Copyright", "Source", "Comment", "Disclaimer", "Warning")
-"""Keywords of the standard. Others are not told: a keyword can itself be a name."""
+"""Keywords of the PNG standard. Other keywords are not reported, because a keyword may itself be a name."""
 
 NIFTI = ("descrip", "aux_file", "intent_name", "db_name")
 HARMLESS = re.compile(
     r"|none|\d+(\.\d+)+.*|(fsl|spm|itk|nibabel|nnu|dcm2|freesurfer|ants|te=|tr=|time=).*",
     re.IGNORECASE | re.DOTALL,
 )
-"""What programs write in these fields of NIfTI."""
+"""Texts that programs write in these NIfTI fields."""
 
 COMMENTS_BY_PROGRAMS = (b"created", b"creator", b"lavc", b"lead", b"file written", b"optimized")
 BY_PROGRAMS = ("Software", "Creation Time", "date:create", "date:modify", "date:timestamp")
 
 
 def identity(path: Path) -> IdentityFacts:
-    """The names of the fields of a file that are filled and may say who somebody is."""
+    """The names of the non-empty fields of a file that may identify a person."""
     dicom = _dicom(path)
     if dicom is not None:
         return IdentityFacts(
@@ -67,13 +67,15 @@ def identity(path: Path) -> IdentityFacts:
 
 
 def patient(path: Path, secret: bytes) -> str:
-    """A digest of DICOM's PatientID that tells nothing without the secret; "" if there is none."""
-    found = (_dicom(path) or {}).get("0010|0020", "").strip()
-    return hashlib.blake2b(found.encode(), key=secret, digest_size=8).hexdigest() if found else ""
+    """A keyed digest of DICOM's PatientID; "" if there is none."""
+    patient_id = (_dicom(path) or {}).get("0010|0020", "").strip()
+    if not patient_id:
+        return ""
+    return hashlib.blake2b(patient_id.encode(), key=secret, digest_size=8).hexdigest()
 
 
 def _dicom(path: Path) -> Mapping[str, str] | None:
-    """The header of a DICOM file by tag; empty if it cannot be read, None of any other file."""
+    """The header of a DICOM file by tag; empty if it cannot be read, None for other files."""
     try:
         with path.open("rb") as file:
             if file.read(132)[128:] != b"DICM":
@@ -81,7 +83,7 @@ def _dicom(path: Path) -> Mapping[str, str] | None:
     except OSError:
         return None
     itk: Any = importlib.import_module("SimpleITK")
-    itk.ProcessObject.SetGlobalWarningDisplay(False)  # its warnings quote what the fields hold
+    itk.ProcessObject.SetGlobalWarningDisplay(False)  # its warnings quote the values of fields
     reader = itk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
@@ -114,7 +116,7 @@ def _picture_texts(path: Path) -> list[str]:
 def _exif(exif: Any) -> list[str]:
     tags = {**exif, **exif.get_ifd(EXIF_PART)}
     tags[GPS_PART] = exif.get_ifd(GPS_PART)
-    own = ('{"shape"', "ImageJ=")  # written by tifffile and ImageJ: about the array
+    own = ('{"shape"', "ImageJ=")  # written by tifffile and ImageJ: descriptions of the array
     return [
         name for tag, name in EXIF.items() if tags.get(tag) and not str(tags[tag]).startswith(own)
     ]
@@ -127,7 +129,7 @@ def _png(texts: Mapping[str, str]) -> list[str]:
 
 
 def _nrrd_texts(path: Path) -> list[str]:
-    """One name if any of the free fields of an NRRD header, "name:=value", speaks of a person."""
+    """["NRRD text"] if the name of a key/value pair of an NRRD header, "name:=value", is an identifier."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
     if not head.startswith(b"NRRD"):
@@ -141,7 +143,7 @@ def _nrrd_texts(path: Path) -> list[str]:
 
 
 def nifti_header(path: Path) -> Any | None:
-    """The header of a NIfTI file; None of any other file, or if it cannot be read."""
+    """The header of a NIfTI file; None for other files, or if it cannot be read."""
     nibabel: Any = importlib.import_module("nibabel")
     try:
         if by_content(path) is not nifti:
@@ -157,7 +159,7 @@ def nifti_header(path: Path) -> Any | None:
 
 
 def nifti_texts(header: Any) -> list[str]:
-    """The names of the text fields that hold more than programs write there."""
+    """The names of the text fields whose value is not one that programs write."""
     found = []
     for name in NIFTI:
         text = header[name].tobytes().strip(b"\0 ").decode("latin-1")

@@ -1,4 +1,4 @@
-"""An image as a few small grey pictures, by which it is known again, and what there is to see in one."""
+"""Thumbnails (looks) of an image for the search of near duplicates, and the details of one."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import numpy as np
 from delineate.core import Image
 
 SIDE, WHOLE = 96, 48
-"""Samples along a side of a small picture of the lit part, and of one of the whole image."""
+"""Side of a thumbnail without margins, and of one of the whole image, in samples."""
 
 LOSSLESS = 101
-"""What OpenCV takes for the quality of a WebP file that is to change nothing."""
+"""OpenCV's quality value for lossless WebP."""
 
 DARK = 0.08
-"""Samples this near to the darkest but a thousandth, of the range up to the 99th percentile, may be a frame."""
+"""Samples below this fraction of the range from the 0.1th to the 99th percentile may be a dark frame."""
 
 SURROUNDINGS = 2.0
-"""Sigma, in samples, of what a sample is compared with."""
+"""Sigma of the Gaussian surroundings of a sample, in samples."""
 
 
 def looks(image: Image) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The part of an image that is lit, and the whole: a small picture of each as text, or three of a volume.
+    """Thumbnails of an image without dark margins, and of the whole image, as text. A volume has three of each.
 
-    Those of a volume go across its middle, along each axis. There is none of an image that shows nothing.
+    Those of a volume are its middle slices along each axis. A constant image has none.
 
-    Of the part that is lit, black margins are cut away, so that a picture and its copy in another frame look alike,
-    and black corners and boxes are left out, so that pictures are not alike for having the same ones. What is cut away
-    depends on the light; the whole image lies upon its brightened or resized copy as it is.
+    The first kind is cropped to the part that is not dark, so that a picture and its copy in another frame are
+    similar. Dark corners and boxes inside it are masked, so that they do not make pictures similar. The crop depends
+    on the brightness; the thumbnails of the whole image do not.
     """
     pixels = canonical(image)
     middles = [pixels]
@@ -44,7 +44,7 @@ def looks(image: Image) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def pictures_of(look: tuple[str, ...]) -> np.ndarray:
-    """The small pictures of a look (plane, side, side): grey levels from 1, and 0 where there is no picture."""
+    """Decode the thumbnails of a look (plane, side, side): grey levels from 1, and 0 outside the picture."""
     files = [np.frombuffer(base64.b64decode(text), np.uint8) for text in look]
     return np.stack([np.asarray(cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)) for file in files])
 
@@ -57,7 +57,7 @@ def _text(picture: np.ndarray) -> str:
 def _small(plane: np.ndarray) -> np.ndarray:
     low, bright = np.percentile(plane[::2, ::2], (0.1, 99))
     lit = plane > low + DARK * (bright - low)
-    if lit.mean() < 0.4:  # dark by nature, like fluorescence
+    if lit.mean() < 0.4:  # a dark image, such as fluorescence
         lit = np.ones_like(lit)
     box = tuple(_lit_part(lit.mean(axis=1 - axis)) for axis in (0, 1))
     plane, lit = plane[box], lit[box]
@@ -67,14 +67,14 @@ def _small(plane: np.ndarray) -> np.ndarray:
 
 
 def _levels(grey: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Grey levels from 1 to 255 for nearly all of what is inside, and 0 outside."""
+    """Grey levels rescaled to 1 to 255 inside, by the 0.5th and 99.5th percentile, and 0 outside."""
     low, high = np.percentile(grey[inside], (0.5, 99.5)) if inside.any() else (0.0, 0.0)
     levels = 1 + 254 * ((grey - low) / max(high - low, 1e-12)).clip(0, 1)
     return np.where(inside, levels.round(), 0).astype(np.uint8)
 
 
 def _lit_part(share: np.ndarray) -> slice:
-    """Where a picture begins and ends along an axis, by how much of each line is lit."""
+    """The range of an axis without dark margins, from the fraction of each line that is not dark."""
     lit = np.flatnonzero(share > 0.3)
     if not len(lit) or lit[-1] + 1 - lit[0] < len(share) / 2:
         return slice(None)
@@ -87,9 +87,9 @@ def _resized(plane: np.ndarray, side: int = SIDE) -> np.ndarray:
 
 
 def canonical(image: Image) -> np.ndarray:
-    """(channel, *spatial): axes to the patient's left, back and head, in that order, as near as they come.
+    """(channel, *spatial), reordered and flipped to the nearest orientation with axes to left, back and head.
 
-    A 2D image, or a volume whose place in the patient is unknown, stays as it is.
+    A 2D image, or a volume of unknown orientation in the patient, is returned unchanged.
     """
     affine = image.geometry.to_patient
     if affine is None or image.geometry.ndim != 3:
@@ -104,9 +104,9 @@ def canonical(image: Image) -> np.ndarray:
 
 
 def detail(plane: np.ndarray, inside: np.ndarray, sigma: float = SURROUNDINGS) -> np.ndarray:
-    """How much lighter each sample is than its surroundings; 0 outside the picture.
+    """The difference of each sample to its surroundings, normalised by the local contrast; 0 outside the picture.
 
-    In units of how much there is to see nearby, so that no single highlight decides.
+    The normalisation keeps single highlights from dominating.
     """
     above = lighter(plane, inside, sigma)
     varies = np.sqrt(_around(above**2, inside, 2 * sigma))
@@ -115,12 +115,12 @@ def detail(plane: np.ndarray, inside: np.ndarray, sigma: float = SURROUNDINGS) -
 
 
 def lighter(plane: np.ndarray, inside: np.ndarray, sigma: float = SURROUNDINGS) -> np.ndarray:
-    """How many grey levels each sample is lighter than its surroundings; 0 outside the picture."""
+    """The difference of each sample to its surroundings, in grey levels; 0 outside the picture."""
     return np.asarray((plane - _around(plane, inside, sigma)) * inside)
 
 
 def shrunk(plane: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """The picture at another side, and 1 where there is one."""
+    """The picture at another side, and its mask (1 inside)."""
     inside = (plane > 0).astype(np.float32)
     grey, share = (
         cv2.resize(a, (side, side), interpolation=cv2.INTER_AREA)
@@ -130,6 +130,6 @@ def shrunk(plane: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _around(plane: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
-    """The mean of what is inside, around each sample."""
+    """The Gaussian mean around each sample, of samples inside the mask."""
     share = cv2.GaussianBlur(inside, (0, 0), sigma)
     return np.asarray(cv2.GaussianBlur(plane * inside, (0, 0), sigma) / np.maximum(share, 1e-3))

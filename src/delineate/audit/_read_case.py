@@ -1,4 +1,4 @@
-"""A case -> its facts."""
+"""Read a case and compute its facts."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from delineate.files import UnreadableFile, by_content, by_ending, read_geometry
 from delineate.files.nifti import two_places
 
 ENDS = 20, 235
-"""Samples of a sharp mask of bytes after JPEG lie below the first or above the second, but for few."""
+"""After JPEG, most samples of a sharp 8-bit mask are below the first value or above the second."""
 
 CROWDED, FEW_VALUES, FEW_COLOURS = 0.8, 8, 64
-"""A mask is lossy that has more values than these, and at least this share of its samples near the ends."""
+"""A mask is lossy if it has more values than this, and at least the fraction `CROWDED` of its samples near the ends."""
 
 SHOWS = 64
-"""A slice with fewer samples above its darkest value shows nothing by which it could be known again."""
+"""A slice with fewer samples above its minimum has too little content to be compared."""
 
 
 def read_case(case: Case, split: str) -> CaseFacts:
-    """Read a case once, and say in numbers what is in it; nothing that cannot be read stops it."""
+    """Read a case once and compute its facts. Errors of reading become problems and are not raised."""
     problems = []
     image = None
     try:
@@ -58,10 +58,10 @@ def read_case(case: Case, split: str) -> CaseFacts:
     if not problems and (differences := _differences(case)):
         kind: ProblemKind = "misaligned" if differences[0].startswith("shape") else "misplaced"
         image_file, mask_file = case.image_files[0], case.truth_files[0]
-        says = (
+        message = (
             f"{image_file.name} and its mask {mask_file.name} differ in {' and '.join(differences)}"
         )
-        problems.append(Problem(kind, says))
+        problems.append(Problem(kind, message))
     opened = case.image_files[:1] + case.truth_files[:1]
     return CaseFacts(
         case.id,
@@ -78,7 +78,7 @@ def read_case(case: Case, split: str) -> CaseFacts:
 
 
 def _differences(case: Case) -> list[str]:
-    """How the grids of image and mask differ, in words."""
+    """Descriptions of the differences between the grids of image and mask."""
     if not case.image_files or not case.truth_files:
         return []
     image, mask = (read_geometry(files[0]) for files in (case.image_files, case.truth_files))
@@ -103,15 +103,13 @@ def _image(case: Case, image: Image) -> ImageFacts:
         holes,
         _digest(upright),
         _slices(upright) if grid.ndim == 3 else (),
-        *(
-            looks(image) if case.image_files else ((), ())
-        ),  # what is drawn to a plan is alike by design
+        *(looks(image) if case.image_files else ((), ())),  # generated images are similar by design
         text_lines(pixels) if grid.ndim == 2 else (),
     )
 
 
 def _quantiles(channel: np.ndarray) -> tuple[float, ...]:
-    """At `QUANTILES`: the ends exactly, the others of some hundred thousand samples."""
+    """The quantiles `QUANTILES`: minimum and maximum exactly, the others from about 100,000 samples."""
     some = channel.ravel()[:: 1 + channel.size // 100_000]
     inner = np.quantile(some, QUANTILES[1:-1])
     return tuple(float(q) for q in (channel.min(), *inner, channel.max()))
@@ -126,7 +124,7 @@ def _skew(grid: Geometry) -> float:
 
 
 def _digest(array: np.ndarray) -> str:
-    """The same for equal samples in equal order, whatever their type and memory."""
+    """A digest of the samples, independent of dtype and memory layout."""
     values = np.ascontiguousarray(array, np.float32)
     return hashlib.blake2b(values.data, digest_size=16, key=repr(values.shape).encode()).hexdigest()
 
@@ -143,7 +141,7 @@ def _slice(part: np.ndarray) -> str:
 
 
 def _mask(case: Case, truth: Segmentation) -> MaskFacts | None:
-    """The mask file as it is stored; None where the truth comes from elsewhere."""
+    """Facts of the stored mask file; None if the truth is not a file."""
     if not case.truth_files:
         return None
     raw = _stored_mask(case.truth_files[0]).pixels
@@ -177,7 +175,7 @@ def _mask(case: Case, truth: Segmentation) -> MaskFacts | None:
 
 
 def _values(case: Case) -> MaskValues | None:
-    """What the raw values mean, where the truth is read by `read_truth`."""
+    """The mapping from raw values to labels, if the truth is read by `read_truth`."""
     given = case.load_truth.args if isinstance(case.load_truth, partial) else ()
     return next((arg for arg in given if isinstance(arg, MaskValues)), None)
 
@@ -185,8 +183,8 @@ def _values(case: Case) -> MaskValues | None:
 def _truth(truth: Segmentation) -> TruthFacts:
     digest = _digest(truth.classes)
     if truth.present:
-        said = digest + repr(sorted(truth.present.items()))
-        digest = hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+        both = digest + repr(sorted(truth.present.items()))
+        digest = hashlib.blake2b(both.encode(), digest_size=16).hexdigest()
     return TruthFacts(
         {name: _objects(truth.mask(name)) for name in truth.labels.names},
         int(np.isin(truth.classes, truth.labels.ignored).sum()),
@@ -197,7 +195,7 @@ def _truth(truth: Segmentation) -> TruthFacts:
 
 
 def _objects(mask: np.ndarray) -> tuple[int, ...]:
-    """The sizes of the connected objects, which may touch at corners, smallest first."""
+    """The sizes of the connected components (8 or 26 neighbours), smallest first."""
     if not mask.any():
         return ()
     _, sizes = components(mask)
@@ -205,7 +203,7 @@ def _objects(mask: np.ndarray) -> tuple[int, ...]:
 
 
 def _identity(files: tuple[Path, ...]) -> IdentityFacts:
-    """What the files of a case say between them."""
+    """The identity facts of all files of a case together."""
     found = [identity(file) for file in files]
     return IdentityFacts(
         tuple(dict.fromkeys(name for one in found for name in one.fields)),
@@ -215,18 +213,18 @@ def _identity(files: tuple[Path, ...]) -> IdentityFacts:
 
 
 def _stored_mask(path: Path) -> Image:
-    """A mask in the type of its file, and with whatever it holds; of a file that `read_mask` reads."""
+    """A mask in the dtype of its file, without the checks of `read_mask`."""
     return by_content(path).read_mask(path)
 
 
 def _not_finite(path: Path) -> int:
-    """How many samples of an image are NaN or infinity, which `read_image` replaces; of a file that it reads."""
+    """The number of NaN or infinite samples in an image file, which `read_image` replaces."""
     pixels = by_content(path).read(path).pixels
     return int(pixels.size - np.count_nonzero(np.isfinite(pixels)))
 
 
 def _misnamed(path: Path) -> str:
-    """In words, that a file is in another format than its name says ("a.jpg is PNG"), or ""."""
+    """A description if the format of a file is not that of its ending ("a.jpg is PNG"), else ""."""
     try:
         content = by_content(path)
     except UnreadableFile:

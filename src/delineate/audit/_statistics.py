@@ -1,4 +1,4 @@
-"""Facts of many cases -> tables about them, ready for JSON, and the lines and rows that are made of them."""
+"""Statistics over the facts of all cases, ready for JSON, and their form as lines and rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TABLED = {"min": 0, "p0.5": 1, "median": 4, "p99.5": 7, "max": 8}
 
 
 def by_split(cases: Sequence[CaseFacts], labels: LabelSet) -> dict[str, Any]:
-    """Per split: cases, groups, those without truth or of no use; per label: in how many, its share, its objects.
+    """Counts of each split (cases, groups, without truth, unusable), and of each label (cases, share, objects, sizes).
 
-    Shares, objects and sizes are those of masks; image-level labels have none.
+    Shares, objects and sizes are computed from masks; image-level labels have none.
     """
     return {
         split: _of_split([case for case in cases if case.split == split], labels)
@@ -32,7 +32,7 @@ def by_split(cases: Sequence[CaseFacts], labels: LabelSet) -> dict[str, Any]:
 
 
 def fingerprint(cases: Sequence[CaseFacts]) -> dict[str, Any]:
-    """What the images are like: shapes, types, channels, spacings; and intensities, per channel."""
+    """Statistics of the images: shapes, types, channels, spacings, and intensities per channel."""
     images = [case.image for case in cases if case.image]
     return {
         "images": len(images),
@@ -58,7 +58,7 @@ def fingerprint(cases: Sequence[CaseFacts]) -> dict[str, Any]:
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:
-    """Those of `SIZES`; nothing of no values."""
+    """The quantiles `SIZES` of the values; empty without values."""
     if not len(values):
         return {}
     found = np.quantile(np.asarray(values, np.float64), list(SIZES.values()))
@@ -97,7 +97,7 @@ def _of_label(cases: Sequence[CaseFacts], name: str) -> dict[str, Any]:
 
 
 def share(case: CaseFacts, name: str) -> float:
-    """How much of the image a label takes."""
+    """The fraction of the image that a label covers."""
     if not case.truth or not case.image:
         return 0.0
     return sum(case.truth.objects[name]) / float(np.prod(case.image.shape))
@@ -108,33 +108,33 @@ def _counted(kinds: Iterable[str]) -> Mapping[str, int]:
 
 
 def split_line(name: str, split: Mapping[str, Any]) -> str:
-    """One split of `by_split` in a line."""
-    said = [f"{name:<8} {split['cases']} cases of {split['groups']} groups"]
+    """A line about one split of `by_split`."""
+    parts = [f"{name:<8} {split['cases']} cases of {split['groups']} groups"]
     for label, of in split["labels"].items():
         unknown = f", not known of {of['not_known']}" if of.get("not_known") else ""
         median = f", median {of['share']['median']:.1%} of the image" if of["share"] else ""
         masks = of["objects"] or (not of["cases"] and split.get("image_level", 0) < split["cases"])
         objects = f", {of['objects']} objects" if masks else ""
-        said.append(f"{label} in {of['cases']}{unknown}{median}{objects}")
+        parts.append(f"{label} in {of['cases']}{unknown}{median}{objects}")
     if split["empty"]:
-        said.append(f"{split['empty']} empty")
+        parts.append(f"{split['empty']} empty")
     if split.get("image_level"):
-        said.append(f"{split['image_level']} with image-level labels only")
+        parts.append(f"{split['image_level']} with image-level labels only")
     for what in ("without_truth", "unusable"):
         if split[what]:
-            said.append(f"{split[what]} {what.replace('_', ' ')}")
-    return "; ".join(said)
+            parts.append(f"{split[what]} {what.replace('_', ' ')}")
+    return "; ".join(parts)
 
 
 def most_common(counted: Mapping[str, int]) -> str:
-    """The kinds that there are most of, and how many other ones."""
+    """The most frequent kinds, and the number of the others."""
     most = [f"{what} ({n})" for what, n in list(counted.items())[:4]]
     rest = len(counted) - len(most)
     return ", ".join(most) + (f" and {rest} other kinds" if rest else "")
 
 
 def row_of(case: CaseFacts) -> dict[str, str]:
-    """The facts of a case by the names of the columns they have in a CSV."""
+    """The facts of a case as a row of the CSV, by column."""
     row = {"id": case.id, "split": case.split, "group": case.group}
     return row | dict(_numbers(case))
 

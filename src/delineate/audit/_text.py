@@ -1,4 +1,4 @@
-"""Where text is written into a picture. What it says is neither read nor kept."""
+"""Find text in the pixels of a picture. The text is neither recognised nor stored."""
 
 from __future__ import annotations
 
@@ -13,46 +13,47 @@ from scipy.spatial import KDTree
 from delineate.audit._case_facts import Box
 
 LONGEST = 640
-"""Samples to which the longer side of a larger picture is brought."""
+"""Larger pictures are resized to this length of the longer side, in samples."""
 
 STROKE, NEARBY = np.ones((9, 9), np.uint8), np.ones((5, 5), np.uint8)
-"""What the strokes of letters are narrower than, and how far one is looked at to part letters that touch."""
+"""Strokes of letters are narrower than the first; the second is the neighbourhood that separates touching letters."""
 
 CONTRAST, SHARE = 28, 0.5
-"""Least brightness of a stroke above its ground, in levels of a byte and as a share of the brightest nearby."""
+"""Minimum contrast of a stroke to its background, in levels of 255 and as a fraction of the highest contrast nearby."""
 
 DIMMER = 8
-"""Levels by which a stroke may be below what is around it, in the brightest channel."""
+"""Maximum number of levels by which a stroke may be darker than its surroundings, in the brightest channel."""
 
 SHORTEST, TALLEST, TALLEST_SHARE = 5, 12, 0.05
-"""Heights of letters in samples; in large pictures the tallest is a share of the longer side."""
+"""Height of letters in samples; in large pictures the maximum is a fraction of the longer side."""
 
 NARROWEST, WIDEST, GAP = 0.1, 1.6, 1.0
-"""Widths of letters and the gap to the next, by their height."""
+"""Width of letters and maximum gap to the next, relative to their height."""
 
 FULL = 0.25
-"""Least share of its box that a letter fills: a slanting line fills less."""
+"""Minimum fraction of its box that a letter fills; an oblique line fills less."""
 
 LETTERS = 4
-"""Fewest in a line."""
+"""Minimum number of letters in a line."""
 
 LEVEL, ALIKE, SMALL = 0.1, 0.08, 0.45
-"""By height of letters: how far feet may be off a line, how alike tall letters are, how much lower small ones."""
+"""Tolerances relative to the height: baseline, height of tall letters, and how much lower small letters may be."""
 
 
 def text_lines(pixels: np.ndarray) -> tuple[Box, ...]:
     """Boxes around lines of four and more bright letters of a 2D picture (channel, y, x), from the top down.
 
-    A line is a row of small connected strokes, brighter than their ground in some channel, that stand close
-    together on one level, and most of which are of one height. Specular highlights, vessels, ribs and nuclei
-    are as small and as bright, but not in rows. Dark letters, upright lines, and single letters, as "R" on a
-    film, are not looked for.
+    A line is a row of small connected strokes on a common baseline. They are brighter than their background in some
+    channel, close together, and most have the same height. Specular highlights, vessels, ribs and nuclei are as
+    small and as bright, but do not form rows. Dark letters, vertical lines and single letters, such as "R" on a
+    film, are not detected.
 
-    Measured per picture, against labels by eye. The constants were chosen on 80 pictures of Kvasir-SEG (64 of
-    72 with text found), 40 chest films (11 of 15), 30 of NeoPolyp (30 of 30) and some without text; then 60
-    others of Kvasir-SEG gave 45 of 53, and 40 other films 10 of 16. Missed are letters on overexposed ground,
-    cut off by the frame, or under six samples high. No false alarm in the 64 of these without a line of
-    text, nor in 460 others (CVC, DSB 2018, MoNuSeg, white blood cells, DRIVE, CHASE).
+    Measured per picture, against manual labels. The constants were chosen on 80 pictures of Kvasir-SEG (64 of
+    72 with text detected), 40 chest films (11 of 15), 30 of NeoPolyp (30 of 30) and some without text. On other
+    pictures, 45 of 53 were detected in Kvasir-SEG (60 pictures), and 10 of 16 in chest films (40 pictures). Letters
+    on an overexposed background, cut by the frame, or less than six samples high are missed. There was no false
+    positive in the 64 of these pictures without text, and in 460 others (CVC, DSB 2018, MoNuSeg, white blood cells,
+    DRIVE, CHASE).
     """
     strokes = _strokes(pixels)
     letters = _letters(strokes)
@@ -62,7 +63,7 @@ def text_lines(pixels: np.ndarray) -> tuple[Box, ...]:
 
 
 def _strokes(pixels: np.ndarray) -> np.ndarray:
-    """Where something narrow is brighter than what is around it."""
+    """Mask of narrow structures that are brighter than their surroundings."""
     smaller = min(1.0, LONGEST / max(pixels.shape[1:]))
     planes = _bytes(pixels)
     if smaller < 1:
@@ -74,14 +75,14 @@ def _strokes(pixels: np.ndarray) -> np.ndarray:
         reduce(cv2.max, [cv2.morphologyEx(p, cv2.MORPH_TOPHAT, STROKE) for p in planes])
     )
     brightest = np.asarray(reduce(cv2.max, planes))
-    # between letters of one colour the ground stands out in the others
+    # between letters of one colour, the background is bright in the other channels
     hat[cv2.subtract(cv2.blur(brightest, STROKE.shape), brightest) > DIMMER] = 0
     least = np.maximum(CONTRAST, SHARE * cv2.dilate(hat, NEARBY).astype(np.float32))
     return np.asarray(hat > least)
 
 
 def _bytes(pixels: np.ndarray) -> list[np.ndarray]:
-    """The channels on one scale from 0 to 255."""
+    """The channels, rescaled together to 0 to 255."""
     if pixels.dtype != np.uint8:
         finite = np.nan_to_num(pixels.astype(np.float32), posinf=0, neginf=0)
         low, high = float(finite.min()), float(finite.max())
@@ -90,7 +91,7 @@ def _bytes(pixels: np.ndarray) -> list[np.ndarray]:
 
 
 def _letters(strokes: np.ndarray) -> np.ndarray:
-    """The connected parts that may be letters, as rows of x, y, width, height."""
+    """The connected components that may be letters, as rows of x, y, width, height."""
     of_all = cv2.connectedComponentsWithStats(strokes.view(np.uint8), connectivity=8)[2][1:]
     _, _, width, height, area = of_all.T
     fit = (height >= SHORTEST) & (height <= _tallest(strokes.shape))
@@ -104,7 +105,7 @@ def _tallest(shape: tuple[int, ...]) -> float:
 
 
 def _lines(letters: np.ndarray) -> np.ndarray:
-    """The number of the line of each letter: two are in one where they are neighbours, or chained by others."""
+    """The number of the line of each letter; neighbours are in the same line."""
     if not len(letters):
         return np.zeros(0, np.intp)
     x, _, width, height = letters.T
@@ -127,7 +128,7 @@ def _foot(letters: np.ndarray) -> np.ndarray:
 
 
 def _is_even(line: np.ndarray) -> bool:
-    """Whether nearly all stand on one level, and half are of one height."""
+    """Whether nearly all letters have the same baseline, and half have the same height."""
     height, foot = line[:, 3], _foot(line)
     tall = np.quantile(height, 0.75)
     level = np.abs(foot - np.median(foot)) <= max(1, LEVEL * np.median(height))

@@ -31,21 +31,21 @@ def duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "duplicates_across_splits",
             sides["across"],
             lambda n: f"{counted(n, 'image')} on two sides of the split",
-            "What is judged has been learnt by heart. Keep one of each, or give them one group.",
+            "The model would be evaluated on training images. Keep one of each, or give them one group.",
         ),
         *finding(
             FINDS,
             "duplicates_of_two_groups",
             sides["between"],
             lambda n: f"{counted(n, 'image')} under several groups of one split",
-            "Another split may part them. Keep one of each, or give them one group.",
+            "Another split may separate them. Keep one of each, or give them one group.",
         ),
         *finding(
             FINDS,
             "duplicates",
             sides["within"],
             lambda n: f"{counted(n, 'image')} more than once in a group",
-            "They weigh double. Keep one of each.",
+            "They count twice. Keep one of each.",
         ),
         *finding(
             FINDS,
@@ -56,6 +56,6 @@ def duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
                 if len({case.truth.digest for case in together if case.truth}) > 1
             ],
             lambda n: f"{counted(n, 'image')} with two different truths",
-            "One of them is wrong, or two people drew them: then no score can be better than they agree.",
+            "One of them is wrong, or they are from two annotators, whose agreement then limits every score.",
         ),
     ]

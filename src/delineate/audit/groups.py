@@ -25,22 +25,22 @@ def groups(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
         members.setdefault(case.group, []).append(case)
         if case.patient:
             patients.setdefault(case.patient, []).append(case)
-    torn = by_side((together, f"group {group}") for group, together in members.items())
+    groups = by_side((together, f"group {group}") for group, together in members.items())
     people = by_side((together, "one PatientID") for together in patients.values())
     return [
         *finding(
             FINDS,
             "group_across_splits",
-            torn["across"],
+            groups["across"],
             lambda n: f"{counted(n, 'group')} on two sides of the split",
-            "Scores of a patient who was learnt from are too good to be true. Split by group.",
+            "Scores of patients in the training data are too high. Split by group.",
         ),
         *finding(
             FINDS,
             "patient_across_splits",
             people["across"],
             lambda n: f"{counted(n, 'patient')}, by DICOM's PatientID, on two sides of the split",
-            "Scores of a patient who was learnt from are too good to be true. Give their cases one group.",
+            "Scores of patients in the training data are too high. Give the cases of each patient one group.",
         ),
         *finding(
             FINDS,
@@ -49,6 +49,6 @@ def groups(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             lambda n: (
                 f"{counted(n, 'patient')}, by DICOM's PatientID, under several groups of one split"
             ),
-            "Another split may part them. Give their cases one group.",
+            "Another split may separate them. Give the cases of each patient one group.",
         ),
     ]

@@ -1,4 +1,4 @@
-"""What may say who somebody is. Names of fields only: no value is told, here or anywhere."""
+"""Check for identifiers of persons. Only names of fields are reported, never their values."""
 
 from __future__ import annotations
 

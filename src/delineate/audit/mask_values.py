@@ -1,4 +1,4 @@
-"""Masks whose values do not say, or hardly say, what is meant."""
+"""Masks whose values have no label, or an unclear one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def mask_values(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "values_without_label",
             [((c.id,), p.says) for c in cases for p in c.problems if p.kind == "values"],
             lambda n: f"{counted(n, 'mask')} with values or colours that no label has",
-            "Say what each stands for: values: {name: [value, ...]}, with background for what is none.",
+            "Write the values of each label, and of background: values: {name: [value, ...]}.",
         ),
         *finding(
             FINDS,
@@ -39,8 +39,8 @@ def mask_values(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
                 if m.lossy
             ],
             lambda n: f"{counted(n, 'mask')} compressed with loss, or soft",
-            "Edges are a guess within a pixel or two, and so is every score there. Use the masks from before "
-            "the compression, if there are any.",
+            "Edges, and the scores there, are uncertain by a pixel or two. Use the masks from before the compression, "
+            "if there are any.",
         ),
         *finding(
             FINDS,

@@ -28,7 +28,7 @@ def misaligned(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "misplaced",
             [((c.id,), p.says) for c in cases for p in c.problems if p.kind == "misplaced"],
             lambda n: f"image and mask of {counted(n, 'case')} do not lie in one place",
-            "Export the mask on the grid of its image; masks are never moved here. Allowed by name, arrays of one "
-            "shape are taken to lie on each other.",
+            "Export the mask on the grid of its image; masks are never moved here. If you allow this finding by name, "
+            "headers are ignored where the shapes are equal.",
         ),
     ]

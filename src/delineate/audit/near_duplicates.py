@@ -26,7 +26,7 @@ def near_duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Findin
     crops far off the middle and turns by more than some 20 degrees that are no quarter; only the right `group` protects
     from these. Images drawn by a program, not read, are left out.
     """
-    # Of equal images, which are for `duplicates` to tell, one is compared.
+    # Of equal images, which `duplicates` reports, only one is compared.
     once = {
         case.image.pixels: (case, case.image) for case in cases if case.image and case.image.look
     }
@@ -51,8 +51,8 @@ def near_duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Findin
             lambda n: (
                 f"{counted(n, 'pair')} of images that show the same on two sides of the split"
             ),
-            "What is judged has been learnt almost by heart. Give each pair one group, or split by a column that "
-            "keeps them together.",
+            "The model would be evaluated on near copies of training images. Give each pair one group, or split by a "
+            "column that keeps them together.",
         ),
         *finding(
             FINDS,
@@ -61,13 +61,13 @@ def near_duplicates(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Findin
             lambda n: (
                 f"{counted(n, 'pair')} of images that show the same under two groups of one split"
             ),
-            "Another split may part them. Give each pair one group: are they of one patient?",
+            "Another split may separate them. Are they of one patient? Give each pair one group.",
         ),
         *finding(
             FINDS,
             "near_duplicates",
             sides["within"],
             lambda n: f"{counted(n, 'pair')} of images of one group that show the same",
-            "They are on one side, where they do no harm, and count for little more than one.",
+            "They are in one split, where they do no harm, but add little information.",
         ),
     ]

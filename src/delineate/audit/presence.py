@@ -34,9 +34,9 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
     for split, name in missing:
         check = "label_never_trained" if split == "train" else "label_never_judged"
         advice = (
-            "It cannot be learnt. Give it cases, or take it out of labels."
+            "It cannot be learnt. Add cases that show it, or remove it from labels."
             if split == "train"
-            else "No score of it will be known there. Split with stratify: labels, or by another seed."
+            else "It has no score there. Split with stratify: labels, or with another seed."
         )
         found.append(Finding(check, FINDS[check], f"no case of {split} shows any {name}", advice))
     bare = [c for c in cases if c.truth is None and not c.problems]
@@ -59,16 +59,14 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             FINDS,
             "image_label_contradicts_mask",
             [
-                ((c.id,), f"{name} is said to be {'there' if said else 'absent'}")
+                ((c.id,), f"{name} is {'present' if shown else 'absent'} by its image-level label")
                 for c in cases
                 if c.truth and c.truth.outlined
-                for name, said in c.truth.present.items()
-                if name in outlined and said is not None and said != bool(c.truth.objects[name])
+                for name, shown in c.truth.present.items()
+                if name in outlined and shown is not None and shown != bool(c.truth.objects[name])
             ],
-            lambda n: (
-                f"image-level labels of {counted(n, 'case')} say something else than the mask"
-            ),
-            "The image-level label wins where images are classified, the mask where they are segmented. Correct one.",
+            lambda n: f"image-level labels of {counted(n, 'case')} contradict the mask",
+            "Classification uses the image-level label, segmentation uses the mask. Correct one of them.",
         ),
         *finding(
             FINDS,
@@ -82,7 +80,7 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "empty_truth",
             [((c.id,), f"in {c.split}") for c in empty],
             lambda n: f"{counted(n, 'case')} without any label ({_by_split(empty, splits)})",
-            "They keep a model from seeing things. Where nothing is found either, there is no score.",
+            "They reduce false positives in training. In evaluation, an empty prediction has no score there.",
         ),
         *finding(
             FINDS,
@@ -98,7 +96,7 @@ def presence(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "image_label_not_known",
             [((c.id,), ", ".join(names)) for c, names in unknown],
             lambda n: f"it is not known of {counted(n, 'case')} whether they show a label",
-            "Nothing is learnt or judged of a label where it is not known.",
+            "Training and evaluation leave out a label where it is unknown.",
         ),
     ]
 

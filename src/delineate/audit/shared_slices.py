@@ -56,13 +56,13 @@ def shared_slices(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]
             lambda n: (
                 f"{counted(n, 'pair')} of volumes with equal slices under two groups of one split"
             ),
-            "They show one body, and another split may part them. Give them one group.",
+            "They show one body, and another split may separate them. Give them one group.",
         ),
         *finding(
             FINDS,
             "shared_slices",
             sides["within"],
             lambda n: f"{counted(n, 'pair')} of volumes of one group with equal slices",
-            "They are on one side, where they do no harm, and count for little more than one.",
+            "They are in one split, where they do no harm, but add little information.",
         ),
     ]

@@ -1,6 +1,6 @@
-"""Drawn images with their truth, one scene per file.
+"""Generated images with their truth, one scene per file.
 
-A scene draws pixels and, object by object, the truth. The data layout `phantom` makes cases of what a scene draws.
+A scene draws the pixels and the mask of each object. `data/phantom.py` turns drawings into cases.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from delineate.core import Geometry
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A drawn image, and its objects as (name, mask): apart, or the later is part of the earlier."""
+    """A generated image, and its objects as (name, mask). If two overlap, the later is part of the earlier."""
 
     pixels: np.ndarray
     geometry: Geometry
@@ -24,12 +24,12 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Scene:
-    """What can be drawn.
+    """A kind of generated image.
 
     draw: (the patient's generator, the case's generator, shape) -> Drawing.
-    names: names of the objects it may hold.
-    shape: its shape if none is asked for.
-    per_patient: how many cases the first, second, ... patient has; then again from the first.
+    names: names of the objects it can contain.
+    shape: the default shape.
+    per_patient: the number of cases of the first, second, ... patient; repeated for further patients.
     """
 
     draw: Callable[[np.random.Generator, np.random.Generator, tuple[int, ...]], Drawing]

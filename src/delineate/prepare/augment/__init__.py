@@ -1,4 +1,4 @@
-"""Pixels and truth -> the same, varied; together, and seeded. One augmentation per file."""
+"""Seeded random augmentation of pixels and truth together. One augmentation per file."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _DTYPES = (np.uint8, np.uint16, np.float32)
 
 
 def load_augment(calls: Sequence[Call], labels: LabelSet) -> Augment:
-    """The augmentations a recipe names, in order.
+    """Build the augmentations of a recipe, in order.
 
     Raises:
-        RecipeError: unknown names or arguments, or a flip that swaps labels after something that moves samples.
+        RecipeError: unknown names or arguments, or a flip with swap that is not the first spatial augmentation.
     """
     steps = [build("augment", call, labels=labels) for call in calls]
     for step, call in zip(steps, calls, strict=True):
@@ -52,8 +52,8 @@ def load_augment(calls: Sequence[Call], labels: LabelSet) -> Augment:
 class Augment:
     """Augmentations of pixels and truth together.
 
-    Those that move samples act first, fused into one warp, so that samples are interpolated once; the others follow in
-    their order. Pixels are whole numbers on the range of their dtype, or floats from 0 to 1.
+    Spatial augmentations come first, fused into one warp, so that samples are interpolated once. The others follow in
+    their order. Pixels are unsigned integers over the range of their dtype, or floats from 0 to 1.
     """
 
     steps: tuple[Augmentation, ...] = ()
@@ -61,9 +61,9 @@ class Augment:
     def __call__(
         self, pixels: np.ndarray, truth: Layers, rng: np.random.Generator
     ) -> tuple[np.ndarray, Layers]:
-        """Pixels (channel, *spatial) and their truth, varied; shapes and dtypes stay.
+        """Augment pixels (channel, *spatial) and their truth; shapes and dtypes are kept.
 
-        What is drawn to stay unchanged is given back itself, not as a copy.
+        Without a change, the inputs themselves are returned, not copies.
         """
         if not self.steps:
             return pixels, truth
@@ -87,5 +87,5 @@ class Augment:
 
 
 def case_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers of one case in one epoch: the same whatever the number of workers, and wherever resumed."""
+    """The random generator of a case in an epoch; it does not depend on the number of workers or on resuming."""
     return np.random.default_rng(np.random.SeedSequence((seed, epoch, index)))

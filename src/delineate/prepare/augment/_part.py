@@ -1,4 +1,4 @@
-"""What an augmentation draws: a part of one warp, or a change of what samples say."""
+"""The results of drawing an augmentation: a spatial warp, or a change of values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Border = Literal["zero", "reflect"]
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """Where each sample of the result is taken from, in indices of the array.
+    """A spatial transform: the input position of each output sample, in array indices.
 
-    matrix: (ndim + 1, ndim + 1), index in the result -> index in what was given.
-    displacement: for each axis what is added to the index in the result before the matrix, as an array that
-        broadcasts to the shape; () for none.
-    border: what lies outside: 0 and background, or the mirrored image.
-    swap: pairs of label values that change places.
+    matrix: (ndim + 1, ndim + 1), output index -> input index.
+    displacement: one array per axis, broadcastable to the shape, added to the output index before the matrix is
+        applied; () for none.
+    border: padding: zero (0 and background), or reflect (the mirrored image).
+    swap: pairs of label values that are exchanged.
     """
 
     matrix: np.ndarray
@@ -28,7 +28,7 @@ class Warp:
     swap: tuple[tuple[int, int], ...] = ()
 
     def then(self, later: Warp) -> Warp:
-        """Both as one: the matrices in their order, then the displacements summed; mirrored borders win."""
+        """Compose two warps: matrices are multiplied, displacements added; border reflect takes precedence."""
         both = (self.displacement, later.displacement)
         return Warp(
             self.matrix @ later.matrix,
@@ -40,9 +40,9 @@ class Warp:
 
 @dataclass(frozen=True)
 class Mix:
-    """Colours mixed linearly: (channel, channel + 1) times (colour, 1), on a scale from 0 to 1.
+    """A linear change of colours: (channel, channel + 1) times (colour, 1), for values from 0 to 1.
 
-    matrix: from the mean colour of the image (channel), on which contrast turns.
+    matrix: returns the matrix, from the mean colour of the image (channel), which contrast needs.
     """
 
     matrix: Callable[[np.ndarray], np.ndarray]
@@ -50,14 +50,14 @@ class Mix:
 
 @dataclass(frozen=True)
 class Curve:
-    """Each value by itself: floats from 0 to 1 -> floats."""
+    """A change of each value by a function: floats from 0 to 1 -> floats."""
 
     curve: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Anything else: pixels (channel, *spatial) -> the same shape and dtype, the input left as it is."""
+    """Any other change: pixels (channel, *spatial) -> new pixels of the same shape and dtype."""
 
     filter: Callable[[np.ndarray], np.ndarray]
 
@@ -66,14 +66,14 @@ Part = Warp | Mix | Curve | Filter
 
 
 class Augmentation(Protocol):
-    """One augmentation; one of your own needs only this method."""
+    """One augmentation; a user's own augmentation needs only this method."""
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Part | None:
-        """What to do to one case whose spatial shape is `shape`; None is nothing."""
+        """Draw the change for a case of spatial shape `shape`; None for no change."""
 
 
 def about_centre(linear: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The matrix of a `Warp` that applies `linear` (ndim, ndim) to what is measured from the centre."""
+    """The matrix of a `Warp` that applies `linear` (ndim, ndim) about the centre."""
     centre = (np.array(shape) - 1) / 2
     matrix = np.eye(len(shape) + 1)
     matrix[:-1, :-1] = linear

@@ -1,4 +1,4 @@
-"""Ranges to draw from: a pair is a range, one number the range to both sides of what changes nothing."""
+"""Ranges of random values: a pair is (low, high); a single number d is neutral - d to neutral + d."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from delineate.arguments import NonNegative, Number, WholeNumber
 Range = NonNegative | tuple[Number, Number]
 
 Cells = Annotated[WholeNumber, Ge(2), Le(64)]
-"""Parts of an axis that are moved apart."""
+"""Number of cells along an axis of a deformation grid."""
 
 
 def spread(
