@@ -212,7 +212,7 @@ def test_trusted_code_runs_and_no_other(doctored, canary, tmp_path, capsys):
     run = shutil.move(run, tmp_path / "other")
     path = run / "bundle" / "recipe.yaml"
     path.write_text(path.read_text().replace("canary:polishing", "canary:system"))
-    with pytest.raises(ValueError, match="not the file that card.json was written for"):
+    with pytest.raises(ValueError, match="the SHA-256 of the file differs"):
         load_bundle(run, trust=("canary",))
 
 

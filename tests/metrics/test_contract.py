@@ -222,7 +222,7 @@ def test_a_new_file_is_judged_told_explained_and_listed_with_nothing_else_touche
     assert "half_way" in [entry.name for entry in list_names("metrics")]
     assert "half_way" in family_of_metrics("overlap")
     spec = importlib.util.spec_from_file_location(
-        "make_reference", Path(__file__).parents[3] / "docs" / "make_reference.py"
+        "make_reference", Path(__file__).parents[2] / "docs" / "make_reference.py"
     )
     reference = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(reference)
