@@ -24,7 +24,7 @@ def test_times(text, seconds):
     [
         ({"epoch": 3}, "did you mean 'epochs'"),
         ({"epochs": 0}, "epochs is 0; expected a whole number of 1 or more"),
-        ({"max_time": "ten"}, "expected like '45s'"),
+        ({"max_time": "ten"}, "expected a time like '45s'"),
         ({"precision": "int8"}, "'fp32', 'bf16', 'fp16'"),
         (
             {"oversample_foreground": 1.0},

@@ -107,7 +107,7 @@ def test_what_fits_together_passes(lab):
         ("model=lab_of_slips:numbers", "gives Tensor; expected an Output"),
         ("model=lab_of_slips:table", "returned a dict; expected a torch.nn.Module"),
         ("loss=lab_of_slips:broken_loss", "broken_loss failed with (IndexError|TypeError)"),
-        ("loss=lab_of_slips:no_number", "gives no single number"),
+        ("loss=lab_of_slips:no_number", "does not give a single number"),
         ("metrics=[lab_of_slips:broken_metric]", "broken_metric failed with ZeroDivisionError"),
         ("refine=[lab_of_slips:broken_step]", "broken_step failed with AttributeError"),
         ("schedule=lab_of_slips:broken_schedule", "broken_schedule failed with ZeroDivisionError"),

@@ -163,7 +163,7 @@ def test_a_loss_of_ones_own_sees_the_deeper_maps_in_training(lab, tmp_path):
         ("model={unet: {features: [4, 8]}}", "needs a model that computes losses itself"),
         ("loss=[dice]", "the network has no dense head"),
         ("loss=[{model_losses: {weights: {edge: 2}}}]", "'edge'; the model computes the losses inside, border"),
-        ("trainer.monitor=val/loss", "computes its losses only while it learns. Monitor a metric"),
+        ("trainer.monitor=val/loss", "computes its losses only in training. Monitor a metric"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_told_before_anything_is_trained(override, said, lab):

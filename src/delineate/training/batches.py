@@ -1,4 +1,7 @@
-"""From prepared cases to batches: drawn, augmented, encoded; the same whatever the number of workers."""
+"""Sample prepared cases, augment them, encode their targets and collate them into batches.
+
+The batches do not depend on the number of workers.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from delineate.training.cache import PreparedCases
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step learns from: pixels (batch, channel, *spatial), their target, and which cases they are."""
+    """The input of one training step: pixels (batch, channel, *spatial), their target, and the ids of the cases."""
 
     pixels: torch.Tensor
     target: Target[torch.Tensor]
@@ -25,7 +28,10 @@ class Batch:
 
 
 class AugmentedCases(Dataset[tuple[str, np.ndarray, Target[np.ndarray]]]):
-    """Cases as the network sees them; drawn by (epoch, index), which alone decides the augmentation."""
+    """Augmented cases and their targets, indexed by (epoch, index).
+
+    The augmentation depends on the seed, the epoch and the index only.
+    """
 
     def __init__(self, cases: PreparedCases, augment: Augment, task: Task, seed: int) -> None:
         self.cases = cases
@@ -36,8 +42,8 @@ class AugmentedCases(Dataset[tuple[str, np.ndarray, Target[np.ndarray]]]):
     def __len__(self) -> int:
         return len(self.cases)
 
-    def __getitem__(self, draw: tuple[int, int]) -> tuple[str, np.ndarray, Target[np.ndarray]]:
-        epoch, index = draw
+    def __getitem__(self, key: tuple[int, int]) -> tuple[str, np.ndarray, Target[np.ndarray]]:
+        epoch, index = key
         pixels, truth = self.cases[index]
         pixels, truth = self.augment(pixels, truth, case_rng(self.seed, epoch, index))
         target = self.task.encode(truth.segmentation())
@@ -45,9 +51,12 @@ class AugmentedCases(Dataset[tuple[str, np.ndarray, Target[np.ndarray]]]):
 
 
 class CaseSampler(Sampler[tuple[int, int]]):
-    """The cases of one epoch, as (epoch, index): shuffled by seed and epoch, shared out among devices.
+    """The cases of one epoch as (epoch, index), shuffled by seed and epoch, and split between devices.
 
-    oversample_foreground: share of draws that show a label; each kind is drawn evenly. None draws every case once.
+    shows: one boolean per case, whether it shows any label.
+    oversample_foreground: share of samples that show a label. Within each of the two kinds all cases are sampled
+        equally often. None samples every case once.
+    rank, world: number of this process, and number of processes.
     """
 
     def __init__(
@@ -94,7 +103,7 @@ class CaseSampler(Sampler[tuple[int, int]]):
 
 
 def collate(items: list[tuple[str, np.ndarray, Target[np.ndarray]]]) -> Batch:
-    """Stack cases.
+    """Stack cases into one batch.
 
     Raises:
         ValueError: prepared cases differ in shape.
@@ -111,15 +120,15 @@ def collate(items: list[tuple[str, np.ndarray, Target[np.ndarray]]]) -> Batch:
 
 
 def load_batches(
-    cases: AugmentedCases, draws: CaseSampler, batch_size: int, workers: int, on_gpu: bool
+    cases: AugmentedCases, sampler: CaseSampler, batch_size: int, workers: int, on_gpu: bool
 ) -> DataLoader[Any]:
-    """The loader of training batches."""
+    """The DataLoader of the training batches."""
     return DataLoader(
         cases,
-        sampler=draws,
+        sampler=sampler,
         batch_size=batch_size,
-        # batch normalisation cannot learn from a last batch of one
-        drop_last=len(draws) > batch_size,
+        # batch normalisation fails on a last batch of one case
+        drop_last=len(sampler) > batch_size,
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,

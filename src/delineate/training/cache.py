@@ -1,4 +1,4 @@
-"""Cases prepared once and mapped into memory ever after."""
+"""A cache of prepared cases: each is prepared once, and then mapped into memory."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from delineate.progress import track
 from delineate.resolve import Call, resolve
 
 READING = 3
-"""Raised whenever files are read, refused or prepared in another way, so that no entry of before is used."""
+"""Version of the entries. Increase it when reading, validation or preparation changes: old entries are then unused."""
 
 PIXELS, CLASSES, LAYERS, FACTS = "pixels.npy", "classes.npy", "layers.npy", "facts.json"
-"""The files of an entry: a truth of which there is more than the label map has the last two in place of the second."""
+"""The files of an entry. A truth that is only a label map is in CLASSES; any other truth is in LAYERS and FACTS."""
 
 
 @dataclass(frozen=True)
 class PreparedCases:
     """Pixels and truth of cases on the network's grid, before augmentation.
 
-    An entry's key is made of the names, sizes and times of all its files, how they are read, and the
-    prepare steps: whatever changes makes another entry, and nothing old is ever served.
+    The key of an entry is a hash of the names, sizes and modification times of all files of the case, of how they are
+    read, and of the prepare steps. A change of any of these makes a new entry, so an outdated entry is never used.
 
-    folder: where entries are kept; None keeps them in memory, as cases always are that were drawn, not read.
-    instances: whether the task learns from the instances of the truth; they are not kept where it does not.
+    folder: where entries are kept; None keeps them in memory. Generated cases, which have no files, are always kept
+        in memory.
+    instances: whether the task learns from the instances of the truth. If not, instances are not kept.
     """
 
     cases: Sequence[Case]
@@ -49,7 +50,7 @@ class PreparedCases:
         return len(self.cases)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Layers]:
-        """(channel, *spatial) pixels as `prepare.fixed` gives them, and their truth; neither is to be written to."""
+        """Pixels (channel, *spatial) as `prepare.fixed` returns them, and their truth. Do not modify either."""
         if self.folder is None or not self.cases[index].files:
             if index not in self.memory:
                 self.memory[index] = self._prepared(index)
@@ -63,7 +64,7 @@ class PreparedCases:
         return kept
 
     def fill(self) -> np.ndarray:
-        """Prepare every case now; true where a case shows any label.
+        """Prepare every case now; returns for each case whether it shows any label.
 
         Raises:
             ValueError: cases differ in channels, or one has no truth.
@@ -98,12 +99,12 @@ class PreparedCases:
 
 
 def _own_code(call: Call) -> str:
-    """The source of a user's own step, which changes without a new version of ours."""
+    """The source code of a user's own step, since it can change while Delineate's version does not."""
     return inspect.getsource(resolve("prepare", call)) if ":" in call.name else ""
 
 
 def _load(entry: Path, labels: LabelSet) -> tuple[np.ndarray, Layers] | None:
-    """Pixels and truth of an entry, mapped; None where it is not there or not whole: it is then made again."""
+    """Pixels and truth of an entry, memory-mapped; None if the entry is missing or damaged. It is then made again."""
     try:
         pixels = np.moveaxis(np.load(entry / PIXELS, mmap_mode="r"), -1, 0)
         truth = _load_truth(entry, labels, pixels.shape[1:])
@@ -113,7 +114,7 @@ def _load(entry: Path, labels: LabelSet) -> tuple[np.ndarray, Layers] | None:
         EOFError,
         KeyError,
         TypeError,
-    ):  # cut, or less data than its header says
+    ):  # missing, truncated, or less data than the header states
         return None
     maps = [truth.classes, *(() if truth.numbers is None else truth.numbers)]
     return (pixels, truth) if all(m.shape == pixels.shape[1:] for m in maps) else None
@@ -125,7 +126,7 @@ def _load_truth(entry: Path, labels: LabelSet, shape: tuple[int, ...]) -> Layers
     except FileNotFoundError:
         facts = json.loads((entry / FACTS).read_text(encoding="utf-8"))
     objects = tuple(Object(*known) for known in facts["objects"])
-    layers = np.broadcast_to(np.uint8(0), (1, *shape))  # nothing is kept of an empty map
+    layers = np.broadcast_to(np.uint8(0), (1, *shape))  # an empty map has no file
     if facts["outlined"]:
         layers = np.load(entry / LAYERS, mmap_mode="r")
     return Layers(

@@ -51,30 +51,30 @@ LOST_WORKER = re.compile(
 NO_MEMORY = re.compile(
     r"out of memory|can't allocate memory|Cannot allocate memory|ALLOC_FAILED|MemoryError", re.I
 )
-"""What torch says where memory is short, which is a plain RuntimeError on a CPU, on MPS and of another process."""
+"""Messages of torch when memory is short: on a CPU, on MPS and in another process it raises a plain RuntimeError."""
 
 PRECISION: Mapping[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> bool:
-    """Train, and leave `bundle/`, `checkpoints/`, `metrics.csv` and logs in `run`.
+    """Train, and write `bundle/`, `checkpoints/`, `metrics.csv` and logs into `run`.
 
-    A run whose folder holds a checkpoint goes on from there, to the weights it would have reached uninterrupted.
+    If the folder holds a checkpoint, training continues from it and reaches the same weights as without interruption.
 
     Args:
-        recipe: what to do.
-        splits: "train" to learn from, "val" to evaluate; without "val" the last weights are kept.
+        recipe: what to train.
+        splits: "train" to learn from, "val" to validate on; without "val" the last weights are kept.
         run: the run's folder.
         card: what is known of the bundle before training; figures of the training are added.
 
     Returns:
-        False if the user broke off; the bundle then holds the best weights up to there.
+        False if the user interrupted training; the bundle then holds the best weights so far.
 
     Raises:
         RecipeError: the recipe does not fit the data or this machine.
-        DivergedError: the loss is no number any more.
-        MemoryError: the machine or its GPU has too little memory; the message says what to lower.
-        RuntimeError: a process that loads cases was ended, most often for want of memory.
+        DivergedError: the loss is NaN or infinite.
+        MemoryError: the machine or its GPU has too little memory; the message names the settings to lower.
+        RuntimeError: the system killed a data loader worker, usually because memory ran out.
     """
     options = load_options(recipe.trainer)
     if not splits.get("train"):
@@ -86,12 +86,12 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     channels, ndim = int(pixels.shape[0]), pixels.ndim - 1
     heads = load_task(recipe.task, recipe.labels).heads
     checkpoint = run / "checkpoints" / "last.ckpt"
-    begun = checkpoint.exists()
+    resumed = checkpoint.exists()
     model = load_model(
-        recipe.model, channels=channels, heads=heads, ndim=ndim, pretrained=not begun
+        recipe.model, channels=channels, heads=heads, ndim=ndim, pretrained=not resumed
     )
     loss = load_loss(recipe.loss, recipe.deep_supervision)
-    draws, cases = _cases(recipe, splits["train"], options)
+    sampler, cases = _cases(recipe, splits["train"], options)
     metrics = load_metrics(validation_metrics(recipe))
     ema = EMA(options.ema)
     clock = Clock(recipe.schedule, options.epochs, options.seconds, recipe.seed)
@@ -103,7 +103,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         training = {"epoch": epoch, "scores": known_scores, "device": device}
         known = {**card, "channels": channels, "ndim": ndim, "training": training}
         nonlocal kept
-        # once it holds its members, the bundle is saved from what it holds
+        # after the first save the bundle holds copies of its members, and the recipe refers to these
         kept = save_bundle(run / "bundle", kept, known, _weights(model)).recipe
 
     validation = Validation(
@@ -122,23 +122,23 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     table = Table(run / "metrics.csv", validation, clock)
     bar = Bar(validation, clock, table)
     callbacks = [ema, clock, validation, table, bar, Checkpoint(checkpoint)]
-    with telling(recipe.trainer):  # Lightning's own words on devices and strategies
+    with telling(recipe.trainer):  # Lightning's own messages about devices and strategies
         trainer = _trainer(options, recipe.trainer, device, run, callbacks)
-    draws.rank, draws.world = trainer.global_rank, trainer.world_size
+    sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
     batches = load_batches(
-        cases, draws, options.batch_size, _workers(options, device), device == "cuda"
+        cases, sampler, options.batch_size, _workers(options, device), device == "cuda"
     )
     learner = Learner(model, loss, recipe.optimizer, fused=options.precision != "fp16")
     finished = True
     try:
-        if begun:
+        if resumed:
             saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-            # workers fetch their first batches before Lightning says which epoch it is
-            draws.set_epoch(saved["epoch"] + 1)
-        if not begun or not saved["callbacks"]["Checkpoint"]["over"]:
-            path = checkpoint if begun else None
+            # workers fetch their first batches before Lightning sets the epoch
+            sampler.set_epoch(saved["epoch"] + 1)
+        if not resumed or not saved["callbacks"]["Checkpoint"]["over"]:
+            path = checkpoint if resumed else None
             trainer.fit(learner, batches, ckpt_path=path, weights_only=True)
-    except SystemExit:  # Lightning's answer to Ctrl-C
+    except SystemExit:  # Lightning raises it after Ctrl-C
         finished = False
     except Exception as error:
         card_file = run / "bundle" / "card.json"
@@ -149,17 +149,19 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
             ema.load_state_dict(saved["callbacks"]["EMA"])
             with ema.in_place(learner):
                 keep_best({}, saved["epoch"] + 1)
-        failure = _short_of_memory(error, options, device) or error
+        failure = _memory_error(error, options, device) or error
         failure.add_note(
             f"The weights of epoch {open_bundle(run).card['training']['epoch']} are kept in {card_file.parent}."
             if card_file.exists()
-            else "No epoch was finished, so nothing is kept."
+            else "No epoch was finished, so no weights are kept."
         )
         if failure is error:
             raise
         raise failure from error
     if trainer.is_global_zero and not (run / "bundle" / "card.json").exists():
-        with ema.in_place(learner):  # broken off early, or no score was ever a number
+        with ema.in_place(
+            learner
+        ):  # interrupted before the first validation, or all scores were NaN
             keep_best({}, trainer.current_epoch)
     return finished
 
@@ -193,23 +195,23 @@ def _trainer(
     )
 
 
-def _short_of_memory(error: Exception, options: Options, device: str) -> Exception | None:
-    """An error that says what to lower, where one says that memory was short; None where it says something else."""
-    said = str(error)
+def _memory_error(error: Exception, options: Options, device: str) -> Exception | None:
+    """An error that names the settings to lower, if `error` is about memory; else None."""
+    message = str(error)
     helps = [
         f"--set trainer.batch_size={options.batch_size // 2}" if options.batch_size > 1 else "",
         "--set trainer.precision=bf16" if options.precision == "fp32" else "",
         "a smaller size in prepare, or a smaller model",
     ]
-    if LOST_WORKER.search(said):
+    if LOST_WORKER.search(message):
         fewer = _workers(options, device) // 2
         helps.insert(0, f"--set trainer.workers={fewer}")
         return RuntimeError(
-            "a process that loads cases was ended by the system, most often because the machine ran out of memory. "
+            "the system killed a process that loads cases, most often because the machine ran out of memory. "
             f"What helps: {'; '.join(filter(None, helps[:2]))}. "
-            f"({said.splitlines()[0]})"
+            f"({message.splitlines()[0]})"
         )
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or NO_MEMORY.search(said):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or NO_MEMORY.search(message):
         return MemoryError(
             f"out of memory on {device} with {options.batch_size} cases in a batch. "
             f"What helps: {'; '.join(filter(None, helps))}."
@@ -231,26 +233,26 @@ def _cases(
     )
     shows = prepared.fill()
     try:
-        draws = CaseSampler(shows, recipe.seed, options.oversample_foreground)
+        sampler = CaseSampler(shows, recipe.seed, options.oversample_foreground)
     except ValueError as error:
         raise recipe.trainer.fail(str(error)) from error
     augment = load_augment(recipe.augment, recipe.labels)
-    return draws, AugmentedCases(prepared, augment, task, recipe.seed)
+    return sampler, AugmentedCases(prepared, augment, task, recipe.seed)
 
 
 def _device(options: Options) -> str:
-    there = {
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     device: str = options.device
     if device == "auto":
-        device = next(name for name, is_there in there.items() if is_there)
-    if not there[device]:
+        device = next(name for name, usable in available.items() if usable)
+    if not available[device]:
         raise RecipeError(
             f"trainer.device is {device!r}, but this machine has: "
-            f"{', '.join(name for name, is_there in there.items() if is_there)}. "
+            f"{', '.join(name for name, usable in available.items() if usable)}. "
             "Use trainer.device: auto."
         )
     if device == "cpu" and options.precision == "fp16":
@@ -265,7 +267,7 @@ def _workers(options: Options, device: str) -> int:
 
 
 def _quiet() -> None:
-    """Lightning's advice is for people who write loops; ours are written."""
+    """Silence Lightning's warnings on how to write a training loop; a user of a recipe cannot act on them."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for about in (".*does not have many workers.*", ".*You defined a `validation_step`.*",
                   ".*The number of training batches.*", ".*LeafSpec.*", ".*Checkpoint directory.*"):  # fmt: skip

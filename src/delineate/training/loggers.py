@@ -1,4 +1,4 @@
-"""Where curves are sent besides metrics.csv."""
+"""Loggers that receive the training curves besides metrics.csv."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tensorboard(run: Path) -> Logger:
 def wandb(
     run: Path, project: Text = "delineate", offline: bool = False, entity: Text | None = None
 ) -> Logger:
-    """Weights & Biases; `offline` writes to the run's folder, to be synchronised later."""
+    """Weights & Biases; `offline` writes to the run's folder, to synchronise later."""
     try:
         return WandbLogger(
             save_dir=run, name=run.name, project=project, offline=offline, entity=entity

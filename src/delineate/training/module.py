@@ -1,4 +1,4 @@
-"""One step of learning."""
+"""The LightningModule: one training step, the optimiser and gradient clipping."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from delineate.training.batches import Batch
 
 
 class DivergedError(RuntimeError):
-    """The loss is no number any more."""
+    """The loss or an output of the network is NaN or infinite."""
 
 
 class Learner(LightningModule):
-    """A model, its loss and its optimiser, as Lightning drives them."""
+    """A model with its loss and its optimiser, for Lightning's Trainer."""
 
     def __init__(self, model: nn.Module, loss: Loss, optimizer: Call, *, fused: bool) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Learner(LightningModule):
         self.fused = fused
 
     def on_fit_start(self) -> None:
-        """What makes a CPU fast; here, in the process that trains."""
+        """Make the model fast on a CPU. Called here because it must happen in the process that trains."""
         if self.device.type == "cpu":
             fast_on_cpu(self.model)
 
@@ -55,13 +55,13 @@ class Learner(LightningModule):
         return {"loss": loss}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The recipe's optimiser; the fused kernel where torch has one and the recipe says nothing else."""
+        """The recipe's optimiser, with torch's fused kernel if there is one and the recipe sets neither kernel."""
         args: dict[str, Any] = check("optimizers", self.optimizer_call)
         make = resolve("optimizers", self.optimizer_call)
         if self.fused and "fused" not in args and "foreach" not in args:
             try:
                 return _with_initial_lr(make(self.model.parameters(), fused=True, **args))
-            except (TypeError, RuntimeError):  # this optimiser or device has none
+            except (TypeError, RuntimeError):  # no fused kernel for this optimiser or device
                 pass
         return _with_initial_lr(make(self.model.parameters(), **args))
 
@@ -71,14 +71,18 @@ class Learner(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm; Lightning's own refuses fused optimisers, which only fp16's scaling would trouble."""
+        """Clip the norm of the gradient.
+
+        Lightning's own clipping refuses every fused optimiser. Only fp16 with its scaled gradients needs that, and
+        with fp16 the optimiser is not fused here.
+        """
         if gradient_clip_val is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
-        """Move a batch."""
+        """Move a batch to the device."""
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(device, non_blocking=True)

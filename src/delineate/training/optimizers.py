@@ -1,4 +1,4 @@
-"""torch's own optimisers, by their names in lower case."""
+"""The optimisers of torch, by their names in lower case."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _TYPES: dict[str, Any] = {
     "weight_decay": NonNegative,
     "initial_accumulator_value": NonNegative,
 }
-"""What torch's numbers may be; its own signatures say `float | Tensor`."""
+"""Limits of the numeric arguments; torch's own signatures give only `float | Tensor`."""
 
 _LEFT_OUT = ("capturable", "differentiable", "maximize")
-"""What is of no use here, or breaks training: CUDA graphs, gradients through the optimiser, a loss that grows."""
+"""Arguments that a recipe may not set: CUDA graphs, gradients through the optimiser, and maximisation of the loss."""
 
 
 def _typed(optimizer: type[optim.Optimizer]) -> Callable[..., optim.Optimizer]:
-    """An optimiser of torch with its own arguments and defaults, but for those left out, and the types above."""
+    """An optimiser of torch with its own defaults, without the arguments in _LEFT_OUT and with the types of _TYPES."""
 
     @functools.wraps(optimizer, updated=())
     def make(*args: Any, **kwargs: Any) -> optim.Optimizer:

@@ -1,4 +1,4 @@
-"""How long, how much at once, on what: the `trainer` section of a recipe."""
+"""The `trainer` section of a recipe: length of training, batch size, precision, device and the like."""
 
 from __future__ import annotations
 
@@ -16,34 +16,35 @@ from delineate.resolve import Call, bind
 from delineate.tasks import load_task
 
 LEADING = 2
-"""Metrics of the full set that validation cases are scored by where a recipe names none."""
+"""How many metrics of the full set are validated if a recipe names no metric."""
 
 
 @dataclass(frozen=True)
 class Options:
     """The settings of one training run.
 
-    epochs: passes over the training cases; with `max_time` left out, the whole budget.
-    max_time: "45s", "10m", "2h" or "1h30m": training ends then, and the schedule is stretched to it; `epochs`
-        still ends a run that gets there first.
-    batch_size: cases per step and device. The last incomplete batch of an epoch is left out where there is another.
-    accumulate: steps whose gradients are summed before the weights move; the batch grows by that factor, but a
-        per-batch Dice still sees `batch_size` cases.
+    epochs: passes over the training cases. Without `max_time` they are the whole budget.
+    max_time: "45s", "10m", "2h" or "1h30m": training stops after this time, and the schedule is stretched to it.
+        Training stops earlier if it reaches `epochs`.
+    batch_size: cases per step and device. The last batch of an epoch is dropped if it is incomplete and not alone.
+    accumulate: steps whose gradients are accumulated before the optimiser updates the weights. The effective batch
+        grows by this factor, but a per-batch Dice still sees `batch_size` cases.
     precision: "bf16" and "fp16" are mixed precision; fp16 needs a GPU.
-    gradient_clip: largest norm of the gradient.
-    ema: decay of an exponential moving average of the weights, which is then validated and saved; 0.999 is common.
-        It starts lower, (1 + n) / (10 + n) after n steps, so that short runs do not average their random start.
-    monitor: the score that picks the best weights: "val/<metric>" or "val/loss". If left out, the first of the recipe's
-        metrics that says which weights are better, and val/loss where there is none.
-    patience: validations without a new best before training stops; none if left out.
+    gradient_clip: largest norm of the gradient; larger ones are clipped.
+    ema: decay of an exponential moving average of the weights; this average is validated and saved; 0.999 is common.
+        After n steps the decay is at most (1 + n) / (10 + n), so that short runs do not average the initial weights.
+    monitor: the score that selects the best weights: "val/<metric>" or "val/loss". If left out, the recipe's first
+        metric for which lower or higher is better, or val/loss if there is none.
+    patience: validations without a new best score before training stops; if left out, training does not stop early.
     val_every: epochs from one validation to the next; the last epoch is always validated.
-    oversample_foreground: share of drawn cases that show any label, between 0 and 1; as they come if left out.
-    workers: processes that load cases; "auto" is none on a CPU, which they would only take from the network.
+    oversample_foreground: share of sampled cases that show any label, between 0 and 1; if left out, each case is
+        sampled once per epoch.
+    workers: processes that load cases; "auto" is none on a CPU, where they would compete with the network.
     cache: keep prepared cases on disk and map them into memory.
     loggers: "tensorboard", or {wandb: {offline: true}}; metrics.csv is always written.
     device: "auto", "cpu", "cuda", "mps".
     devices, nodes, strategy: as Lightning's Trainer takes them.
-    deterministic: only repeatable GPU kernels, at some cost.
+    deterministic: use only deterministic GPU kernels, which are slower.
     """
 
     epochs: Count = 50
@@ -70,7 +71,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.seconds == 0:
-            raise ValueError(f"trainer.max_time is {self.max_time!r}; expected more than no time.")
+            raise ValueError(f"trainer.max_time is {self.max_time!r}; expected more than 0 s.")
         if self.monitor is not None and not self.monitor.startswith("val/"):
             raise ValueError(
                 f"trainer.monitor is {self.monitor!r}; expected val/<metric> or val/loss."
@@ -86,7 +87,7 @@ class Options:
         )
         if not parts or not any(parts.groups()):
             raise ValueError(
-                f"trainer.max_time is {self.max_time!r}; expected like '45s', '10m' or '1h30m'."
+                f"trainer.max_time is {self.max_time!r}; expected a time like '45s', '10m' or '1h30m'."
             )
         hours, minutes, seconds = (int(part or 0) for part in parts.groups())
         return float(3600 * hours + 60 * minutes + seconds)
@@ -108,10 +109,10 @@ def load_options(call: Call) -> Options:
 
 
 def validation_metrics(recipe: Recipe) -> Sequence[Call]:
-    """What validation cases are scored by: the recipe's metrics, or the first of the full set that fit its task.
+    """The metrics of validation: those of the recipe, else the first of the full set that fit its task.
 
     Raises:
-        RecipeError: one that cannot judge what the task gives, or the labels.
+        RecipeError: a metric does not fit the output of the task, or the labels.
     """
     gives = load_task(recipe.task, recipe.labels).gives
     refuse_unfit(recipe.metrics, recipe.labels, gives, f"the task {recipe.task.name}")
@@ -119,31 +120,34 @@ def validation_metrics(recipe: Recipe) -> Sequence[Call]:
 
 
 def monitored(options: Options, metrics: Mapping[str, Metric]) -> str:
-    """The score that picks the best weights, as `Options.monitor` says."""
+    """The score that selects the best weights, as `Options.monitor` says."""
     if options.monitor is not None:
         return options.monitor
     traits = {name: traits_of(metric) for name, metric in metrics.items()}
-    able = [name for name, of in traits.items() if _has_direction(of)]
-    return f"val/{able[0]}" if able else "val/loss"
+    usable = [name for name, of in traits.items() if _has_direction(of)]
+    return f"val/{usable[0]}" if usable else "val/loss"
 
 
 def check_monitor(options: Options, call: Call, metrics: Mapping[str, Metric]) -> None:
-    """Refuse to monitor a score that nothing gives, or that does not say which weights are better.
+    """Refuse to monitor a score that no metric gives, or one of which neither more nor less is better.
 
-    call: the section. metrics: those of the recipe, by name.
+    call: the section `trainer`. metrics: those of the recipe, by name.
+
+    Raises:
+        RecipeError: such a score is monitored.
     """
     name = monitored(options, metrics).removeprefix("val/")
-    able = ["loss", *(m for m, metric in metrics.items() if _has_direction(traits_of(metric)))]
-    if name in able:
+    usable = ["loss", *(m for m, metric in metrics.items() if _has_direction(traits_of(metric)))]
+    if name in usable:
         return
-    there = f"the recipe's metrics give {', '.join(f'val/{m}' for m in able)}."
+    expected = f"the recipe's metrics give {', '.join(f'val/{m}' for m in usable)}."
     if name in metrics:
-        there = f"neither more nor less of it is better; {there}"
-    raise call.fail(f"trainer.monitor is {options.monitor!r}; {there}", "monitor")
+        expected = f"neither more nor less of it is better; {expected}"
+    raise call.fail(f"trainer.monitor is {options.monitor!r}; {expected}", "monitor")
 
 
 def _has_direction(known: Traits) -> bool:
-    """Whether a model is better for more of it, or for less."""
+    """Whether a higher or a lower score means a better model."""
     return not known.signed and not known.expects
 
 
@@ -154,10 +158,10 @@ def lower_is_better(options: Options, metrics: Mapping[str, Metric]) -> bool:
 
 
 def logger_calls(options: Options, call: Call) -> list[Call]:
-    """The loggers as calls, trusted as `call` is, the section they are written in.
+    """The loggers as calls, with the trust of `call`, the section `trainer`.
 
     Raises:
-        RecipeError: one that is neither a name nor a name with its arguments.
+        RecipeError: a logger is neither a name nor a name with its arguments.
     """
     where = call.places.get("loggers", call.where)
     return [

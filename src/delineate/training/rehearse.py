@@ -1,4 +1,4 @@
-"""All that training builds, built once and tried on empty pixels: what `check` promises, `train` accepts."""
+"""Build all parts of a training once and try them on empty pixels, so that `check` finds what `train` would refuse."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ from delineate.training.options import (
 from delineate.training.schedules import Progress
 
 SMALL = {2: 64, 3: 24}
-"""Samples along an axis of what losses, metrics and refinements are tried on, by the number of axes."""
+"""Samples along an axis of the arrays on which losses, metrics and refinements are tried, by the number of axes."""
 
 TRIES = 5
-"""Cases that are tried before the pictures are left to the audit."""
+"""Cases whose image is read before the rehearsal gives up. The audit reports images that cannot be read."""
 
 
 def build_parts(recipe: Recipe) -> None:
     """Build all parts of a training that need no data.
 
     Raises:
-        RecipeError: one that cannot be built, with its place.
+        RecipeError: a part cannot be built; with its place in the recipe.
     """
     options = load_options(recipe.trainer)
     load_prepare(recipe.prepare)
@@ -93,7 +93,7 @@ def build_parts(recipe: Recipe) -> None:
 
 
 def _refuse_refinements(recipe: Recipe) -> None:
-    """Refuse refinements of a task that outlines nothing."""
+    """Refuse refinements if the task gives no masks."""
     gives = load_task(recipe.task, recipe.labels).gives
     if recipe.refine and "classes" not in gives:
         raise recipe.refine[0].fail(
@@ -105,10 +105,10 @@ def _refuse_refinements(recipe: Recipe) -> None:
 def rehearse(recipe: Recipe, splits: Splits) -> None:
     """Try the model, the losses, the metrics and every step on empty pixels of the size of the first case.
 
-    The model runs on torch's meta device, which knows shapes and computes nothing.
+    The model runs on torch's meta device, which tracks shapes and computes nothing.
 
     Raises:
-        RecipeError: a part that cannot be built, or does not take what the parts before it give; with its place.
+        RecipeError: a part cannot be built, or does not accept the output of the part before it; with its place.
     """
     options = load_options(recipe.trainer)
     train = splits.get("train", ())
@@ -122,7 +122,7 @@ def rehearse(recipe: Recipe, splits: Splits) -> None:
             fixed = prepare.fixed(image)
             pixels = prepare.finish(fixed.pixels)
         except (ValueError, OSError, MemoryError):
-            continue  # one image is the audit's business
+            continue  # the audit reports it
         _try_augment(recipe, fixed)
         batch = min(options.batch_size, len(train))
         if sees_target(_model(recipe, pixels.shape)):
@@ -132,7 +132,7 @@ def rehearse(recipe: Recipe, splits: Splits) -> None:
             _try_losses(recipe, *_small(recipe, pixels.shape[1:], output))
         _try_networks(recipe, pixels.shape)
         _try_predictors(recipe, pixels.ndim - 1)
-        _try_judging(recipe, image)
+        _try_refinements_and_metrics(recipe, image)
         return
 
 
@@ -156,7 +156,7 @@ def _try_oversampling(recipe: Recipe, options: Options, train: Sequence[Case]) -
 
 
 def _try_augment(recipe: Recipe, fixed: Image) -> None:
-    """Each augmentation by itself, drawn to act."""
+    """Try each augmentation by itself, with a generator that always applies it."""
     steps = load_augment(recipe.augment, recipe.labels).steps
     truth = Layers(np.zeros(fixed.geometry.shape, np.uint8), recipe.labels)
     for step, call in zip(steps, recipe.augment, strict=True):
@@ -165,7 +165,7 @@ def _try_augment(recipe: Recipe, fixed: Image) -> None:
 
 
 class _Always(np.random.Generator):
-    """Draws every chance as taken."""
+    """A generator whose `random` returns 0, so that every random choice applies the augmentation."""
 
     def random(self, *args: object, **kwargs: object) -> float:  # type: ignore[override]
         return 0.0
@@ -178,7 +178,7 @@ def _model(recipe: Recipe, shape: Sequence[int]) -> nn.Module:
 
 
 def _try_model(recipe: Recipe, shape: tuple[int, ...]) -> Output[Tensor]:
-    """What the model gives for pixels (batch, channel, *spatial) while it learns."""
+    """The output of the model in training mode for pixels (batch, channel, *spatial)."""
     model = _model(recipe, shape[1:])
     with _telling_of_model(recipe), torch.no_grad():
         try:
@@ -186,7 +186,7 @@ def _try_model(recipe: Recipe, shape: tuple[int, ...]) -> Output[Tensor]:
         except (RuntimeError, TypeError) as error:
             if "meta" not in str(error):
                 raise
-            # an operation that has no shapes of its own: two cases tell as much
+            # an operation has no meta kernel: run the model on two cases on the CPU
             shape = (min(2, shape[0]), *shape[1:])
             output = _model(recipe, shape[1:]).train()(torch.zeros(shape))
         _check_output(recipe, output, shape)
@@ -195,9 +195,9 @@ def _try_model(recipe: Recipe, shape: tuple[int, ...]) -> Output[Tensor]:
 
 
 def _try_with_target(recipe: Recipe, options: Options, shape: tuple[int, ...]) -> None:
-    """A model that sees the truth while it learns: it learns once and predicts once, on empty pixels.
+    """Try a model that takes the target in training: one training pass and one prediction on empty pixels.
 
-    It runs on the CPU: what a detector computes depends on numbers, which the meta device does not have.
+    It runs on the CPU: the shapes in a detector depend on values, which the meta device does not have.
     """
     model = _model(recipe, shape[1:])
     pixels, target = torch.zeros(shape), _target(recipe, shape[2:], shape[0])
@@ -215,8 +215,8 @@ def _try_with_target(recipe: Recipe, options: Options, shape: tuple[int, ...]) -
     metrics = load_metrics(validation_metrics(recipe))
     if monitored(options, metrics) == "val/loss" and loss.isnan():
         raise recipe.trainer.fail(
-            f"trainer.monitor is val/loss, which is not known: {recipe.model.name} computes its losses only while it "
-            "learns. Monitor a metric.",
+            f"trainer.monitor is val/loss, which cannot be computed: {recipe.model.name} computes its losses only in "
+            "training. Monitor a metric.",
             "monitor",
         )
 
@@ -231,21 +231,21 @@ def _telling_of_model(recipe: Recipe) -> Iterator[None]:
 def _check_output(
     recipe: Recipe, output: object, shape: tuple[int, ...], *, heads: bool = True
 ) -> None:
-    """Refuse what is no Output, or one whose heads are not what the task needs for pixels of `shape`."""
+    """Refuse anything but an Output with the heads that the task needs for pixels of `shape`."""
     if not isinstance(output, Output):
         raise ValueError(f"{recipe.model.name} gives {type(output).__name__}; expected an Output.")
     needed = load_task(recipe.task, recipe.labels).heads if heads else {}
     spatial = {"dense": shape[2:], "image": ()}
     for head, channels in needed.items():
-        found, expected = getattr(output, head), (shape[0], channels, *spatial.get(head, ()))
-        if head in spatial and (not isinstance(found, Tensor) or found.shape != expected):
-            said = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        given, expected = getattr(output, head), (shape[0], channels, *spatial.get(head, ()))
+        if head in spatial and (not isinstance(given, Tensor) or given.shape != expected):
+            kind = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
             raise ValueError(
-                f"{recipe.model.name} gives {said} as its {head} head; expected logits {expected}."
+                f"{recipe.model.name} gives {kind} as its {head} head; expected logits {expected}."
             )
-        if head == "objects" and (not isinstance(found, tuple) or len(found) != shape[0]):
+        if head == "objects" and (not isinstance(given, tuple) or len(given) != shape[0]):
             raise ValueError(
-                f"{recipe.model.name} gives {type(found).__name__} as its objects head; expected a tuple of "
+                f"{recipe.model.name} gives {type(given).__name__} as its objects head; expected a tuple of "
                 f"{shape[0]} Objects, one for each image."
             )
 
@@ -261,7 +261,7 @@ def _target(recipe: Recipe, shape: Sequence[int], batch: int) -> Target[Tensor]:
 def _small(
     recipe: Recipe, shape: Sequence[int], of: Output[Tensor]
 ) -> tuple[Output[Tensor], Target[Tensor]]:
-    """A small output with the task's heads, and with the deeper maps and the losses of `of`; and its truth."""
+    """A small output and its target: the task's heads, with as many `sides` and the same losses as `of`."""
     task = load_task(recipe.task, recipe.labels)
     small = [min(n, SMALL[len(shape)]) for n in shape]
     channels = task.heads.get("dense", 0)
@@ -276,24 +276,24 @@ def _small(
 
 
 def _try_losses(recipe: Recipe, output: Output[Tensor], target: Target[Tensor]) -> None:
-    """Each loss by itself."""
+    """Try each loss by itself."""
     for call in recipe.loss:
         loss = load_loss([call], recipe.deep_supervision)
         with telling(call):
             try:
-                found = loss(output, target)
+                value = loss(output, target)
             except UnfitError as error:
                 fit = ", ".join(_losses_that_fit(output, target)) or "none"
                 raise call.fail(
                     f"{call.name} learns from {error.needs}, and the task {recipe.task.name} gives {error.given}. "
                     f"Losses that fit as they are: {fit}."
                 ) from error
-            if not isinstance(found, Tensor) or found.numel() != 1:
-                raise ValueError(f"{call.name} gives no single number.")
+            if not isinstance(value, Tensor) or value.numel() != 1:
+                raise ValueError(f"{call.name} does not give a single number.")
 
 
 def _losses_that_fit(output: Output[Tensor], target: Target[Tensor]) -> Iterator[str]:
-    """The names of the losses that can learn from such targets, without any argument."""
+    """The names of the losses that accept this output and target with their default arguments."""
     for name in names("losses"):
         with suppress(ValueError):
             load_loss([Call(name)])(output, target)
@@ -301,39 +301,39 @@ def _losses_that_fit(output: Output[Tensor], target: Target[Tensor]) -> Iterator
 
 
 def _try_networks(recipe: Recipe, shape: tuple[int, ...]) -> None:
-    """Each wrapper of networks around those before it, and in the middle a network that finds nothing."""
+    """Try each wrapper of networks, around the wrappers before it and a network whose logits are 0."""
     heads = load_task(recipe.task, recipe.labels).heads
     pixels = np.zeros(
         (1, shape[0], *(min(n, SMALL[len(shape) - 1]) for n in shape[1:])), np.float32
     )
     for count in range(1, 1 + len(recipe.predict)):
         with telling(recipe.predict[count - 1]):
-            output = wrap_network(recipe.predict[:count], partial(_nothing, heads))(pixels)
+            output = wrap_network(recipe.predict[:count], partial(_zero_logits, heads))(pixels)
             for head in heads:
-                expected, found = (getattr(o, head) for o in (_nothing(heads, pixels), output))
-                if head != "objects" and (found is None or found.shape != expected.shape):
+                expected, given = (getattr(o, head) for o in (_zero_logits(heads, pixels), output))
+                if head != "objects" and (given is None or given.shape != expected.shape):
                     raise ValueError(
-                        f"{recipe.predict[count - 1].name} gives {None if found is None else found.shape} as the "
+                        f"{recipe.predict[count - 1].name} gives {None if given is None else given.shape} as the "
                         f"{head} head; expected logits {expected.shape}."
                     )
 
 
-def _nothing(heads: Mapping[str, int], pixels: np.ndarray) -> Output[np.ndarray]:
-    """What a network with these heads says that finds nothing."""
+def _zero_logits(heads: Mapping[str, int], pixels: np.ndarray) -> Output[np.ndarray]:
+    """An output with these heads: all logits are 0, and there are no objects."""
     batch, spatial = pixels.shape[0], pixels.shape[2:]
-    found: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     if "dense" in heads:
-        found["dense"] = np.zeros((batch, heads["dense"], *spatial), np.float32)
+        given["dense"] = np.zeros((batch, heads["dense"], *spatial), np.float32)
     if "image" in heads:
-        found["image"] = np.zeros((batch, heads["image"]), np.float32)
+        given["image"] = np.zeros((batch, heads["image"]), np.float32)
     if "objects" in heads:
         none = (np.zeros((0, heads["objects"])), np.zeros((0, 2, len(spatial))))
-        found["objects"] = (Objects(*none, np.zeros((0, *[1] * len(spatial)))),) * batch
-    return Output(**found)
+        given["objects"] = (Objects(*none, np.zeros((0, *[1] * len(spatial)))),) * batch
+    return Output(**given)
 
 
 def _try_predictors(recipe: Recipe, ndim: int | None = None) -> None:
-    """The wrappers of predictors; the bundles that they name are opened, and no weights are loaded."""
+    """Try the wrappers of predictors. The bundles that they name are opened, but their weights are not loaded."""
 
     def load(path: str) -> CasePredictor:
         member = open_member(recipe, path)
@@ -346,30 +346,30 @@ def _try_predictors(recipe: Recipe, ndim: int | None = None) -> None:
 
     def without_weights(recipe: Recipe) -> CasePredictor:
         heads = load_task(recipe.task, recipe.labels).heads
-        return assemble(recipe, partial(_nothing, heads))
+        return assemble(recipe, partial(_zero_logits, heads))
 
     wrap_predictor(recipe.predict, without_weights(recipe), load)
 
 
-def _try_judging(recipe: Recipe, image: Image) -> None:
-    """The refinements, and the metrics, on a corner of the image's grid."""
+def _try_refinements_and_metrics(recipe: Recipe, image: Image) -> None:
+    """Try the refinements and the metrics on a corner of the image's grid."""
     shape = [min(n, SMALL[image.geometry.ndim]) for n in image.geometry.shape]
     geometry = image.geometry.cropped([0] * len(shape), shape)
-    there = _scene(recipe.labels, geometry)
+    scene = _scene(recipe.labels, geometry)
     corner = Image(np.zeros((image.pixels.shape[0], *shape), image.pixels.dtype), geometry)
     for step, call in zip(load_refine(recipe.refine), recipe.refine, strict=True):
         with telling(call):
-            step(there, corner)
-    there = _as_given(there, load_task(recipe.task, recipe.labels).gives)
+            step(scene, corner)
+    scene = _with_image_labels(scene, load_task(recipe.task, recipe.labels).gives)
     calls = validation_metrics(recipe)
     for metric, call in zip(load_metrics(calls).values(), calls, strict=True):
         with telling(call):
-            metric(there, there)
+            metric(scene, scene)
     forget()
 
 
-def _as_given(scene: Segmentation, gives: Collection[str]) -> Segmentation:
-    """A scene with what a task gives of it."""
+def _with_image_labels(scene: Segmentation, gives: Collection[str]) -> Segmentation:
+    """The scene, with image-level labels if the task gives them."""
     if "present" not in gives:
         return scene
     names = scene.labels.names

@@ -1,7 +1,7 @@
-"""Factors on the learning rate as training goes on.
+"""Learning rate schedules: each gives the factor on the learning rate at one moment of training.
 
-Torch's schedules count steps, which a run that ends by the clock does not know; these see how much of the
-budget is spent, whether that is epochs or time, and follow the same curves.
+The schedules of torch need the number of steps, which a run with a time limit does not know. These follow the same
+curves, but depend on the fraction of the budget that is spent, in epochs or in time.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["constant", "cosine", "exponential", "plateau", "poly", "step"]
 class Progress:
     """How far a run has come.
 
-    fraction: of the budget, 0 to 1.
-    epoch: epochs done, with the part of the present one.
-    scores: the monitored score of each judgement so far, signed so that higher is better.
+    fraction: spent part of the budget, 0 to 1.
+    epoch: epochs done, including the part of the current one.
+    scores: the monitored score of each validation so far, signed so that higher is better.
     """
 
     fraction: float
@@ -78,7 +78,7 @@ def plateau(
     threshold: NonNegative = 1e-4,
     warmup: FractionBelowOne = 0.0,
 ) -> float:
-    """Times `factor` whenever the monitored score has not risen by `threshold` for more than `patience` judgements."""
+    """Times `factor` whenever the monitored score has not risen by `threshold` for more than `patience` validations."""
     best, waited, cuts = -math.inf, 0, 0
     for score in progress.scores:
         if score > best + threshold:
@@ -91,7 +91,7 @@ def plateau(
 
 
 def _warm(progress: Progress, warmup: float) -> float:
-    # never 0: the first step should move the weights
+    # never 0, so that the first step changes the weights
     return 1.0 if warmup <= 0 else min(1.0, max(progress.fraction, 0.01 * warmup) / warmup)
 
 

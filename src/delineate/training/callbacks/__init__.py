@@ -1,1 +1,1 @@
-"""What happens around a step: the clock, the averaged weights, the validation, the table, the checkpoint, the bar."""
+"""Callbacks of training: clock, averaged weights (EMA), validation, table, checkpoint and progress bar."""

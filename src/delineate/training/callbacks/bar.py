@@ -1,4 +1,4 @@
-"""Progress over the whole run, and what the log says of each epoch."""
+"""The progress bar of the whole run, and the log line of each epoch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from delineate.training.callbacks.validate import Validation
 
 
 class Bar(Callback):
-    """Counts steps, or seconds where the clock decides, and shows the latest loss and best score.
+    """Shows the progress in steps, or in seconds if the time is limited, with the latest loss and the best score.
 
-    Must come after the validation and the table, whose figures of an epoch go to the log.
+    Must come after the callbacks Validation and Table: it writes their figures of the epoch to the log.
     """
 
     def __init__(self, validation: Validation, clock: Clock, table: Table) -> None:
@@ -27,7 +27,7 @@ class Bar(Callback):
         self.loss = math.nan
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw it."""
+        """Draw the bar."""
         if not trainer.is_global_zero:
             return
         per_epoch = int(trainer.num_training_batches)
@@ -47,7 +47,7 @@ class Bar(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move it."""
+        """Advance the bar."""
         if self.bar is None:
             return
         timed = self.clock.seconds is not None
@@ -57,7 +57,7 @@ class Bar(Callback):
         self.bar.update(spent, self._note(trainer) if not batch_idx % 10 else None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what the validation found, and write the epoch to the log."""
+        """Print the validation scores, and write the epoch to the log."""
         if self.bar is None:
             return
         self.bar.update(0, self._note(trainer))
@@ -67,15 +67,15 @@ class Bar(Callback):
             )
             self.bar.say(f"epoch {trainer.current_epoch + 1:>3}: {scores}")
         row = self.table.rows[-1] if self.table.rows else {}
-        told = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name != "epoch")
+        figures = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name != "epoch")
         best = "; new best" if self.validation.latest and not self.validation.waited else ""
-        log(f"epoch {trainer.current_epoch + 1}: {told}{best}")
+        log(f"epoch {trainer.current_epoch + 1}: {figures}{best}")
         if trainer.should_stop:
             log(
                 f"stopped early: no new best in the last {self.validation.waited} validations"
                 if self.validation.patience is not None
                 and self.validation.waited > self.validation.patience
-                else "stopped: the time of trainer.max_time is over"
+                else "stopped: trainer.max_time is reached"
             )
 
     def _note(self, trainer: Trainer) -> str:
@@ -85,11 +85,11 @@ class Bar(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Leave the line free for what is said of it."""
+        """Close the bar, so that the error message starts on a new line."""
         self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave it drawn."""
+        """Close the bar; it stays visible."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None

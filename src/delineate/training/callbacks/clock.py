@@ -1,4 +1,4 @@
-"""How much of the budget is spent, and the learning rate that follows from it."""
+"""Measure how much of the budget (epochs or time) is spent, and set the learning rate from it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from delineate.training.schedules import Progress
 
 
 class Clock(Callback):
-    """Sets the learning rate before each step, and ends training when its time is over.
+    """Sets the learning rate before each step, and stops training when its time limit is reached.
 
-    Also seeds torch at each epoch's start, so that dropout is the same in a run that was resumed.
+    Also seeds torch at the start of each epoch, so that dropout is the same in a resumed run.
     """
 
     def __init__(self, schedule: Call, epochs: int, seconds: float | None, seed: int) -> None:
@@ -34,7 +34,7 @@ class Clock(Callback):
 
     @property
     def elapsed(self) -> float:
-        """Seconds of training, those before a resumption included."""
+        """Seconds of training, including those before the run was resumed."""
         return self.before + time.monotonic() - self.started
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -45,13 +45,15 @@ class Clock(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Set the learning rate."""
-        if batch_idx == 0:  # only here: making the batches' iterator has drawn a number, or has not
+        if (
+            batch_idx == 0
+        ):  # here, since making the iterator of batches may or may not draw a random number
             torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) % 2**63)
         epoch = trainer.current_epoch + batch_idx / max(1, trainer.num_training_batches)
         spent = epoch / self.epochs
         if self.seconds is not None:
             spent = max(spent, self.elapsed / self.seconds)
-        if trainer.world_size > 1:  # clocks differ; learning rates must not
+        if trainer.world_size > 1:  # clocks differ between processes; learning rates must be equal
             spent = trainer.strategy.broadcast(spent)
         factor = self.factor(Progress(min(1.0, spent), epoch, tuple(self.scores)), **self.args)
         for group in trainer.optimizers[0].param_groups:
@@ -60,7 +62,7 @@ class Clock(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop when the time is over."""
+        """Stop when the time limit is reached."""
         if self.seconds is None:
             return
         over = self.elapsed >= self.seconds
@@ -69,10 +71,10 @@ class Clock(Callback):
         trainer.should_stop = trainer.should_stop or over
 
     def state_dict(self) -> dict[str, Any]:
-        """For the checkpoint."""
+        """The state that the checkpoint holds."""
         return {"elapsed": self.elapsed, "scores": list(self.scores)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """From the checkpoint."""
+        """Restore the state from the checkpoint."""
         self.before = state_dict["elapsed"]
         self.scores = list(state_dict["scores"])

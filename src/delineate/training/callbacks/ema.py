@@ -13,10 +13,10 @@ from delineate.training.module import Learner
 
 
 class EMA(Callback):
-    """Keeps averaged weights beside the learning ones; with no decay it stands for the learning ones themselves.
+    """Keeps an exponential moving average of the weights. Without a decay the model's own weights are used.
 
-    Lightning's own averaging swaps weights around its validation loop, which we do not use, and has no
-    decay that starts low.
+    Lightning's own WeightAveraging is not used: it swaps weights around Lightning's validation loop, which Delineate
+    does not use, and its decay cannot start low.
     """
 
     def __init__(self, decay: float | None) -> None:
@@ -26,13 +26,13 @@ class EMA(Callback):
         self.seen = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring what a checkpoint held to the device of the model."""
+        """Move the weights of a checkpoint to the device of the model."""
         self.weights = {k: v.to(pl_module.device) for k, v in self.weights.items()}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Follow the learning weights, once per optimiser step."""
+        """Update the average once per optimiser step."""
         if self.decay is None or trainer.global_step == self.seen:
             return
         self.seen = trainer.global_step
@@ -52,7 +52,7 @@ class EMA(Callback):
 
     @contextmanager
     def in_place(self, learner: LightningModule) -> Iterator[None]:
-        """The averaged weights in the model, for as long as the block lasts."""
+        """Put the averaged weights into the model inside the `with` block."""
         if not self.weights:
             yield
             return
@@ -65,11 +65,11 @@ class EMA(Callback):
             model.load_state_dict(own)
 
     def state_dict(self) -> dict[str, Any]:
-        """For the checkpoint."""
+        """The state that the checkpoint holds."""
         return {"weights": self.weights, "steps": self.steps, "seen": self.seen}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """From the checkpoint."""
+        """Restore the state from the checkpoint."""
         self.weights = dict(state_dict["weights"])
         self.steps = state_dict["steps"]
         self.seen = state_dict["seen"]

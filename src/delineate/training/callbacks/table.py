@@ -27,7 +27,7 @@ class Table(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the loss; it is read at the end of the epoch, so that a GPU need not wait."""
+        """Keep the loss. It is read at the end of the epoch, so that no step waits for the GPU."""
         self.losses.append(outputs["loss"].detach())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -60,9 +60,9 @@ class Table(Callback):
             writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """For the checkpoint."""
+        """The state that the checkpoint holds."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """From the checkpoint: what came after it never happened."""
+        """Restore the rows from the checkpoint; rows written after it are dropped."""
         self.rows = list(state_dict["rows"])

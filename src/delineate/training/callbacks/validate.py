@@ -1,4 +1,4 @@
-"""Evaluate the weights on the validation cases, by the function and the path that evaluate the bundle later."""
+"""Validate the weights with the same code that evaluates the bundle later."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from delineate.training.module import DivergedError, Learner
 
 @dataclass
 class LastOutput:
-    """A network that remembers its last output, so that the loss needs no second pass."""
+    """A network that keeps its last output, so that the loss needs no second forward pass."""
 
     network: Network
     output: Output[np.ndarray] | None = field(default=None, init=False)
@@ -36,11 +36,10 @@ class LastOutput:
 
 
 class Validation(Callback):
-    """Evaluates the validation cases every few epochs; the best weights go to `keep_best`.
+    """Evaluates the validation cases every few epochs, and calls `keep_best` when the monitored score improves.
 
-    The figure of a metric is that of the table which `evaluate` makes: of each label the mean over the cases, or the
-    pooled score where one case says little, then the mean over the labels. `network` wraps the model that is being
-    trained as the bundle will wrap it later.
+    Scores are computed as `evaluate` computes them: for each label the mean over the cases, or the pooled score for
+    metrics that need one, then the mean over the labels. `network` wraps the trained model as the bundle wraps it.
     """
 
     def __init__(
@@ -77,14 +76,16 @@ class Validation(Callback):
         self.latest: dict[str, float] = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate, keep the best, and stop when nothing gets better."""
+        """Validate, keep the best weights, and stop when the score has not improved for `patience` validations."""
         self.latest = {}
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if (trainer.current_epoch + 1) % self.every and not last:
             return
         assert isinstance(pl_module, Learner)
         with self.ema.in_place(pl_module):
-            if trainer.world_size > 1:  # running means differ by process, and one of them is kept
+            if (
+                trainer.world_size > 1
+            ):  # running means differ between processes; those of process 0 are kept
                 for buffer in pl_module.model.buffers():
                     torch.distributed.broadcast(buffer, 0)
             self.latest = self._scores(trainer)
@@ -104,15 +105,15 @@ class Validation(Callback):
             return {}
         rows = self._evaluated(self.cases[trainer.global_rank :: trainer.world_size])
         if trainer.world_size > 1:  # pooled scores need the rows of all cases, not a mean of means
-            everyone: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(everyone, rows)
-            rows = [row for part in everyone for row in part]
+            gathered: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, rows)
+            rows = [row for part in gathered for row in part]
         known = {name: traits_of(metric) for name, metric in self.metrics.items()}
         table = Table("val", tuple(self.metrics), tuple(rows), known)
         return {f"val/{name}": table.overall(name) for name in table.metrics}
 
     def _evaluated(self, cases: Sequence[Case]) -> list[Row]:
-        """The rows of some cases; there may be none where processes are many."""
+        """The rows of some cases. With more processes than cases a process has none."""
         if not cases:
             return []
         try:
@@ -140,10 +141,10 @@ class Validation(Callback):
         return {"all": float(value)}
 
     def state_dict(self) -> dict[str, Any]:
-        """For the checkpoint."""
+        """The state that the checkpoint holds."""
         return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """From the checkpoint."""
+        """Restore the state from the checkpoint."""
         self.best = state_dict["best"]
         self.waited = state_dict["waited"]
