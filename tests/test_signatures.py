@@ -24,7 +24,7 @@ from delineate.training.options import Options, load_options
 from delineate.training.rehearse import build_parts, rehearse
 from delineate.training.schedules import Progress
 from delineate.verbs._audit import AuditOptions
-from delineate.verbs.evaluate_masks import Beside
+from delineate.verbs.evaluate_masks import MaskSettings
 
 LABELS = LabelSet((Label("liver", 1), Label("lesion", 2, "thing")))
 PLACE = "r.yaml:7"
@@ -45,7 +45,7 @@ CHECKED = [
     if c not in ("audit", "formats", "data", "loggers", "tasks", "deep_supervision")
 ]
 ENTRIES = [(c, name) for c in CATALOGUES if c != "formats" for name in names(c)]
-SECTIONS = (Options, AuditOptions, Label, Beside)
+SECTIONS = (Options, AuditOptions, Label, MaskSettings)
 
 
 def arguments(thing, given=()):

@@ -160,7 +160,8 @@ def test_check_names_what_is_wrong_with_the_data(spoil, said, recipe, capsys):
             r"bad.yaml:\d+: flips wraps a network but follows ensemble.*write flips before ensemble",
         ),
         (
-            {"task": "presence", "model": "classifier", "loss": "bce", "metrics": ["image_brier"], "predict": [{"sliding_window": [8, 8]}]},
+            {"task": "presence", "model": "classifier", "loss": "bce", "metrics": ["image_brier"],
+             "predict": [{"sliding_window": [8, 8]}]},
             r"bad.yaml:\d+: sliding windows support dense logits only, but the network has the heads image",
         ),
         ({"optimizer": {"adamw": {"lr": -1}}}, r"bad.yaml:\d+: .*lr is -1.*above 0"),

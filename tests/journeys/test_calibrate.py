@@ -74,7 +74,7 @@ def test_refuses_what_it_cannot_fit(run, tmp_path):
         calibrate(run, split="validation")
     with pytest.raises(ValueError, match="review is 8"):
         calibrate(run, review=8)
-    with pytest.raises(ValueError, match="no run there"):
+    with pytest.raises(ValueError, match="is not a run"):
         calibrate(tmp_path)
 
 

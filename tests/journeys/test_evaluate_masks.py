@@ -11,7 +11,7 @@ from delineate.cli import main
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.metrics import load_metrics
 from delineate.resolve import Call
-from delineate.verbs._evaluation import judge
+from delineate.verbs._evaluation import evaluate_cases
 
 SITES = ["north"] * 6 + ["south"] * 6
 FACTS = "id,group,site\n" + "".join(f"case{i},p{i // 2},{s}\n" for i, s in enumerate(SITES))
@@ -60,7 +60,7 @@ def test_two_tools_are_judged_and_compared(folders, capsys):
     assert judged(folders, "poor", "theirs.yaml", "--prediction-pattern", "{stem}_seg.png") == 0
     printed = capsys.readouterr().out
     assert "12 cases of 6 groups" in printed
-    assert printed.count("With 6 groups an interval rests on little.") == 2
+    assert printed.count("With 6 groups an interval is uncertain.") == 2
     scores = {
         name: json.loads((folders / f"out-{name}" / "scores.json").read_text())
         for name in ("good", "poor")
@@ -273,7 +273,8 @@ def test_no_case_is_written_over_another(tmp_path):
     case = Case("A", "p", lambda: image, lambda: truth)
     (tmp_path / "overlays").mkdir()
     (tmp_path / "overlays/A.jpg").write_bytes(b"of the case a, where upper and lower case are one")
-    with pytest.raises(ValueError, match="A: another case has an id that is the same file"):
-        judge(lambda case: truth, [case], load_metrics([Call("dice")]), tmp_path, split="test",
-              predictions=True)  # fmt: skip
+    with pytest.raises(ValueError, match="A: another case has an id with the same file name"):
+        evaluate_cases(
+            lambda case: truth, [case], load_metrics([Call("dice")]), tmp_path, split="test", predictions=True,
+        )  # fmt: skip
     assert not (tmp_path / "predictions").exists()

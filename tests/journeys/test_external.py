@@ -149,7 +149,7 @@ def test_a_planted_leak_is_refused_and_allowed_by_name(
     assert not (run / "external").exists()
     assert judged(run, other, "--allow", check) == 0
     told = capsys.readouterr().out
-    assert told.startswith("WARNING: these cases are not independent of the model that is judged.")
+    assert told.startswith("WARNING: these cases are not independent of the evaluated model.")
     scores = scores_of(run / "external" / "centre-b")
     assert scores["independent"] is False
     assert check in scores["caveats"][0]
@@ -199,7 +199,7 @@ def test_without_the_training_data_exact_copies_are_still_known(run, other, trai
     assert "WARNING: these cases are not known to be independent" in capsys.readouterr().out
     scores = scores_of(run / "external" / "centre-b")
     assert scores["independent"] is None
-    assert "only exact copies of training images were looked for" in scores["caveats"][0]
+    assert "the audit searched for exact copies of training images only" in scores["caveats"][0]
     page = (run / "external" / "centre-b" / "report.html").read_text()
     assert page.index("Not known to be independent.") < page.index('class="tiles"')
     plant(trained, other, 2, None)
@@ -255,7 +255,9 @@ def test_labels_of_the_other_data_say_what_their_masks_hold(run, other, tmp_path
     row = next(row for row in table.rows_of("polyp") if row.case == "b01")
     assert row.truth_samples == np.isin(mask[:-4], (9, 255)).sum()
     path = data_file(tmp_path, other, labels={"adenoma": 255})
-    with pytest.raises(RecipeError, match="the run finds polyp; labels does not name polyp"):
+    with pytest.raises(
+        RecipeError, match="the run has the labels polyp; labels does not name polyp"
+    ):
         verbs.evaluate(run, data=path)
 
 

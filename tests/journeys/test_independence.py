@@ -17,7 +17,7 @@ def run(tiny_run, tmp_path):
 
 
 def told(run, split, capsys):
-    """What the terminal, scores.json, card and report say of the last judgement."""
+    """What the terminal, scores.json, card and report say of the last evaluation."""
     printed = capsys.readouterr().out
     scores = json.loads((run / "scores.json").read_text())
     card = json.loads((run / "bundle" / "card.json").read_text())["scores"][split]
@@ -28,8 +28,8 @@ def told(run, split, capsys):
 @pytest.mark.parametrize(
     ("split", "why"),
     [
-        ("val", "The split “val” picked the epoch whose weights were kept and fitted the temperature"),
-        ("train", "These cases were learnt from"),
+        ("val", "The split “val” was used to select the epoch of the weights and to fit the temperature"),
+        ("train", "The model was trained on these cases"),
     ],
 )  # fmt: skip
 def test_scores_on_cases_that_made_the_model_say_so_first(run, split, why, capsys):
@@ -37,7 +37,7 @@ def test_scores_on_cases_that_made_the_model_say_so_first(run, split, why, capsy
     printed, scores, page = told(run, split, capsys)
     assert scores["independent"] is False
     assert scores["caveats"][0].startswith(why)
-    assert printed.startswith("WARNING: these cases are not independent of the model")
+    assert printed.startswith("WARNING: these cases are not independent of the evaluated model")
     assert " ".join(printed.split()).index(why) < printed.index("polyp")
     assert page.index("Not independent.") < page.index(why) < page.index('class="tiles"')
     assert "unseen" not in page[page.index("<main>") :].replace('class="unseen"', "")
@@ -57,7 +57,7 @@ def test_a_test_split_that_was_calibrated_on_is_not(run, capsys):
     assert main(["evaluate", str(run), "--metrics", "dice"]) == 0
     _, scores, _ = told(run, "test", capsys)
     assert scores["independent"] is False
-    assert scores["caveats"][0].startswith("The split “test” fitted the temperature")
+    assert scores["caveats"][0].startswith("The split “test” was used to fit the temperature")
 
 
 def test_a_run_without_test_split_warns_after_training(tiny_recipe, tmp_path, capsys):

@@ -137,7 +137,7 @@ def test_a_bundle_that_does_not_know_its_training_images_says_so_once(
     assert not (tmp_path / "masks").exists()
     assert main(words) == 0
     printed = capsys.readouterr()
-    assert printed.err.count("does not say what its training images are like") == 1
+    assert printed.err.count("has no fingerprint of its training images") == 1
     assert "unlike" not in printed.out
     assert {row["unlike_training"] for row in table().values()} == {""}
 

@@ -157,7 +157,7 @@ def test_ctrl_c_leaves_a_usable_bundle(tiny_recipe, tmp_path):
     assert "\r" not in stopped.stderr
     load_bundle(run)
     begun = (run / "log.txt").read_text()
-    assert "broken off" in begun
+    assert "interrupted" in begun
     verbs.train(resume=run)
     after = (run / "log.txt").read_text()
     assert after.startswith(begun)
@@ -229,7 +229,7 @@ def test_validation_answers_that_are_not_finite_stop_with_the_name_of_the_case(
             run=tmp_path / "tiny" / "spoilt",
         )
     assert "kept" not in str(failed.value)  # nothing is, as the note says
-    assert failed.value.__notes__ == ["No epoch was finished, so nothing is kept."]
+    assert failed.value.__notes__ == ["No epoch was finished, so no weights are kept."]
 
 
 FAILS = """
@@ -261,7 +261,7 @@ def test_a_first_epoch_that_fails_leaves_no_folder_and_claims_nothing(
     assert main(["train", str(tiny_recipe), "-o", str(run), *words]) > 0
     said = capsys.readouterr().err
     assert not run.exists()
-    assert "No epoch was finished, so nothing is kept." in said
+    assert "No epoch was finished, so no weights are kept." in said
     assert ("batch_size=2" in said) == ("memory" in how)
     assert "Traceback" not in said
 
@@ -293,7 +293,7 @@ def test_a_killed_worker_is_told_with_what_to_lower(tiny_recipe, tmp_path, monke
         AugmentedCases, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     )
     run = tmp_path / "tiny" / "run"
-    with pytest.raises(RuntimeError, match=r"ended by the system.*workers=1.*batch_size=2"):
+    with pytest.raises(RuntimeError, match=r"the system killed.*workers=1.*batch_size=2"):
         verbs.train(tiny_recipe, overrides=["trainer.workers=2"], run=run)
     assert not run.exists()
 

@@ -1,4 +1,4 @@
-"""What a user does, one verb per file: each joins the floors below and writes what a user keeps."""
+"""The commands, one per file: train, evaluate, predict and the others, for Python and for the command line."""
 
 from delineate.verbs.calibrate import calibrate
 from delineate.verbs.check import check

@@ -1,4 +1,4 @@
-"""The audit of a recipe's data, as check and train run it."""
+"""The audit of a recipe's data, as `check` and `train` run it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from delineate.tasks import load_task
 class AuditOptions:
     """The `audit` section of a recipe.
 
-    allow: findings, by name, that do not keep the data from being trained on; they stay on the bundle's card.
+    allow: names of findings that do not stop training; the bundle's card records them.
     """
 
     allow: list[str] = field(default_factory=list)
@@ -31,14 +31,14 @@ def audit_options(call: Call) -> AuditOptions:
     """The `audit` section, checked.
 
     Raises:
-        RecipeError: an unknown setting, or a name that no refusal has.
+        RecipeError: an unknown setting, or a name that is not the name of a refusal.
     """
     options = AuditOptions(**bind(AuditOptions, call))
     for name in options.allow:
         if name not in refusals():
             raise call.fail(
                 f"audit.allow names {name!r}{_reason(name)} "
-                f"What is refused, and can be allowed: {', '.join(refusals())}"
+                f"Refusals that can be allowed: {', '.join(refusals())}"
             )
     return options
 
@@ -47,18 +47,18 @@ def _reason(name: str) -> str:
     if name not in levels():
         return nearest(name, refusals())
     if levels()[name] == "refuse":
-        return ", which cannot be allowed: mend the data."
-    return f", which is a {levels()[name]} and refuses nothing."
+        return ", which cannot be allowed: correct the data."
+    return f", which is a {levels()[name]} and stops nothing."
 
 
 def audit_recipe(recipe: Recipe, splits: Splits) -> Audit:
-    """The audit of a recipe's cases, with what its task cannot learn from among the findings."""
+    """The audit of a recipe's cases. Its findings include cases that the recipe's task cannot learn from."""
     found = audit_cases(splits, recipe.labels)
     return replace(found, findings=(*_unlearnable(recipe, found), *found.findings))
 
 
 def _unlearnable(recipe: Recipe, found: Audit) -> list[Finding]:
-    """Cases with image-level labels only, where the task learns from masks: they can be neither learnt nor judged."""
+    """A finding of the cases with image-level labels only, if the task needs masks for training and evaluation."""
     task = load_task(recipe.task, recipe.labels)
     try:
         geometry = Geometry.in_pixels((1, 1))
@@ -82,7 +82,7 @@ def _unlearnable(recipe: Recipe, found: Audit) -> list[Finding]:
 
 
 def audit_cases(splits: Splits, labels: LabelSet) -> Audit:
-    """Audit cases with the user's cache: what is known of files that have not changed is not read again."""
+    """Audit cases with the user's cache, so that files that have not changed are not read again."""
     try:
         cache = cache_folder() / "audit"
     except OSError:  # no home folder; the audit needs no cache
@@ -91,28 +91,28 @@ def audit_cases(splits: Splits, labels: LabelSet) -> Audit:
 
 
 def refuse(recipe: Recipe, found: Audit) -> None:
-    """Stop before training where results would be untrue.
+    """Stop before training if the findings would make the results wrong.
 
     Raises:
-        ValueError: what was found, in which cases, and what can be done.
+        ValueError: there is a refusal that is not allowed; with its cases and what to do.
     """
     refused = found.refused(audit_options(recipe.audit).allow)
     if refused:
         names = list(dict.fromkeys(finding.check for finding in refused))
         allowed = (
-            f" To train all the same, on the record: --set audit.allow=[{', '.join(names)}]"
+            f" To train nevertheless, and record it: --set audit.allow=[{', '.join(names)}]"
             if set(names) <= set(refusals())
             else ""
         )
         raise ValueError(
-            f"results on these data would be untrue. {'; '.join(f.line() for f in refused)}. "
-            f"{' '.join(dict.fromkeys(f.advice for f in refused if f.advice))} `delineate check` shows all of it."
+            f"results on these data would be wrong. {'; '.join(f.line() for f in refused)}. "
+            f"{' '.join(dict.fromkeys(f.advice for f in refused if f.advice))} `delineate check` shows every finding."
             f"{allowed}"
         )
 
 
 def for_card(recipe: Recipe, found: Audit) -> dict[str, Any]:
-    """What a bundle's card keeps of an audit: no names of cases, and a digest of each image to know it again."""
+    """The part of an audit for a bundle's card: no names of cases, but a digest of each image to recognise it."""
     return {
         "allowed": list(audit_options(recipe.audit).allow),
         "findings": [_short(finding) for finding in found.findings],
@@ -131,7 +131,7 @@ def save_audit(found: Audit, path: Path) -> None:
 
 
 def saved_audit(run: Path) -> Audit | None:
-    """The audit in a run's folder; None in one that was trained without."""
+    """The audit in a run's folder; None if it has none."""
     path = run / "audit.json"
     return Audit.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 

@@ -1,4 +1,4 @@
-"""What a judgement leaves in a folder."""
+"""Evaluate cases and write the result into a folder: scores, pictures and the report."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from delineate.recipe import read_yaml
 from delineate.verbs._independence import UNKNOWN, Independence
 
 WRITES = ("cases.csv", "cases.tallies.npz", "scores.json", "report.html", "overlays")
-"""What a judgement of masks leaves in its folder; that of a run also leaves `predictions`."""
+"""The files that an evaluation of masks writes; an evaluation of a run also writes `predictions`."""
 
 WIDTH = 110
 """Characters in a line of the terminal."""
 
 
-def judge(
+def evaluate_cases(
     predictor: Predictor,
     cases: Sequence[Case],
     metrics: Mapping[str, Metric],
@@ -38,27 +38,27 @@ def judge(
     predictions: bool,
     independence: Independence = UNKNOWN,
 ) -> Table:
-    """Judge cases, and write cases.csv, scores.json, overlays/ and predictions/ into an empty folder.
+    """Evaluate cases, and write cases.csv, scores.json, overlays/ and predictions/ into an empty folder.
 
-    Of image-level labels there is nothing to draw: predictions/ then holds one table, predictions.csv.
+    Image-level labels have no masks: predictions/ then holds one table, predictions.csv.
 
     Args:
-        predictor: whoever finds.
+        predictor: what is evaluated.
         cases: each with its truth.
         metrics: by name.
         out: the folder.
-        split: what the cases are called.
-        predictions: write what was found.
-        independence: whether the cases had a part in making what is judged.
+        split: the name of these cases.
+        predictions: write the predicted masks or image-level labels.
+        independence: whether the cases were used to make the model.
     """
 
     def keep(case: Case, prediction: Segmentation, truth: Segmentation) -> None:
         if not prediction.outlined:
             return
         drawn = out / "overlays" / f"{case.id}.jpg"
-        if drawn.exists():  # on a disk where upper and lower case are one
+        if drawn.exists():  # a file system that ignores case
             raise ValueError(
-                f"{case.id}: another case has an id that is the same file. Give it another id."
+                f"{case.id}: another case has an id with the same file name. Give it another id."
             )
         if predictions:
             suffix = mask_ending(case, prediction.geometry)
@@ -66,8 +66,8 @@ def judge(
             write_mask(prediction, out / "predictions" / (case.id + suffix), like=like)
         write_overlay(case.image, prediction, truth, drawn)
 
-    judged = evaluate(predictor, cases, metrics, split=split, on_case=keep)
-    table = replace(judged, independent=independence.independent, caveats=independence.caveats)
+    scored = evaluate(predictor, cases, metrics, split=split, on_case=keep)
+    table = replace(scored, independent=independence.independent, caveats=independence.caveats)
     table.save(out / "cases.csv")
     if predictions and any(row.image_prediction is not None for row in table.rows):
         _write_image_level(table, out / "predictions" / TABLE)
@@ -83,8 +83,8 @@ def _write_image_level(table: Table, path: Path) -> None:
         writer.writerow(["case", "label", "shows", "presence"])
         for row in table.rows:
             if row.image_prediction is not None:
-                said = "yes" if row.image_prediction else "no"
-                writer.writerow([row.case, row.label, said, row.image_probability])
+                shows = "yes" if row.image_prediction else "no"
+                writer.writerow([row.case, row.label, shows, row.image_probability])
 
 
 def report(
@@ -100,11 +100,11 @@ def report(
     curves: Path | None = None,
     answers: str | Path | None = None,
 ) -> None:
-    """Write report.html into `out`, with pictures of the cases worth a look.
+    """Write report.html into `out`, with pictures of the best, median and worst cases.
 
-    card: that of the bundle which was judged, if it was one.
-    audit: of the data it learnt from and was judged on, if they were audited.
-    curves: the log of its training.
+    card: of the evaluated bundle, if a bundle was evaluated.
+    audit: of the data that the bundle was trained and evaluated on, if they were audited.
+    curves: the training log, metrics.csv.
     answers: a YAML file that answers items of the checklist, by number ("CLAIM 14") or topic.
     """
     by_id = {case.id: case for case in cases}
@@ -131,21 +131,21 @@ def report(
 
 
 def read_answers(path: str | Path | None) -> dict[str, str] | None:
-    """What the authors say to items of the checklist.
+    """The authors' answers to items of the checklist.
 
     Raises:
         ValueError: no such file, or no mapping of texts.
     """
     if path is None:
         return None
-    said, _ = read_yaml(path)
-    if not isinstance(said, dict) or not all(isinstance(v, str) for v in said.values()):
+    answers, _ = read_yaml(path)
+    if not isinstance(answers, dict) or not all(isinstance(v, str) for v in answers.values()):
         raise ValueError(f"{path}: expected answers by item, like 'CLAIM 14: Two readers, ...'.")
-    return {str(item): answer for item, answer in said.items()}
+    return {str(item): answer for item, answer in answers.items()}
 
 
 def summary(folder: str | Path) -> str:
-    """The scores of the last judgement in a folder, for the terminal; what speaks against them comes first."""
+    """The scores of the last evaluation in a folder, for the terminal; warnings come first."""
     scores = json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8"))
     lines = warnings(scores["independent"], scores["caveats"])
     lines.append(f"{scores['split']}: {scores['cases']} cases of {scores['groups']} groups")
@@ -170,10 +170,9 @@ def summary(folder: str | Path) -> str:
 
 
 def warnings(independent: bool | None, caveats: Sequence[str]) -> list[str]:
-    """What a reader of scores must know first, for the terminal; nothing where nothing speaks against them."""
+    """The warning that the cases may not be independent of the model, for the terminal; empty without caveats."""
     if not caveats:
         return []
-    said = (
-        "not independent" if independent is False else "not known to be independent"
-    ) + " of the model that is judged"
-    return [textwrap.fill(f"WARNING: these cases are {said}. {' '.join(caveats)}", WIDTH)]
+    state = "not independent" if independent is False else "not known to be independent"
+    words = f"WARNING: these cases are {state} of the evaluated model. {' '.join(caveats)}"
+    return [textwrap.fill(words, WIDTH)]

@@ -1,4 +1,4 @@
-"""The data of another centre, on which a run is validated, and what they share with the data it was trained on."""
+"""External validation data, such as those of another centre, and their overlap with the training data of a run."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ TRAINING = "the training data"
 """The split of the training cases in an audit of training and external cases together."""
 
 SAME_NAME = "group" + ACROSS
-"""The finding of equal group names. In one data set they are one patient; in two they may be equal by chance."""
+"""The finding of equal group names. In one data set they mean one patient; in two they may be equal by chance."""
 
 
 @dataclass(frozen=True)
 class External:
-    """Cases of other data, as a run takes them.
+    """Cases of other data, with the labels of a run.
 
-    name: what the data are called.
-    cases: all of them, or those of the split that was asked for.
-    split: the split that was asked for, or "".
-    labels: those of the run, and what the truth marks to be ignored.
-    allowed: what the audit may find and all the same be judged, by name.
-    about: where the data lie, in one line.
-    written: the file that names them, or "".
+    name: of the data.
+    cases: all of them, or those of the requested split.
+    split: the requested split, or "".
+    labels: those of the run, and those of the kind "ignore" in the data.
+    allowed: names of audit findings that do not stop the evaluation.
+    about: where the data are, in one line.
+    written: the text of the file that describes the data, or "".
     """
 
     name: str
@@ -56,17 +56,17 @@ class External:
 
     @property
     def title(self) -> str:
-        """What a table and a report call the cases."""
+        """The name of the cases in a table and a report."""
         return f"external: {self.name}" + (f", split {self.split}" if self.split else "")
 
 
 def external_name(
     data: str | Path | None, images: str | Path | None, masks: str | Path | None
 ) -> str:
-    """What external data are called: by their file, or by the folder that holds images and masks.
+    """The name of external data: that of their file, or of the folder that holds images and masks.
 
     Raises:
-        ValueError: no such file or folder, both kinds are given, or a half of one.
+        ValueError: no such file or folder, both kinds are given, or only images or only masks.
     """
     if data is not None:
         if images is not None or masks is not None:
@@ -75,7 +75,7 @@ def external_name(
     if images is None or masks is None:
         lacking = "images" if images is None else "masks"
         raise ValueError(
-            f"external data need images and masks, and {lacking} are missing. Or give a file of data."
+            f"external data need images and masks, and {lacking} are missing. Give both, or give a data file."
         )
     home = os.path.commonpath([Path(place).absolute() for place in (images, masks)])
     return Path(home).name or "external"
@@ -93,18 +93,19 @@ def load_external(
     split: str | None = None,
     allow: Sequence[str] = (),
 ) -> External:
-    """Other data with the labels of a recipe; the arguments are those of `evaluate`.
+    """Load other data with the labels of a recipe; the arguments are those of `evaluate`.
 
     Raises:
-        ValueError: data that are not there or do not fit together, labels of the run that the data do not tell of, no
-            such split, or a name that no finding has.
+        ValueError: the data do not exist or do not fit together, they do not name a label of the run, there is no such
+            split, or a name in `allow` is not the name of a finding.
     """
     name = external_name(data, images, masks)
     if data is not None:
         given = {"table": table, "group": group, "values": values}
         if both := [key for key, value in given.items() if value is not None]:
             raise ValueError(
-                f"{', '.join(both)}: belongs to images and masks; {data} says it in its section data."
+                f"{', '.join(both)}: belongs to images and masks, and a data file was given. Write it into the "
+                f"section data of {data}."
             )
         file = load_data(data, recipe.data.trust)
         about = f"{data} ({file.data.args.get('root', file.data.name)})"
@@ -125,18 +126,18 @@ def load_external(
     takes = inspect.signature(resolve("data", file.data)).parameters
     if file.labels is not None and "values" in takes and args.get("values") is None:
         args["values"] = _values(recipe.labels, file, labels)
-    ours = ":" not in file.data.name  # in somebody's own layout `split` may mean something else
-    if split is None and ours and "split" in takes:  # all of them, whatever their split
+    built_in = ":" not in file.data.name  # in a user's own layout `split` may mean something else
+    if split is None and built_in and "split" in takes:  # all cases, whatever their split
         args = {k: v for k, v in args.items() if k != "stratify"} | {"split": {"all": 1.0}}
     allowed = _allowed(file, allow)
-    theirs = replace(
+    as_recipe = replace(
         recipe,
         data=replace(file.data, args=args),
         folder=file.folder,
         labels=labels,
         audit=Call("audit", {"allow": [n for n in allowed if n != SAME_NAME]}, file.audit.where),
     )
-    splits = load_cases(theirs)
+    splits = load_cases(as_recipe)
     if split is not None and not splits.get(split):
         raise ValueError(
             f"{name}: the data have no split {split!r}; there are {', '.join(splits)}."
@@ -149,18 +150,18 @@ def load_external(
 def compared_with_training(
     bundle: Bundle, training: Callable[[], Splits] | None, external: External
 ) -> tuple[Audit, Independence]:
-    """The audit of external data, what they share with the cases that made the model among its findings.
+    """The audit of external data, with findings of images and groups that they share with the training data.
 
-    Where the training data are not at hand, images are compared by the digests on the card alone, which know exact
-    copies. Those of the members of an ensemble never are.
+    If the training data are not available, images are compared by the digests on the card, which find exact copies
+    only. The training data of the members of an ensemble never are.
 
     Args:
         bundle: the model; its members count too.
         training: gives the data of its run; None where a bundle alone is at hand.
-        external: what it is to be judged on.
+        external: the data that it is evaluated on.
 
     Raises:
-        ValueError: data that make results untrue, and are not allowed by name.
+        ValueError: findings that make the scores wrong and are not allowed by name.
     """
     own = audit_cases({external.title: external.cases}, external.labels)
     used, reason = _training_cases(training, bundle.card)
@@ -171,27 +172,27 @@ def compared_with_training(
         unknown += [changed] if changed else []
     else:
         unknown.append(
-            f"The training data are not at hand ({reason.rstrip('.')}): {_looked(bundle)}."
+            f"The training data are not available ({reason.rstrip('.')}): {_looked(bundle)}."
         )
         leaks += _copies(own, external, bundle, TRAINING)
     for name, member in members_of(bundle):
         unknown.append(
-            f"The training data of the member {name} are not at hand: {_looked(member)}."
+            f"The training data of the member {name} are not available: {_looked(member)}."
         )
         leaks += _copies(own, external, member, f"{TRAINING} of the member {name}")
     found = replace(own, findings=(*leaks, *own.findings))
     _refuse(found, external)
     if leaks:
         caveat = (
-            f"The data share with those that made the model, and this was allowed by name: {in_words(leaks)}. On new "
-            "patients the scores may be worse."
+            f"These data overlap with the data that the model was made from, and this was allowed by name: "
+            f"{in_words(leaks)}. On new patients the scores may be worse."
         )
         return found, Independence(False, (caveat, *unknown))
     return found, Independence(None, tuple(unknown)) if unknown else Independence(True)
 
 
 def _labels(ours: LabelSet, file: DataFile) -> LabelSet:
-    """The labels of the run, and what the file marks to be ignored, at values that are free."""
+    """The labels of the run, and the labels of the kind "ignore" of the file, at values that are free."""
     ignored = [] if file.labels is None else [x for x in file.labels.labels if x.kind == "ignore"]
     labels = list(ours.labels)
     for label in ignored:
@@ -204,30 +205,30 @@ def _labels(ours: LabelSet, file: DataFile) -> LabelSet:
 
 
 def _values(ours: LabelSet, file: DataFile, labels: LabelSet) -> dict[str, int | list[int]]:
-    """What masks hold, from the labels that a file names.
+    """The values of the masks by the run's labels, from the labels that a file names.
 
-    What the run does not know is background to it, or the label of the run that includes it in the file.
+    A label that the run does not have becomes the run's label that includes it in the file, else background.
     """
     assert file.labels is not None
     theirs = {label.name: label.value for label in file.labels.labels}
     missing = [name for name in ours.names if name not in theirs]
     if missing:
         raise RecipeError(
-            f"{file.data.where}: the run finds {', '.join(ours.names)}; labels does not name {', '.join(missing)}"
-            f"{nearest(missing[0], theirs)} Say what masks hold by the run's names, in data: values: "
-            f"{{{missing[0]}: ...}}, with [] for what is not in these masks."
+            f"{file.data.where}: the run has the labels {', '.join(ours.names)}; labels does not name "
+            f"{', '.join(missing)}{nearest(missing[0], theirs)} Give the mask values by the run's names, in data: "
+            f"values: {{{missing[0]}: ...}}, with [] for a label that is not in these masks."
         )
     known = {label.name for label in labels.labels}
-    found: dict[str, int | list[int]] = {n: v for n, v in theirs.items() if n in known}
+    values: dict[str, int | list[int]] = {n: v for n, v in theirs.items() if n in known}
     background = [0]
     for name in theirs.keys() - known:
         inside = [x.name for x in file.labels.inner_first if name in file.labels.parts(x.name)]
         whole = next((outer for outer in inside if outer in known), None)
         if whole is None:
             background.append(theirs[name])
-        else:  # part of what the run knows as one
-            found[whole] = [*_listed(found[whole]), theirs[name]]
-    return found | ({"background": background} if len(background) > 1 else {})
+        else:  # a part of a label of the run
+            values[whole] = [*_listed(values[whole]), theirs[name]]
+    return values | ({"background": background} if len(background) > 1 else {})
 
 
 def _listed(values: int | list[int]) -> list[int]:
@@ -235,29 +236,30 @@ def _listed(values: int | list[int]) -> list[int]:
 
 
 def _allowed(file: DataFile, allow: Sequence[str]) -> tuple[str, ...]:
-    """The findings that are allowed. A recipe allows leaks in its own split, not between data sets."""
-    said = list(audit_options(file.audit).allow) if file.whole else _names(file.audit)
-    written = [name for name in said if not (file.whole and name.endswith(ACROSS))]
+    """The findings that are allowed. A whole recipe allows leaks in its own split, and not between data sets."""
+    names = list(audit_options(file.audit).allow) if file.whole else _names(file.audit)
+    written = [name for name in names if not (file.whole and name.endswith(ACROSS))]
     chosen = tuple(dict.fromkeys([*written, *allow]))
     options = Call("audit", {"allow": [n for n in chosen if n != SAME_NAME]}, "external data")
-    audit_options(options)  # refuses names that no refusal has
+    audit_options(options)  # raises for unknown names
     return chosen
 
 
 def _names(call: Call) -> list[str]:
-    """audit.allow as it is written, with the name that only two data sets can be allowed."""
-    said = call.args.get("allow")
-    listed = [n for n in said if n != SAME_NAME] if isinstance(said, list) else said
+    """The names in audit.allow. SAME_NAME is added after the check, since it can be allowed for two data sets only."""
+    given = call.args.get("allow")
+    listed = [n for n in given if n != SAME_NAME] if isinstance(given, list) else given
     options = audit_options(
-        replace(call, args={**call.args, **({"allow": listed} if said else {})})
+        replace(call, args={**call.args, **({"allow": listed} if given else {})})
     )
-    return [*options.allow, *([SAME_NAME] if isinstance(said, list) and SAME_NAME in said else [])]
+    same_name = isinstance(given, list) and SAME_NAME in given
+    return [*options.allow, *([SAME_NAME] if same_name else [])]
 
 
 def _training_cases(
     training: Callable[[], Splits] | None, card: Mapping[str, Any]
 ) -> tuple[tuple[Case, ...], str]:
-    """The cases that made the model; or none, and why."""
+    """The cases that the model was made from; if they cannot be loaded, none and the reason."""
     if training is None:
         return (), "a bundle was given, not the folder of its run"
     try:
@@ -270,12 +272,12 @@ def _training_cases(
 def _shared(
     training: Sequence[Case], external: External, bundle: Bundle
 ) -> tuple[list[Finding], str]:
-    """Images and groups that are in both; and whether the training data are still those of the training."""
+    """Findings of images and groups that are in both; and a caveat if the training data have changed since."""
     renamed = tuple(
         replace(
             case,
             id=f"{external.name}/{case.id}",
-            # a case that is a group of its own has the name of its file, which says nothing of patients
+            # a group of one case has the name of the file, which does not identify a patient
             group=f"{external.name}/{case.group}" if case.group == case.id else case.group,
         )
         for case in external.cases
@@ -291,17 +293,16 @@ def _shared(
     known = made_of(bundle)
     if known and known != set(found.pixels[TRAINING]):
         return leaks, (
-            "The images of the training data are not those that were learnt from: they have changed since, so that "
-            "leaks may be missed."
+            "The images of the training data have changed since the training, so leaks may be missed."
         )
     return leaks, ""
 
 
 def _looked(bundle: Bundle) -> str:
-    """What the digests on a card can tell."""
+    """What the audit can find by the digests on a card."""
     if made_of(bundle):
-        return "only exact copies of training images were looked for"
-    return "nothing that they share with the training data was looked for"
+        return "the audit searched for exact copies of training images only"
+    return "the audit did not search for overlap with them"
 
 
 def _copies(own: Audit, external: External, bundle: Bundle, of: str) -> list[Finding]:
@@ -317,12 +318,12 @@ def _copies(own: Audit, external: External, bundle: Bundle, of: str) -> list[Fin
 
 def _advice(check: str) -> str:
     if check == SAME_NAME:
-        return "If these are the same patients, leave the cases out; if the names only happen to agree, allow it."
-    return "Leave the cases out: the model has learnt from them or was chosen on them."
+        return "If these are the same patients, leave the cases out; if the names are equal by chance, allow it."
+    return "Leave the cases out: the model was trained or selected on them."
 
 
 def _refuse(found: Audit, external: External) -> None:
-    """Stop before anything is judged where scores would be untrue."""
+    """Stop before the evaluation if the findings would make the scores wrong."""
     refused = found.refused(external.allowed)
     if not refused:
         return
@@ -330,10 +331,10 @@ def _refuse(found: Audit, external: External) -> None:
     can = {*refusals(), SAME_NAME}
     allowed = ""
     if set(names) <= can:
-        allowed = f" To judge all the same, on the record: --allow {','.join(names)}"
+        allowed = f" To evaluate nevertheless, and record it: --allow {','.join(names)}"
     if "values_without_label" in names and not external.written:
         allowed = f" On the command line: --values {external.labels.names[0]}=255.{allowed}"
     raise ValueError(
-        f"{external.name}: scores on these data would be untrue. {'; '.join(f.line() for f in refused)}. "
+        f"{external.name}: scores on these data would be wrong. {'; '.join(f.line() for f in refused)}. "
         f"{' '.join(dict.fromkeys(f.advice for f in refused if f.advice))}{allowed}"
     )

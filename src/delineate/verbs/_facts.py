@@ -1,4 +1,4 @@
-"""What a card and a report must say of how a result came about."""
+"""Provenance for cards and reports: command, commit, versions, hashes of the data and the fingerprint."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from delineate.recipe import Recipe
 
 LIBRARIES = ("numpy", "opencv-python-headless", "torch", "timm", "segmentation-models-pytorch")
 SAMPLE = 256
-"""How many training images a fingerprint is made from; more hardly change what it calls unlike."""
+"""Number of training images that a fingerprint is computed from; more images hardly change its limits."""
 
 WORKERS = min(4, os.cpu_count() or 1)
-"""Images that are in memory at once; some are large volumes."""
+"""Images that are in memory at the same time; some are large volumes."""
 
 INTENDED_USE = "Research only. Not a medical device; not for diagnosis or treatment."
 
@@ -41,7 +41,7 @@ def is_first_process() -> bool:
 
 
 def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
-    """All that is known before training begins.
+    """The card of a bundle before training.
 
     Raises:
         RecipeError: the recipe's preparation cannot be run as written.
@@ -67,7 +67,7 @@ def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
 
 
 def fingerprint(recipe: Recipe, cases: Sequence[Case]) -> dict[str, Any] | None:
-    """What the training images are like, of some hundred of them spread over all; None where they do not agree."""
+    """Properties of up to SAMPLE training images, spread evenly over all; None if their axes or channels differ."""
     if not is_first_process() or not cases:
         return None
     prepare = load_prepare(recipe.prepare)
@@ -84,22 +84,22 @@ def fingerprint(recipe: Recipe, cases: Sequence[Case]) -> dict[str, Any] | None:
     with ThreadPoolExecutor(WORKERS) as pool:
         seen = list(track(pool.map(measured, some), "looking at images", total=count))
     if len({(one.axes, one.levels.size) for one in seen}) > 1:
-        return None  # training refuses them, by name
+        return None  # training refuses them and names the case
     return Fingerprint.of(seen).as_json()
 
 
 def data_hash(splits: Splits) -> str:
-    """One hash over every file of every case and its image-level labels, whatever the folder is called."""
+    """One hash over every file of every case and its image-level labels; the name of the folder has no influence."""
     total = hashlib.sha256()
     cases = sorted((case for part in splits.values() for case in part), key=lambda case: case.id)
     for case in track(cases, "hashing data"):
         total.update(case.id.encode())
         for file in case.files:
             total.update(bytes.fromhex(sha256(file)))
-        said = getattr(case.load_truth, "keywords", {}).get("present")
-        if said:  # image-level labels, which no file of the case holds
-            total.update(repr(sorted(said.items())).encode())
-        if not case.files:  # made, not read: how it is made stands for what it is
+        present = getattr(case.load_truth, "keywords", {}).get("present")
+        if present:  # image-level labels, which are in no file of the case
+            total.update(repr(sorted(present.items())).encode())
+        if not case.files:  # a generated case: hash the functions that generate it
             total.update(pickle.dumps((case.load_image, case.load_truth)))
     return total.hexdigest()
 
@@ -114,7 +114,10 @@ def files_hash(files: Iterable[Path]) -> str:
 
 
 def done_by(what: str) -> dict[str, str]:
-    """By which command, when and with what something is done now, as a page says it; `what`: "judged", "compared"."""
+    """The command, time, commit and versions of what is done now, as facts for a page.
+
+    what: a participle, "evaluated" or "compared".
+    """
     return {
         f"{what} by": command(),
         f"{what} at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -129,12 +132,12 @@ def built_from(commit: str | None, versions: Mapping[str, str]) -> str:
 
 
 def command() -> str:
-    """What was typed."""
+    """The command line as it was typed."""
     return shlex.join(["delineate", *sys.argv[1:]])
 
 
 def versions() -> dict[str, str]:
-    """Of Python, Delineate and the libraries that decide results."""
+    """The versions of Python, Delineate and the libraries that influence results."""
     found = {"python": platform.python_version(), "delineate": __version__}
     for name in LIBRARIES:
         try:
@@ -145,16 +148,15 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the source, where it runs from a checkout of its own."""
+    """The commit of the source, if Delineate runs from its own git checkout; else None."""
     here = Path(__file__).parent
     try:
-        _git(
-            here, ["ls-files", "--error-unmatch", Path(__file__).name]
-        )  # not somebody's who has it in a .venv
-        said = _git(here, ["rev-parse", "HEAD"]), _git(here, ["status", "--porcelain"])
+        # fails in the repository of another project that has Delineate in its .venv
+        _git(here, ["ls-files", "--error-unmatch", Path(__file__).name])
+        head, changes = _git(here, ["rev-parse", "HEAD"]), _git(here, ["status", "--porcelain"])
     except (OSError, subprocess.CalledProcessError):
         return None
-    return said[0] + ("+changes" if said[1] else "")
+    return head + ("+changes" if changes else "")
 
 
 def _git(where: Path, words: Iterable[str]) -> str:

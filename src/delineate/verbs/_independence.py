@@ -1,4 +1,4 @@
-"""Whether cases had a part in making the model that is judged on them."""
+"""Whether the cases of an evaluation are independent of the model: not used for training, selection or calibration."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from delineate.audit import Audit, Finding
 from delineate.bundle import Bundle
 
 ACROSS = "_across_splits"
-"""Ends the name of a finding about cases that are on two sides of a split."""
+"""The end of the name of each finding about cases on two sides of a split."""
 
 
 class Independence(NamedTuple):
-    """What a table says of its cases: `Table.independent` and `Table.caveats`."""
+    """The values of `Table.independent` and `Table.caveats`."""
 
     independent: bool | None = None
     caveats: tuple[str, ...] = ()
 
 
 UNKNOWN = Independence()
-"""For masks of any tool: it is not known from which cases the tool was made."""
+"""For masks of any tool: it is not known which cases the tool was made from."""
 
 
 def independence_of_split(card: Mapping[str, Any], split: str, audit: Audit | None) -> Independence:
-    """Whether a split of the data that a run was made from is unseen.
+    """Whether a split of a run's own data is independent of its model.
 
     Args:
         card: of the run's bundle.
-        split: what the run calls the cases.
+        split: the name of the split.
         audit: of the run's data, if they were audited.
     """
     caveats = []
     if split == "train":
         caveats.append(
-            "These cases were learnt from: the scores say how well the model remembers them, and nothing of new "
-            "patients."
+            "The model was trained on these cases: the scores show how well it remembers them. They do not predict "
+            "the scores on new patients."
         )
     else:
         parts = [what for used, what in _chosen_on(card).items() if used == split]
         if parts:
             caveats.append(
-                f"The split “{split}” {parts[0]}: on new patients the scores are likely to be worse."
+                f"The split “{split}” was used {parts[0]}. On new patients the scores are likely to be worse."
             )
     leaks = leaks_of(audit.findings if audit else ())
     if leaks:
@@ -52,25 +52,27 @@ def independence_of_split(card: Mapping[str, Any], split: str, audit: Audit | No
 
 
 def with_members(known: Independence, bundle: Bundle, images: Collection[str]) -> Independence:
-    """What is known of the cases once the members of an ensemble count too; only exact copies of images are found.
+    """The independence of the cases from an ensemble: from the model and from all its members.
+
+    For members only exact copies of images are recognised.
 
     Args:
-        known: of the model itself.
+        known: the independence of the model itself.
         bundle: that of the ensemble.
-        images: digests of the images that are judged, as an audit has them.
+        images: digests of the evaluated images, as an audit has them.
     """
     for name, member in members_of(bundle):
         made = made_of(member)
         if shared := len(made & set(images)):
-            said = (
-                f"The member {name} was made from {shared} of these {len(images)} images: on new patients the scores "
+            caveat = (
+                f"The member {name} was made from {shared} of these {len(images)} images. On new patients the scores "
                 "are likely to be worse."
             )
-            known = Independence(False, (*known.caveats, said))
+            known = Independence(False, (*known.caveats, caveat))
         elif not made or not images:
-            said = f"It is not known whether the member {name} was made from these images."
+            caveat = f"It is not known whether the member {name} was made from these images."
             independent = False if known.independent is False else None
-            known = Independence(independent, (*known.caveats, said))
+            known = Independence(independent, (*known.caveats, caveat))
     return known
 
 
@@ -88,18 +90,18 @@ def made_of(bundle: Bundle) -> set[str]:
 
 
 def digests(card: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
-    """The digests of the images that a model was made from, by split; none where its data were not audited."""
-    found: Mapping[str, Collection[str]] = card.get("audit", {}).get("pixels", {})
-    return found
+    """The digests of the images that a model was made from, by split; empty if its data were not audited."""
+    by_split: Mapping[str, Collection[str]] = card.get("audit", {}).get("pixels", {})
+    return by_split
 
 
 def used_splits(card: Mapping[str, Any]) -> tuple[str, ...]:
-    """The splits that had a part in making a model: learnt from, or chosen or fitted on."""
+    """The splits that a model was made from: by training, selection or calibration."""
     return tuple(dict.fromkeys(("train", *_chosen_on(card))))
 
 
 def leaks_of(findings: Sequence[Finding]) -> list[Finding]:
-    """Those that say that cases are on two sides of the split."""
+    """The findings of cases on two sides of the split."""
     return [f for f in findings if f.level == "refuse" and f.check.endswith(ACROSS)]
 
 
@@ -109,10 +111,10 @@ def in_words(findings: Collection[Finding]) -> str:
 
 
 def _chosen_on(card: Mapping[str, Any]) -> dict[str, str]:
-    """The splits on which something of the model was chosen, and what."""
-    chosen = {"val": ["picked the epoch whose weights were kept"]}
+    """The splits used for selection or calibration, and for what: "to select ..."."""
+    chosen = {"val": ["to select the epoch of the weights"]}
     calibrated = card.get("calibration", {}).get("split")
     if calibrated:
-        fitted = "fitted the temperature and the threshold of review"
+        fitted = "to fit the temperature and the review threshold"
         chosen.setdefault(calibrated, []).append(fitted)
     return {split: " and ".join(what) for split, what in chosen.items()}

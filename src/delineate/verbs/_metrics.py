@@ -1,4 +1,4 @@
-"""The metrics of a full judgement."""
+"""The metrics of a full evaluation."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from delineate.resolve import Call
 def full_metrics(
     named: Sequence[Call], labels: LabelSet, gives: Collection[str], giver: str
 ) -> Mapping[str, Metric]:
-    """The metrics that are named, as they are named, then the rest of the full set that fits.
+    """The named metrics with their arguments, then the rest of the full set that fits.
 
     Args:
-        named: these come first, and the very first leads.
+        named: these come first, and the first of them leads the report.
         labels: of the problem.
-        gives: the parts that segmentations hold, as `Task.gives`; masks alone are label maps.
-        giver: who gives them, for a message: "the task presence".
+        gives: the parts of the segmentations, as `Task.gives`; a folder of masks gives "classes" only.
+        giver: the source of the segmentations, for an error message: "the task presence".
 
     Raises:
-        RecipeError: one that is named does not fit.
+        RecipeError: a named metric does not fit.
     """
     refuse_unfit(named, labels, gives, giver)
     taken = {call.name for call in named}

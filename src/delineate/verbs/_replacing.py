@@ -1,4 +1,4 @@
-"""Folders that a verb writes: nobody else's files are touched, and nothing is half-written."""
+"""Output folders of a command: foreign files are never touched, and a result is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from delineate.files import is_part, part_folder
 
 
 def own_folder(out: Path, names: Collection[str], inputs: Sequence[Path] = ()) -> None:
-    """Refuse to write where something else lies.
+    """Refuse an output folder that holds anything but an earlier output of the same command.
 
     Args:
-        out: the folder that is to be written; it need not be there.
-        names: what will be written; an earlier outcome of the same verb holds nothing else, and is replaced. Parts
-            that a killed process left do not count.
-        inputs: what is read, and must stay.
+        out: the output folder; it need not exist.
+        names: the files and folders that will be written, which replace those of an earlier run of the command.
+            Temporary parts that a killed process left are ignored.
+        inputs: files and folders that are read; they must not be in `out`.
 
     Raises:
-        ValueError: a file is there, or a folder with other content, or what is read lies in it.
+        ValueError: `out` is a file, has other content, or holds an input.
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; give the folder to write to.")
@@ -27,26 +27,28 @@ def own_folder(out: Path, names: Collection[str], inputs: Sequence[Path] = ()) -
     inside = [path for path in places if path == out.resolve() or out.resolve() in path.parents]
     if inside:
         raise ValueError(
-            f"{out}: holds {inside[0]}, which is read. Give another folder to write to."
+            f"{out}: holds {inside[0]}, which is an input. Give another folder to write to."
         )
     there = [path.name for path in out.iterdir()] if out.exists() else []
     strange = sorted(name for name in there if name not in names and not is_part(name))
     if strange:
         raise ValueError(
-            f"{out}: holds {', '.join(strange[:3])}{' and more' if len(strange) > 3 else ''}, which this does not "
-            "write. Give a new folder, or one of its own."
+            f"{out}: holds {', '.join(strange[:3])}{' and more' if len(strange) > 3 else ''}, which this command "
+            "does not write. Give a new or empty folder."
         )
 
 
 @contextmanager
 def replacing(out: Path, names: Collection[str]) -> Iterator[Path]:
-    """A folder to write `names` in; when all is done they take the place of those in `out`, else nothing changes."""
+    """Yield a temporary folder to write `names` in. At the end they replace those in `out`; on an error `out` stays."""
     created = [path for path in (out, *out.parents) if not path.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
         with part_folder(out) as part:
             yield part
-            old = part / ".replaced"  # set aside in no time, and removed when the new are in place
+            old = (
+                part / ".replaced"
+            )  # renaming is quick; the old files are removed when the new ones are in place
             old.mkdir()
             for name in names:
                 if (out / name).exists() or (out / name).is_symlink():

@@ -1,4 +1,4 @@
-"""The folder a run leaves behind, and reading it again."""
+"""The folder of a run: made by `train`, read by the other commands."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from delineate.verbs._audit import save_audit
 from delineate.verbs._facts import command, is_first_process
 
 ORIGIN = "origin.json"
-"""Says where the recipe lay and training was started: relative paths of its data are meant from there."""
+"""Holds the folder of the recipe and the folder where training was started; relative data paths refer to them."""
 
 FOLDER = "DELINEATE_RUN"
-"""The variable by which the first of several training processes tells the others where the run is."""
+"""The environment variable with the run's folder, set by the first of several training processes for the others."""
 
 LOCK = ".lock"
 HOLDER = ".lock-holder"
-"""In words, which process holds the lock."""
+"""A text file that names the process which holds the lock."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """outputs/<recipe>/<time>/: what was asked (recipe.yaml, split.csv) and all that came of it.
+    """outputs/<recipe>/<time>/: the recipe (recipe.yaml), the split (split.csv) and all results.
 
-    trust: whose code the names in its recipe may import.
+    trust: the modules that its recipe may import.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class RunFolder:
         path: Path | None = None,
         audited: Audit | None = None,
     ) -> RunFolder:
-        """Make the folder, with split, audit and recipe in it; processes after the first join it."""
+        """Make the folder with split, audit and recipe in it. Processes after the first use the same folder."""
         if not is_first_process():
             known = os.environ.get(FOLDER, path)
             if known is None:
@@ -93,19 +93,19 @@ class RunFolder:
         missing = [n for n in ("recipe.yaml", "split.csv") if not (folder / n).is_file()]
         if missing:
             raise ValueError(
-                f"{path}: no run there (no {missing[0]}). Expected a folder that delineate train wrote, "
+                f"{path}: is not a run (no {missing[0]}). Expected a folder that delineate train wrote, "
                 "like outputs/<recipe>/<time>."
             )
         return cls(folder, Trust.of(trust))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing into the run until this is left or the process ends, however it ends.
+        """Lock the run against other processes inside the `with` block; the lock ends with the process at the latest.
 
-        The first of several training processes holds it for all; a verb that calls another holds it for both.
+        The first of several training processes locks for all. A command that calls another keeps its lock.
 
         Raises:
-            ValueError: another process holds it; says which.
+            ValueError: another process holds the lock; with that process.
         """
         if not is_first_process():
             yield
@@ -133,7 +133,7 @@ class RunFolder:
             if outermost:
                 since = datetime.now().astimezone().isoformat(timespec="seconds")
                 who = f"process {os.getpid()} on {platform.node()} since {since} ({command()})"
-                with suppress(OSError):  # a full disk; the lock holds all the same
+                with suppress(OSError):  # a full disk; the lock still holds
                     holder.write_text(who, encoding="utf-8")
             yield
         finally:
@@ -148,12 +148,12 @@ class RunFolder:
         return any((self.path / name).exists() for name in kept)
 
     def discard(self) -> None:
-        """Take back what `begin` wrote into an empty folder, unless something was trained since."""
+        """Remove what `begin` wrote, unless something was trained since."""
         if self.trained:
             return
         ours = ("recipe.yaml", "split.csv", ORIGIN, "audit.json", "metrics.csv", HOLDER, LOCK, LOG)
         for name in ours:
-            with suppress(PermissionError):  # Windows removes no file that is locked
+            with suppress(PermissionError):  # Windows cannot remove a locked file
                 (self.path / name).unlink(missing_ok=True)
         for name in ("bundle", "checkpoints", "tensorboard", "wandb"):
             shutil.rmtree(self.path / name, ignore_errors=True)
@@ -162,12 +162,12 @@ class RunFolder:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was run; its section `data` as it is written, for `cases` to read."""
+        """The recipe as it was run. Its section `data` is not resolved; `cases` does that."""
         return saved_recipe(self.path / "recipe.yaml", self.trust)
 
     @property
     def plan(self) -> Recipe:
-        """The recipe to go on with; its relative paths are looked for where they were when the run was begun."""
+        """The recipe to resume with. Relative paths refer to the folders of the start of the run."""
         return self._as_begun(self.recipe)
 
     def _as_begun(self, recipe: Recipe) -> Recipe:
@@ -175,20 +175,20 @@ class RunFolder:
         return replace(recipe, folder=folder, started=started)
 
     def cases(self) -> Splits:
-        """The cases as the run had them, by its own split; data that changed since are refused.
+        """The cases of the run with its own split; data that have changed since are refused.
 
         Raises:
-            RecipeError: the data are not there any more, or have changed, or need code that is not trusted.
+            RecipeError: the data do not exist any more, have changed, or need code that is not trusted.
         """
         recipe = self._as_begun(saved_recipe(self.path / "recipe.yaml", self.trust, data=True))
-        data = recipe.data.without("stratify")  # the split that it made is kept
+        data = recipe.data.without("stratify")  # split.csv holds the split that it made
         frozen = {**data.args, "split": str((self.path / "split.csv").resolve())}
         call = replace(data, args=frozen)
         try:
             check("data", call)
         except UntrustedError:
             raise
-        except RecipeError:  # this layout makes its own split, the same each time
+        except RecipeError:  # this layout takes no split file; it makes the same split each time
             call = recipe.data
         try:
             return load_cases(replace(recipe, data=call))
@@ -200,7 +200,7 @@ class RunFolder:
             ) from error
 
     def _origin(self) -> tuple[Path, Path | None]:
-        """Where the recipe lay and training was started; for a run that does not say so, the current folder."""
+        """The folder of the recipe and the folder where training was started; without the file, the current folder."""
         path = self.path / ORIGIN
         if not path.is_file():
             return Path.cwd(), None
@@ -209,25 +209,25 @@ class RunFolder:
             return Path(known["recipe"]), Path(known["started"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path}: cannot be read ({error}). Remove it, and relative paths of the data are looked for in "
-                "the current folder."
+                f"{path}: cannot be read ({error}). Remove it; relative paths of the data then refer to the current "
+                "folder."
             ) from error
 
 
 def _refuse_used(path: Path) -> None:
-    """Refuse a folder with anything in it but what `RunFolder.begin` leaves when it is killed."""
+    """Refuse a folder with content, except files that an interrupted `RunFolder.begin` left."""
     if (path / "recipe.yaml").exists():
         raise ValueError(
-            f"{path} holds a run already. Give another folder, or go on with it: "
+            f"{path} holds a run already. Give another folder, or resume the run: "
             f"delineate train --resume {path}"
         )
     ours = ("split.csv", ORIGIN, "audit.json", LOCK, HOLDER)
     if path.exists() and any(p.name not in ours and not is_part(p.name) for p in path.iterdir()):
-        raise ValueError(f"{path} is not empty. Give a run a folder of its own.")
+        raise ValueError(f"{path} is not empty. Give a new or empty folder for the run.")
 
 
 def fresh_folder(home: Path) -> Path:
-    """A new folder named after the time; a second run in the same second gets another."""
+    """A new folder named after the current time; a second one in the same second gets a number."""
     time = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for again in count(1):
         path = home / (time if again == 1 else f"{time}-{again}")

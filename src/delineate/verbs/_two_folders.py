@@ -9,10 +9,10 @@ from typing import Any
 
 
 def two_folders(images: str | Path, masks: str | Path) -> dict[str, Any]:
-    """`root`, `images` and `masks` of all that lies in two folders.
+    """The arguments `root`, `images` and `masks` of the data layout `folder` for all files in two folders.
 
     Raises:
-        ValueError: one of them is no folder.
+        ValueError: one of them is not a folder.
     """
     places = [Path(place).absolute() for place in (images, masks)]
     for place in places:
@@ -27,6 +27,6 @@ def two_folders(images: str | Path, masks: str | Path) -> dict[str, Any]:
 
 
 def _all_in(folder: Path, home: Path) -> str:
-    """The glob of all in a folder, below `home`."""
+    """The glob of all files in a folder, relative to `home`."""
     inner = folder.relative_to(home).as_posix()
     return "*" if inner == "." else glob.escape(inner) + "/*"

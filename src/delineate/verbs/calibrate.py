@@ -1,4 +1,4 @@
-"""Run folder -> how far its model's confidence is to be believed, in the card."""
+"""Run folder -> the fitted temperature and the review thresholds, in the bundle's card."""
 
 from __future__ import annotations
 
@@ -32,32 +32,33 @@ def calibrate(
     review: float = 0.08,
     trust: Trust | Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Fit a temperature, and below which confidence (expected Dice) a person should look; masks do not change.
+    """Fit a temperature, and the confidence (expected Dice) below which a person should review a case.
 
-    The temperature is the likeliest over all samples of all cases of `split`, each case counting the same. What is
-    written into the card as `calibration`, and returned, says how much it helped: negative log-likelihood and
-    calibration error of all those samples, background far from any label too (`ece_everywhere`; the metric `ece` looks
-    near the truth alone), and how well the expected Dice agrees with the true one, before and after. All "after" is
-    on the cases it was fitted to, so it flatters; judge another split to know. `at_bound` is true where the temperature
-    lies at an end of the search (0.1 or 10): the model is then nearly always right or wrong here, or cases too few.
+    Masks do not change. The temperature minimises the negative log-likelihood over all samples of all cases of `split`;
+    each case has the same weight. The result is written into the card as `calibration`, and returned. It holds, before
+    and after: the negative log-likelihood, the expected calibration error over all samples (`ece_everywhere`; the
+    metric `ece` uses samples near the truth only), and the agreement of the expected with the true Dice. The figures
+    "after" are optimistic, since they are of the cases that the temperature was fitted on: evaluate another split for
+    an unbiased figure. `at_bound` is true if the temperature is at a bound of the search (0.1 or 10): the model is
+    then nearly always right or nearly always wrong on these cases, or there are too few cases.
 
-    Of a model that gives image-level labels the temperature is the likeliest of its image-level logits, those of all
-    labels together; images whose truth is not known are left out. A person should then look where the larger of the
-    probability and its complement is below the threshold. Decisions do not change.
+    For a model of image-level labels the temperature is fitted to the image-level logits of all labels together;
+    images whose truth is not known are left out. A person should then review an image if the larger of the probability
+    and its complement is below the threshold. Decisions do not change.
 
     Args:
-        run: the folder that train left behind.
-        split: cases that were neither learnt from nor will be judged on.
+        run: the folder that `train` wrote.
+        split: cases that are used neither for training nor for testing.
         device: "auto", "cpu", "cuda", "mps".
-        review: the share of cases that a person should look at.
+        review: the share of cases that a person should review.
         trust: modules whose code the run and its bundle may name (`package.module:function`); none else is imported.
 
     Raises:
-        ValueError: no run there, no such split, a case without truth, no image of known truth, a share that is none,
+        ValueError: not a run, no such split, a case without truth, no image of known truth, a share outside 0 to 1,
             a task that gives neither probabilities nor image-level labels, or another process works on the run.
     """
     if not 0 <= review <= 1:
-        raise ValueError(f"review is {review}; expected a part of all cases, from 0 to 1.")
+        raise ValueError(f"review is {review}; expected a share of all cases, from 0 to 1.")
     folder = RunFolder.find(run, trust)
     with folder.locked():
         return _calibrate(folder, split, device, review)
@@ -102,7 +103,7 @@ def _calibrate(folder: RunFolder, split: str, device: str, review: float) -> dic
 def _of_images(
     predictor: CasePredictor, cases: Sequence[Case], split: str, review: float
 ) -> dict[str, Any]:
-    """The temperature of image-level logits, and what it does."""
+    """The temperature of image-level logits, and its effect."""
     table = evaluate(predictor, cases, load_metrics([Call("image_brier")]), split=split)
     rows = [
         row
@@ -111,7 +112,7 @@ def _of_images(
     ]
     if not rows:
         raise ValueError(
-            f"of no image of the split {split!r} it is known which labels it shows; there is nothing to calibrate on."
+            f"no image of the split {split!r} has a known image-level label. Choose a split with known labels."
         )
     probability = np.array([row.image_probability for row in rows], float)
     there = np.array([row.image_truth for row in rows], bool)
@@ -150,16 +151,16 @@ def _of_masks(
     split: str,
     review: float,
 ) -> dict[str, Any]:
-    """The temperature of the logits of all samples, and what it does."""
+    """The temperature of the logits of all samples, and its effect."""
     seen = np.zeros((2, len(LOGITS) + 1))
     levels: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
     def collect(case: Case, prediction: Segmentation, truth: Segmentation) -> None:
         assert prediction.probabilities is not None
         maps = dict(zip(prediction.labels.names, prediction.probabilities[1:], strict=True))
-        judged = ... if truth.valid is None else truth.valid
+        valid = ... if truth.valid is None else truth.valid
         for name, dice in dice_by_level(prediction).items():
-            counts = seen_probabilities(maps[name][judged], truth.mask(name)[judged])
+            counts = seen_probabilities(maps[name][valid], truth.mask(name)[valid])
             seen[:] += counts / max(counts.sum(), 1)
             levels[name].append(dice)
 
@@ -170,7 +171,9 @@ def _of_masks(
         dice = np.array([score for _, score in table.of(name, "dice")])
         before, after = (mean_over_levels(np.stack(levels[name]), t) for t in (1.0, temperature))
         labels[name] = _agreement(dice, before, after)
-        risk = np.where(np.isnan(dice), 0.0, 1 - dice)  # rightly found to be empty: nothing is lost
+        risk = np.where(
+            np.isnan(dice), 0.0, 1 - dice
+        )  # NaN: prediction and truth are empty, so no risk
         thresholds[name] = risk_coverage(after, risk).review(review).threshold
     return {
         "temperature": temperature,
@@ -184,7 +187,7 @@ def _of_masks(
 
 
 def _agreement(dice: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, float | None]:
-    """Expected beside true Dice, over the cases that have one."""
+    """How well the expected Dice agrees with the true one, over the cases that have a true Dice."""
     known = ~np.isnan(dice)
     dice, before, after = dice[known], before[known], after[known]
     return {
@@ -207,7 +210,7 @@ def _root(value: float | None) -> float | None:
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Rank correlation; None where one of them does not vary."""
+    """Rank correlation; None if all values of one side are equal."""
     from scipy.stats import spearmanr
 
     if any(len(np.unique(values)) < 2 for values in (a, b)):

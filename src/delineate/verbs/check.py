@@ -1,4 +1,4 @@
-"""Look at a recipe and its data before anything is trained."""
+"""Check a recipe and its data before training."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ WRITES = ("audit.html", "audit.json", "cases.csv")
 
 @dataclass(frozen=True)
 class Findings:
-    """What a look at a recipe showed; `problems` keep it from being trained.
+    """The result of a check.
 
-    folder: where the page, audit.json and cases.csv were written.
+    lines: for the terminal.
+    problems: what makes `train` refuse the recipe.
+    folder: where audit.html, audit.json and cases.csv were written.
     """
 
     lines: Sequence[str]
@@ -40,7 +42,7 @@ def check(
 ) -> Findings:
     """Check every name and argument of a recipe, build all that training builds, and audit and prepare its data.
 
-    Writes audit.html, audit.json and cases.csv (a row per case with what is known of it).
+    Writes audit.html, audit.json and cases.csv (one row per case with its properties).
 
     Args:
         recipe: its file.
@@ -94,9 +96,9 @@ def _unprepared(problems: list[str]) -> Finding:
 
 
 def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
-    """The grids that images are brought to, and what keeps them from being trained on together.
+    """The shapes of the prepared images in words, and the problems that make training fail.
 
-    An image that cannot be read is the audit's business.
+    Images that cannot be read are skipped here; the audit reports them.
     """
     from delineate.training.options import load_options
 

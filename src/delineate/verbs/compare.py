@@ -1,4 +1,4 @@
-"""Folders that evaluate wrote -> who is better, by how much, and how sure that is."""
+"""Folders that `evaluate` wrote -> which model is better, by how much, and with what confidence."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def compare(
     common: bool = False,
     trust: Trust | Iterable[str] = (),
 ) -> tuple[Comparison, Path]:
-    """Compare what was judged on the same cases; the comparison and the folder that was written are returned.
+    """Compare evaluations of the same cases; returns the comparison and the folder that was written.
 
     Writes report.html, comparison.csv (a row per case, label and metric) and comparison.json.
 
     Args:
-        runs: folders with a cases.csv, of runs or of masks; the first is what the others are compared with.
+        runs: folders with a cases.csv, of runs or of masks; the first is the reference.
         out: the folder to write to; outputs/compare/<time> if left out.
-        metrics: names; if left out, the few that say of themselves that they are compared: Dice, NSD and HD95.
-        common: compare the cases that all of them have, where some have more.
+        metrics: names; if left out, the metrics with the role "compared": Dice, NSD and HD95.
+        common: compare only the cases that all of them have.
         trust: modules whose code the runs may name for their data (`package.module:function`); none else is imported.
 
     Raises:
-        ValueError: no table there, other cases, other labels, or another truth.
+        ValueError: a folder has no table, or the tables differ in cases, labels or truth.
     """
     folders = [Path(run) for run in runs]
     if len(folders) < 2:
@@ -58,22 +58,22 @@ def compare(
     for folder in folders:
         if not (folder / "cases.csv").is_file():
             raise ValueError(
-                f"{folder}: no cases.csv there. Judge it first: delineate evaluate {folder}"
+                f"{folder}: has no cases.csv. Evaluate it first: delineate evaluate {folder}"
             )
     named = dict(zip(_names(folders), folders, strict=True))
     tables = {name: Table.load(folder / "cases.csv") for name, folder in named.items()}
     first = next(iter(tables))
     shared = [m for m in tables[first].metrics if all(m in t.metrics for t in tables.values())]
-    # few where none is named, since each further test makes all of them harder to pass
+    # few by default, since Holm's correction raises every p with each further test
     few = [m for m in shared if "compared" in tables[first].traits[m].roles]
     chosen = metrics or few or None
-    found = compare_tables(tables, metrics=chosen, reference=first, common=common)
+    comparison = compare_tables(tables, metrics=chosen, reference=first, common=common)
     written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
     with replacing(written, WRITES) as part:
-        found.save(part / "comparison.csv")
+        comparison.save(part / "comparison.csv")
         with whole_file(part / "comparison.json") as file:
             file.write_text(
-                json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n",
+                json.dumps(comparison.as_json(), indent=2, ensure_ascii=False) + "\n",
                 encoding="utf-8",
                 errors="backslashreplace",
             )
@@ -82,24 +82,24 @@ def compare(
             title=" and ".join(named)
             if len(named) == 2
             else f"{first} and {len(named) - 1} others",
-            comparison=found,
+            comparison=comparison,
             facts=done_by("compared"),
             about={name: _about(folder) for name, folder in named.items()},
-            gallery=_Pictures.of(named, found.first.split, Trust.of(trust)),
+            gallery=_Pictures.of(named, comparison.first.split, Trust.of(trust)),
         )
-    return found, written
+    return comparison, written
 
 
 def lines(comparison: Comparison) -> list[str]:
     """The differences, for the terminal."""
     tables = comparison.tables.values()
     independent = False if any(table.independent is False for table in tables) else None
-    told = [
+    caveats = [
         caveat if len(names) == len(comparison.names) else f"{', '.join(names)}: {caveat}"
         for caveat, names in comparison.caveats.items()
     ]
-    said = [
-        *warnings(independent, told),
+    written = [
+        *warnings(independent, caveats),
         f"{len(comparison.first.cases)} cases of {len(comparison.first.groups)} groups; "
         "difference of the means, 95 % interval, p after Holm",
     ]
@@ -109,15 +109,15 @@ def lines(comparison: Comparison) -> list[str]:
         ends = f"[{interval.low:+.3f}, {interval.high:+.3f}]" if interval.known else ""
         p = f"p {d.p_holm:.3g}" if d.p_holm == d.p_holm else ""
         cases = f"better in {d.wins}, worse in {d.losses} of {d.cases}"
-        said.append(
+        written.append(
             f"  {d.name} - {d.against}: {d.label:<12} {d.metric:<{wide}} {apart:+.3f} {ends} "
             + (f"{p}  {cases}" if p else "pooled, not tested")
         )
-    return [*said, comparison.caution] if comparison.caution else said
+    return [*written, comparison.caution] if comparison.caution else written
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """What each is called: its recipe, else its folder; where two are alike, as much of the path as it takes."""
+    """The name of each folder: that of its recipe, else of the folder; equal names get more parts of the path."""
     names = [
         path.resolve().name if run is None else run.recipe.name
         for path, run in ((path, _run(path)) for path in folders)
@@ -138,25 +138,25 @@ def _run(folder: Path, trust: Trust = NOBODY) -> RunFolder | None:
 
 
 def _about(folder: Path) -> Mapping[str, str]:
-    """What is known of one of those that are compared."""
+    """Facts about one of the compared folders."""
     known: dict[str, str] = {"folder": str(folder)}
     card = folder / "bundle" / "card.json"
     if card.is_file():
-        said: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
         known |= {
-            "trained by": said["command"],
-            "data SHA-256": said["data"]["sha256"],
-            "commit": str(said["commit"]),
+            "trained by": content["command"],
+            "data SHA-256": content["data"]["sha256"],
+            "commit": str(content["commit"]),
         }
     return known
 
 
 class _Pictures:
-    """Shows a case as all of several runs saw it, from the masks they left behind."""
+    """Gives the image, the predictions of several runs, and the truth of a case, from the masks that the runs wrote."""
 
     def __init__(self, runs: Mapping[str, RunFolder], split: str) -> None:
         self.cases = {case.id: case for case in next(iter(runs.values())).cases()[split]}
-        self.prediction = {
+        self.predictions = {
             name: prediction_masks(
                 run.path / "predictions", list(self.cases.values()), run.recipe.labels
             )
@@ -165,7 +165,7 @@ class _Pictures:
 
     @classmethod
     def of(cls, named: Mapping[str, Path], split: str, trust: Trust) -> _Pictures | None:
-        """Pictures, where all are runs whose data are at hand."""
+        """Pictures, if all folders are runs whose data and masks can be read; else None."""
         runs = {name: run for name, folder in named.items() if (run := _run(folder, trust))}
         if len(runs) < len(named):
             return None
@@ -177,11 +177,11 @@ class _Pictures:
         except (
             ValueError,
             KeyError,
-        ):  # other data than then, or no masks kept: the figures stand without
+        ):  # the data have changed, or there are no masks: the report has no pictures
             return None
 
     def __call__(self, case_id: str) -> tuple[Image, Mapping[str, Segmentation], Segmentation]:
         case = self.cases[case_id]
         truth = case.truth
         assert truth is not None
-        return case.image, {name: masks(case) for name, masks in self.prediction.items()}, truth
+        return case.image, {name: masks(case) for name, masks in self.predictions.items()}, truth

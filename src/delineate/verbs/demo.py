@@ -1,4 +1,4 @@
-"""Everything once, on polyps that are made up: nothing to download, a few minutes on two cores."""
+"""Train, evaluate and predict once on phantom polyps: nothing to download, a few minutes on two cores."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PHOTOS = 8
 
 
 def demo(out: str | Path = "outputs/demo") -> Path:
-    """Train on phantom polyps, evaluate, report, then predict photographs that were written to disk.
+    """Train on phantom polyps, evaluate, report, then predict image files.
 
     Returns:
-        The run's folder; beside what train leaves there it holds `photos/` and `masks/`.
+        The run's folder; besides the files of `train` it holds `photos/` and `masks/`.
     """
     with_recipe = files("delineate.verbs").joinpath("demo.yaml")
     recipe = load_recipe(Path(str(with_recipe)))

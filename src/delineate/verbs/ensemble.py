@@ -13,11 +13,11 @@ from delineate.verbs._facts import command
 def ensemble(
     bundles: Sequence[str | Path], out: str | Path, *, trust: Trust | Iterable[str] = ()
 ) -> Path:
-    """Write several bundles as one, whose predictions are the mean of theirs; the folder is returned.
+    """Write several bundles as one that averages their predictions; returns its folder.
 
-    The new bundle holds the first with the others in `parts/`, and needs none of the folders that it was made of. The
-    task and the refinements of the first decide. It is not calibrated: the Dice that each member expects of itself
-    says nothing of all together.
+    The new bundle holds a copy of each: the first, and the others in `parts/`. The original folders are not needed any
+    more. The task and the refinements are those of the first. It is not calibrated, since the calibration of a single
+    member does not hold for the ensemble.
 
     Args:
         bundles: folders of bundles or runs, at least two, of the same task and labels.
@@ -31,10 +31,10 @@ def ensemble(
         raise ValueError("an ensemble needs at least two bundles.")
     trust = Trust.of(trust)
     joined = join_bundles([open_bundle(path, trust) for path in bundles])
-    load_bundle(joined, device="cpu")  # refuses members that do not fit
+    load_bundle(joined, device="cpu")  # raises if members do not fit
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is not empty. Give the new bundle a folder of its own.")
+        raise ValueError(f"{out} is not empty. Give a new or empty folder for the new bundle.")
     card = {**joined.card, "command": command()}
     save_bundle(out, joined.recipe, card, joined.weights.read_bytes(), joined.weights.name)
     return out

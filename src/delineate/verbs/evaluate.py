@@ -16,7 +16,7 @@ from delineate.recipe import Recipe
 from delineate.resolve import OWN, Call, Trust
 from delineate.tasks import load_task
 from delineate.verbs._audit import saved_audit
-from delineate.verbs._evaluation import WRITES, judge, read_answers, report, summary
+from delineate.verbs._evaluation import WRITES, evaluate_cases, read_answers, report, summary
 from delineate.verbs._external import (
     External,
     compared_with_training,
@@ -30,7 +30,7 @@ from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder
 
 PREDICTED = (*WRITES, "predictions")
-"""What a judgement of a run leaves in its folder."""
+"""The files and folders that an evaluation of a run writes."""
 
 
 def evaluate(
@@ -50,29 +50,29 @@ def evaluate(
     out: str | Path | None = None,
     trust: Trust | Iterable[str] = (),
 ) -> Table:
-    """Judge a run's bundle on the cases of one split, or any bundle on other data (external validation), with a report.
+    """Evaluate a run's bundle on the cases of one split, or any bundle on other data, with a report.
 
     Writes cases.csv (a row per case and label), scores.json, report.html, predictions/ and overlays/. For the run's own
-    data these lie in the run's folder, and the scores go into the bundle's card. For other data they lie in
-    `external_folder`, and the run is not changed. Other data are judged with the run's labels, task and preparation.
-    Before that they are audited, also for images and patients that they share with the cases that made the model. Of a
+    data these are written into the run's folder, and the scores into the bundle's card. For other data they are written
+    into `external_folder`, and the run is not changed (external validation). Other data are evaluated with the run's
+    labels, task and preparation. They are audited first, also for images and patients that the model was made from. Of a
     bundle without its run, and of the members of an ensemble, only the digests on the card are known, which find exact
     copies of images.
 
     Args:
-        run: the folder that train left behind; or a bundle, also one that `ensemble` wrote, for other data.
+        run: the folder that `train` wrote; or a bundle, also one that `ensemble` wrote, for other data.
         split: of the run's own data: "test" where they have it, else "val". Of other data: all cases.
         metrics: names; if left out, those of the recipe, then the rest of the full set that fits its task and labels.
         device: "auto", "cpu", "cuda", "mps".
         answers: a YAML file that answers items of the report's checklist, by number ("CLAIM 14") or topic.
-        data: other data: a recipe, of which only `data` and `labels` are read, or a YAML file with `data`, and perhaps
-            `name`, `labels` (what the masks hold, by name) and `audit: {allow: [...]}`.
+        data: other data: a recipe, of which only `data` and `labels` are read, or a YAML file with `data`, and
+            optionally `name`, `labels` (the values in the masks, by name) and `audit: {allow: [...]}`.
         images: other data: the folder of images, instead of `data`.
         masks: the folder of their masks; a mask is paired with the image of its name.
         table: beside `images`: a CSV of facts about the cases (site, device), for subgroups.
         group: beside `images`: the patient of a case, as in the data layout `folder`.
         values: beside `images`: what the masks hold, by name of label, {"polyp": 255}; None: the values of the labels.
-        allow: findings of the audit, by name, that do not keep other data from being judged; they stay in the report.
+        allow: findings of the audit, by name, that do not stop the evaluation of other data; the report shows them.
         out: for other data: the folder to write to; a bundle needs it.
         trust: modules whose code the run and its bundle may name (`package.module:function`); none else is imported.
 
@@ -87,7 +87,7 @@ def evaluate(
     given = {"table": table, "group": group, "values": values, "allow": allow or None, "out": out}
     if not other and (stray := [key for key, value in given.items() if value is not None]):
         raise ValueError(
-            f"{', '.join(stray)}: belongs to other data, and none were given: data, or images and masks."
+            f"{', '.join(stray)}: belongs to other data, and none were given. Give data, or images and masks."
         )
     folder = None if (run / "card.json").is_file() else RunFolder.find(run, trust)
     if folder is None and (
@@ -99,7 +99,7 @@ def evaluate(
         )
     recipe = open_bundle(run, trust).recipe if folder is None else folder.recipe
     chosen = _metrics(recipe, metrics)
-    read_answers(answers)  # a slip there is told before the work begins
+    read_answers(answers)  # report a mistake in this file before the long work begins
     if folder is not None and not other:
         with folder.locked():
             return _on_own(folder, split, chosen, device, answers)
@@ -129,9 +129,9 @@ def external_folder(
     images: str | Path | None = None,
     masks: str | Path | None = None,
 ) -> Path:
-    """Where `evaluate` writes what it saw in other data: external/<name> in the run's folder.
+    """The folder that `evaluate` writes for other data: external/<name> in the run's folder.
 
-    The name is that of the file of data, or of the folder that holds images and masks.
+    The name is that of the data file, or of the folder that holds images and masks.
     """
     return Path(run) / "external" / external_name(data, images, masks)
 
@@ -153,7 +153,7 @@ def _on_own(
         )
     audited = saved_audit(folder.path)
     with log_to(folder.path / LOG), replacing(folder.path, PREDICTED) as part:
-        table = judge(
+        table = evaluate_cases(
             predictor,
             splits[name],
             metrics,
@@ -175,7 +175,7 @@ def _on_own(
             title=folder.recipe.name,
             facts={
                 **_facts(known),
-                "judged on": name,
+                "evaluated on": name,
                 "data": _parts(known),
                 "data SHA-256": _sha256(known),
                 "recipe": (folder.path / "recipe.yaml").read_text(encoding="utf-8"),
@@ -204,7 +204,7 @@ def _on_external(
     card, recipe = bundle.card, bundle.recipe
     audited, independence = compared_with_training(bundle, training, external)
     with replacing(out, PREDICTED) as part:
-        table = judge(
+        table = evaluate_cases(
             predictor,
             external.cases,
             metrics,
@@ -244,7 +244,7 @@ def _on_external(
 
 
 def _metrics(recipe: Recipe, metrics: Sequence[str] | None) -> Mapping[str, Metric]:
-    """Those that are named, else the recipe's and the full set; all of them fit the task and the labels."""
+    """The named metrics, else those of the recipe and the full set; all of them fit the task and the labels."""
     gives, giver = load_task(recipe.task, recipe.labels).gives, f"the task {recipe.task.name}"
     if metrics is None:
         return full_metrics(recipe.metrics, recipe.labels, gives, giver)
@@ -255,7 +255,7 @@ def _metrics(recipe: Recipe, metrics: Sequence[str] | None) -> Mapping[str, Metr
 
 
 def _facts(card: Mapping[str, Any]) -> dict[str, str]:
-    """What the report says of the model, and of when it was judged."""
+    """Facts for the report: how the model was trained, and when and how it was evaluated."""
     training = card.get("training", {})
     return {
         "trained by": str(card.get("command", "")),

@@ -15,9 +15,9 @@ from delineate.resolve import CATALOGUES, GIVEN, hints_of, names, nearest, resol
 
 @dataclass(frozen=True)
 class Entry:
-    """A name, its arguments as a recipe writes them, and one line on what it is.
+    """A name, its arguments as a recipe writes them, and a summary of one line.
 
-    types: what each argument may be, in words.
+    types: the type of each argument, in words.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Entry:
 
 
 def list_names(catalogue: str) -> Iterator[Entry]:
-    """The entries of a catalogue, or the recipes at hand.
+    """The entries of a catalogue, the settings of the trainer, or the recipes in the folder `recipes`.
 
     Raises:
         ValueError: no such catalogue.
@@ -51,7 +51,7 @@ def list_names(catalogue: str) -> Iterator[Entry]:
 
 
 def types_of(thing: object, given: Set[str] = frozenset()) -> dict[str, str]:
-    """What each argument of a function or a section may be, in words; nothing where the signature does not say."""
+    """The type of each argument of a function or a section, in words; arguments without a type are left out."""
     if not callable(thing):
         return {}
     hints = hints_of(thing)
@@ -63,38 +63,38 @@ def types_of(thing: object, given: Set[str] = frozenset()) -> dict[str, str]:
 
 
 def _settings() -> Iterator[Entry]:
-    """The settings of the trainer, with what its docstring says of each."""
+    """The settings of the trainer, each with its description from the docstring."""
     from delineate.training.options import Options
 
-    said: dict[str, str] = {}
+    described: dict[str, str] = {}
     here: list[str] = []
     for line in (inspect.getdoc(Options) or "").splitlines():
         known, colon, text = line.partition(":")
         if colon and all(name.strip().isidentifier() for name in known.split(",")):
             here = [name.strip() for name in known.split(",")]
-            said |= dict.fromkeys(here, text.strip())
+            described |= dict.fromkeys(here, text.strip())
         elif line.startswith(" "):
-            said |= {name: f"{said[name]} {line.strip()}" for name in here}
+            described |= {name: f"{described[name]} {line.strip()}" for name in here}
     defaults, types = Options(), types_of(Options)
     for setting in fields(Options):
         name = setting.name
-        yield Entry(name, _plain(getattr(defaults, name)), said[name], {name: types[name]})
+        yield Entry(name, _plain(getattr(defaults, name)), described[name], {name: types[name]})
 
 
 def _arguments(thing: object, given: Set[str]) -> str:
     if not callable(thing):
         return ""
-    said = []
+    written = []
     for name, parameter in inspect.signature(thing).parameters.items():
         if name in given:
             continue
         if parameter.kind is parameter.VAR_KEYWORD:
-            said.append("...")
+            written.append("...")
         elif parameter.default is parameter.empty:
-            said.append(name)
+            written.append(name)
         else:
-            said.append(f"{name}={_plain(parameter.default)}")
-    return ", ".join(said)
+            written.append(f"{name}={_plain(parameter.default)}")
+    return ", ".join(written)
 
 
 def _plain(value: object) -> str:
@@ -117,7 +117,7 @@ def _recipes() -> Iterator[Entry]:
 
 
 def as_mapping(entries: Iterator[Entry]) -> Mapping[str, Mapping[str, object]]:
-    """For --json."""
+    """The entries as a mapping, for --json."""
     return {
         e.name: {"arguments": e.arguments, "summary": e.summary, "types": e.types} for e in entries
     }

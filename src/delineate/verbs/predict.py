@@ -1,4 +1,4 @@
-"""Files -> masks, overlays, and a table of what was found."""
+"""Image files -> masks, overlays, and a table of the predictions."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from delineate.tasks import load_task
 
 @dataclass(frozen=True)
 class Predicted:
-    """What became of the images.
+    """The result of `predict`.
 
     out: the folder that was written.
-    images: how many there were.
-    failures: why, by file.
-    review: files a person should look at; None where the model was not calibrated.
-    unlike: files whose images differ from those the model was trained on; None where nothing is known of these.
+    images: number of input images.
+    failures: the reason of each failure, by file.
+    review: files that a person should review; None if the model is not calibrated.
+    unlike: files whose images differ from the training images; None if the bundle has no fingerprint of these.
     masks: whether masks were written; a task of image-level labels gives none.
     """
 
@@ -43,7 +43,7 @@ class Predicted:
 
     @property
     def lines(self) -> list[str]:
-        """The same in two lines."""
+        """A summary of two lines."""
         failed = f", {len(self.failures)} failed" if self.failures else ""
         review = "" if self.review is None else f", {len(self.review)} to review"
         unlike = f", {len(self.unlike)} unlike the training images" if self.unlike else ""
@@ -68,41 +68,40 @@ def predict(
     trust: Trust | Iterable[str] = (),
     strict: bool = False,
 ) -> Predicted:
-    """Write a mask or image-level labels for every image under `out`; what became of each is returned.
+    """Write a mask or image-level labels for every image into `out`; returns a summary.
 
-    A mask has the format and size of its image. A task of image-level labels (presence) gives no mask and no overlay:
-    `predictions.csv` then says for each image and label whether the image shows it and with which probability.
-    Calibrated, it asks a person to look where the larger of the probability and its complement is low.
+    A mask has the format and size of its image. JPEG images get PNG masks, since compression would change a mask.
+    Besides the masks there are `overlays/` and `predictions.csv`. This table holds for each image and label: the size,
+    the number of objects, the mean probability inside the mask, and the Dice that the model expects of its mask. For
+    a calibrated model it also holds whether a person should review the image: "yes" if the expected Dice is below the
+    threshold of the least confident validation cases (`delineate calibrate`). If an image is unlike the training
+    images, the column `unlike_training` says how, and a person should review it whatever Dice is expected.
 
-    Besides the masks there are `overlays/` to look at and `predictions.csv`: for each image and label the size,
-    the number of objects, the mean probability where it was found, the Dice that the model expects of its mask,
-    and, once it is calibrated, whether a person should look: "yes" where that Dice is below what the least
-    confident validation cases had (`delineate calibrate`). Where an image is unlike those the model was trained on,
-    the column `unlike_training` says how, and a person should look whatever Dice is expected. JPEG images get PNG
-    masks, since a mask must not be changed by compression.
+    A task of image-level labels (presence) gives no mask and no overlay. `predictions.csv` then holds for each image
+    and label whether the image shows it, and the probability. For a calibrated model a person should review the image
+    if the larger of the probability and its complement is low.
 
-    A second run into the same folder replaces what the same bundle wrote there and nobody changed since, as
-    `predictions.jsonl` records it; any other file of the same name is refused before anything is predicted. Rows of
-    the table are written case by case, and those of images that are not predicted again stay.
+    A second run into the same folder replaces files that the same bundle wrote and that have not changed since, as
+    `predictions.jsonl` records. Any other file of the same name is refused before the first prediction. Rows of the
+    table are written case by case; rows of images that are not predicted again stay.
 
     Args:
-        bundle: a bundle's or a run's folder; several make an ensemble, and the first decides with its task and
-            refinements.
-        inputs: files, folders and globs, one or many; from Python also cases, as `Case.of_image` makes of an image in
-            memory.
+        bundle: the folder of a bundle or a run; several make an ensemble with the task and refinements of the first.
+        inputs: files, folders and globs, one or many; from Python also cases, such as `Case.of_image` makes from an
+            image in memory.
         out: the folder to write to.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         probabilities: also write <image>.probabilities.npz, (1 + label, *spatial) float16, background first.
         overlays: write overlays.
         window: size of sliding windows, instead of the recipe's.
-        flips: axes whose flips are averaged, instead of the recipe's.
-        overwrite: replace files whoever wrote them, but for the images that are read.
+        flips: axes of test-time flips, instead of the recipe's.
+        overwrite: replace any file, except the input images.
         trust: modules whose code the bundle may name (`package.module:function`); none else is imported.
         strict: an image unlike those the model was trained on is a failure, and nothing is written for it.
 
     Raises:
-        ValueError: no bundle, no input, a device that is not there, a file in `out` that must not be replaced, or
-            `strict` with a bundle that does not know its training images.
+        ValueError: no bundle, no input, a device that this machine does not have, a file in `out` that must not be
+            replaced, or `strict` with a bundle that has no fingerprint of its training images.
     """
     inputs = [inputs] if isinstance(inputs, str | Path | Case) else inputs
     images = [each for each in inputs if isinstance(each, Case)]
@@ -124,7 +123,7 @@ def predict(
         overwrite=overwrite,
     )
     if known.fingerprint is None:
-        unknown = f"{bundles[0]} does not say what its training images are like, so unlike ones are not noticed"
+        unknown = f"{bundles[0]} has no fingerprint of its training images, so unlike images are not detected"
         if strict:
             raise ValueError(f"{unknown}. Train it again, or leave out --strict.")
         warn(f"{unknown}.")
@@ -146,12 +145,12 @@ def predict(
                     review_below=known.review_below,
                     strict=strict,
                 )
-            except OSError:  # a full disk is full for the rest too
+            except OSError:  # a full disk affects all images
                 raise
-            except Exception as error:  # whatever it is, the other images can still be predicted
+            except Exception as error:  # the other images can still be predicted
                 failures[file] = _reason(error, case)
-                for said in (*getattr(error, "__notes__", ()), failures[file]):
-                    warn(f"{file}: {said}")
+                for message in (*getattr(error, "__notes__", ()), failures[file]):
+                    warn(f"{file}: {message}")
                 continue
             for warning in written.warnings:
                 warn(f"{file}: {warning}")
@@ -159,7 +158,7 @@ def predict(
                 review.append(file)
             if written.unlike_training:
                 unlike.append(file)
-                _tell(file, written.unlike_training, len(unlike))
+                _warn_unlike(file, written.unlike_training, len(unlike))
     return Predicted(
         Path(out),
         len(cases),
@@ -170,21 +169,21 @@ def predict(
     )
 
 
-TOLD = 10
-"""Unlike images that are named as they are met; the table names all."""
+MOST_WARNINGS = 10
+"""Warnings of unlike images at most; the table names all."""
 
 
 def _reason(error: Exception, case: Case) -> str:
-    """What an error says, without the names of the case that stand before it."""
-    said = str(error) or type(error).__name__
+    """The message of an error, without the file name or id of the case at its start."""
+    message = str(error) or type(error).__name__
     for name in (*map(str, case.files[:1]), case.id):
-        said = said.removeprefix(f"{name}: ")
-    return said
+        message = message.removeprefix(f"{name}: ")
+    return message
 
 
-def _tell(file: str, how: Sequence[str], count: int) -> None:
-    """Name an unlike image, and say once that the rest are in the table."""
-    if count <= TOLD:
+def _warn_unlike(file: str, how: Sequence[str], count: int) -> None:
+    """Warn of an unlike image; after MOST_WARNINGS refer to the table once."""
+    if count <= MOST_WARNINGS:
         warn(f"{file}: {UNLIKE.format(how='; '.join(how))}")
-    elif count == TOLD + 1:
+    elif count == MOST_WARNINGS + 1:
         warn(f"more images are unlike the training images: see {TABLE}")

@@ -34,33 +34,35 @@ def train(
     resume: str | Path | None = None,
     trust: Trust | Iterable[str] = (),
 ) -> Path:
-    """Audit a recipe's data, train, calibrate, and judge the result on its test cases; the run's folder is returned.
+    """Audit a recipe's data, train, calibrate, and evaluate on the test cases; returns the run's folder.
 
     Args:
         recipe: a recipe, or its file.
         overrides: "section.name.argument=value" each.
         run: the folder to make; outputs/<recipe>/<time> if left out.
-        resume: go on with this run instead, where a kill or Ctrl-C left it.
-        trust: modules whose code the recipe of a run that is resumed may name (`package.module:function`). A recipe
-            that is given is the user's own, and needs none.
+        resume: the folder of an interrupted run to continue, instead of a recipe.
+        trust: modules whose code the recipe of a resumed run may name (`package.module:function`). A recipe that you
+            train is your own and needs no trust.
 
     Raises:
         RecipeError: the recipe cannot be run as written.
-        ValueError: the audit of its data found what would make results untrue, and it is not allowed by name; or
+        ValueError: the audit found something that would make the results wrong, and it is not allowed by name; or
             another process works on the run.
-        KeyboardInterrupt: the user broke off; the bundle in the run's folder is usable.
+        KeyboardInterrupt: the user interrupted training; the bundle in the run's folder is usable.
     """
     if (recipe is None) == (resume is None):
         raise ValueError(
-            "give a recipe to train, or --resume with a run's folder to go on with it."
+            "give either a recipe to train, or --resume with the folder of a run to continue."
         )
     if resume is not None and (overrides or run is not None):
-        raise ValueError("a run goes on as it began: --resume takes neither --set nor --run.")
+        raise ValueError(
+            "--resume continues a run with its own recipe and folder; it takes neither --set nor --run."
+        )
     trust = Trust.of(trust)
     if resume is None and trust != NOBODY:
-        raise ValueError("a recipe that you train is your own: --trust belongs to --resume.")
+        raise ValueError("--trust belongs to --resume; a recipe that you train needs no trust.")
     try:
-        import delineate.training.fit  # noqa: F401 (known to be there before anything is read)
+        import delineate.training.fit  # noqa: F401 (fails here if torch is missing, before files are read)
         from delineate.training.rehearse import rehearse
     except ModuleNotFoundError as error:
         raise ValueError(
@@ -91,7 +93,7 @@ def train(
 
 
 def _train(folder: RunFolder, plan: Recipe, splits: Splits, *, resumed: bool) -> None:
-    """Train, or go on, in a folder that holds recipe and split; then calibrate and judge; tell the log of each."""
+    """Train or resume in a folder that holds recipe and split, then calibrate and evaluate; write the log."""
     if not is_first_process():
         _trained(folder, plan, splits)
         return
@@ -115,10 +117,11 @@ def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
             log(line)
     finished = fit(plan, splits, folder.path, card)
     if not is_first_process():
-        sys.exit(0)  # judging is the first one's work
+        sys.exit(0)  # the first process evaluates
     if not finished:
         warn(
-            f"broken off; the best weights so far are in {folder.path / 'bundle'}. Go on with: {_resume(folder, plan)}"
+            f"interrupted; the best weights so far are in {folder.path / 'bundle'}. Continue with: "
+            f"{_resume(folder, plan)}"
         )
         raise KeyboardInterrupt
     device = str(plan.trainer.args.get("device", "auto"))
@@ -129,7 +132,7 @@ def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
 
 @contextmanager
 def _resumable(folder: RunFolder, plan: Recipe) -> Iterator[None]:
-    """Say how to go on where a full disk stopped a run of which something is kept."""
+    """Add the command to resume to the error of a full disk, if there is a checkpoint or a bundle."""
     try:
         yield
     except OSError as error:
@@ -137,14 +140,14 @@ def _resumable(folder: RunFolder, plan: Recipe) -> Iterator[None]:
             raise
         raise OSError(
             error.errno,
-            f"{error.strerror}. Free some space, and go on from the last whole checkpoint with: "
+            f"{error.strerror}. Free some space, and continue from the last checkpoint with: "
             f"{_resume(folder, plan)}",
             error.filename or str(folder.path),
         ) from error
 
 
 def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
-    """The folder of a new run, with the audit of its data in it; the first of several processes audits."""
+    """The folder of a new run, with the audit of its data. Only the first of several processes audits."""
     if not is_first_process():
         return RunFolder.begin(plan, splits, run)
     audited = audit_recipe(plan, splits)
@@ -153,7 +156,7 @@ def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
 
 
 def _resume(folder: RunFolder, plan: Recipe) -> str:
-    """The command that resumes a run. The folder is data, so the modules that its recipe names are trusted in words."""
+    """The command that resumes a run, with --trust for each module that its recipe names."""
     from delineate.training.options import load_options, logger_calls
 
     loggers = logger_calls(load_options(plan.trainer), plan.trainer)
@@ -163,11 +166,14 @@ def _resume(folder: RunFolder, plan: Recipe) -> str:
 
 
 def check_calls(recipe: Recipe, *, data: bool = True) -> None:
-    """Refuse a recipe that names what does not exist or does not fit its task and labels, before anything runs.
+    """Refuse a recipe with a name that does not exist or does not fit its task and labels, before anything runs.
 
-    Whatever training builds and needs no data for is built here.
+    All parts of the training that need no data are built here.
 
-    data: the section `data` is checked too; that of a saved recipe is checked when its cases are loaded.
+    data: check the section `data` too; that of a saved recipe is checked when its cases are loaded.
+
+    Raises:
+        RecipeError: the recipe cannot be run as written.
     """
     from delineate.metrics import load_metrics
     from delineate.training.options import check_monitor, load_options, validation_metrics
