@@ -247,7 +247,7 @@ def test_groups_come_from_whoever_knows_them_and_must_agree():
     renamed = table([0.2, 0.2, 0.4, 0.4], groups=["x", "x", "y", "y"])
     assert only(compare({"a": known, "b": renamed})).groups == 2
     other = table([0.2, 0.2, 0.4, 0.4], groups=["p", "q", "p", "q"])
-    with pytest.raises(ValueError, match="of one group in a are of several in b"):
+    with pytest.raises(ValueError, match="of one group in a are of several groups in b"):
         compare({"a": known, "b": other})
 
 
@@ -255,11 +255,11 @@ def test_refuses_what_cannot_be_compared():
     a, b = table([0.1]), table([0.1], metric="iou")
     with pytest.raises(ValueError, match="needs at least two"):
         compare({"a": a})
-    with pytest.raises(ValueError, match="no table 'c' to refer to; there are a, b"):
+    with pytest.raises(ValueError, match="there is no table 'c'; there are a, b"):
         compare({"a": a, "b": b}, reference="c")
     with pytest.raises(ValueError, match="no metric is in every table. a has dice; b has iou"):
         compare({"a": a, "b": b})
-    with pytest.raises(ValueError, match="b was not judged by dice"):
+    with pytest.raises(ValueError, match="b was not evaluated by dice"):
         compare({"a": a, "b": b}, metrics=["dice"])
     with pytest.raises(ValueError, match="a has polyp; b has liver"):
         compare({"a": a, "b": table([0.1], label="liver")})
@@ -345,7 +345,7 @@ def test_what_models_say_of_themselves_is_compared_only_by_name():
     assert compare(tables).metrics == ("dice",)
     assert only(compare(tables, metrics=["expected_dice"])).better == "vain"
     alone = {name: replace(t, metrics=("expected_dice",)) for name, t in tables.items()}
-    with pytest.raises(ValueError, match="models say of themselves: expected_dice"):
+    with pytest.raises(ValueError, match="models expect of themselves: expected_dice"):
         compare(alone)
 
 
@@ -367,7 +367,7 @@ def test_refuses_other_truths_of_equal_size():
 
 def test_refuses_a_table_without_cases():
     nothing = Table("test", ("dice",), ())
-    with pytest.raises(ValueError, match="b has no case; there is nothing to compare"):
+    with pytest.raises(ValueError, match="b has no case, so there is nothing to compare"):
         compare({"a": table([0.1]), "b": nothing})
 
 

@@ -131,9 +131,9 @@ def test_a_case_is_let_go_of_before_the_next_is_predicted():
     assert all(ref() is None for ref in gone)
 
 
-def test_probabilities_are_asked_for_before_anything_is_judged():
+def test_probabilities_are_asked_for_before_anything_is_scored():
     def never(prediction, truth):
-        raise AssertionError("judged")
+        raise AssertionError("scored")
 
     @traits(needs=frozenset({"probabilities"}))
     def needy(prediction, truth):
@@ -142,7 +142,7 @@ def test_probabilities_are_asked_for_before_anything_is_judged():
     metrics = {"first": never, "auroc": needy}
     truth = segmentation([[1, 0, 0]])
     with pytest.raises(
-        ValueError, match=r"^a: auroc needs the probability of each label.*leave this metric out"
+        ValueError, match=r"^a: auroc needs the probability of each label.*leave out this metric"
     ):
         evaluate(lambda _: truth, [case("a", truth)], metrics, progress=False)
     given = replace(truth, probabilities=np.full((3, 1, 3), 0.5, np.float32))
@@ -150,8 +150,8 @@ def test_probabilities_are_asked_for_before_anything_is_judged():
     assert table.mean("polyp", "auroc") == 0.5
 
 
-@pytest.mark.parametrize("which", ["truth", "finding"])
-def test_masks_are_asked_for_before_anything_is_judged(which):
+@pytest.mark.parametrize("which", ["truth", "prediction"])
+def test_masks_are_asked_for_before_anything_is_scored(which):
     """An empty label map of an image of which only image-level labels are known is no mask."""
     outlined = segmentation([[1, 0, 0]])
     alone = replace(segmentation([[0, 0, 0]]), present={"polyp": True}, outlined=False)

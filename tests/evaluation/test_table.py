@@ -289,7 +289,7 @@ def test_the_caution_is_that_of_the_label_with_the_fewest_groups():
     rows = [Row(f"c{i}", f"p{i}", "liver", scores={"dice": 0.1 * (i % 9)}) for i in range(30)]
     few = [Row(f"c{i}", f"p{i}", "tumour", scores={"dice": 0.1 * i}) for i in range(4)]
     said = Table("test", ("dice",), (*rows, *few)).scores(resamples=10)
-    assert said["caution"].startswith("Of tumour: with 4 groups an interval rests on little.")
+    assert said["caution"].startswith("For tumour: with 4 groups an interval is uncertain.")
     assert said["labels"]["tumour"]["metrics"]["dice"]["groups"] == 4
     assert Table("test", ("dice",), tuple(rows)).scores(resamples=10)["caution"] is None
 
@@ -444,7 +444,7 @@ def test_load_refuses_tables_that_were_put_together_or_cut(tmp_path):
         Table.load(path)
     for wrong in (text.replace("0.6", "0.6,0.7"), text.replace(",0.6", "")):
         path.write_text(wrong)
-        with pytest.raises(ValueError, match=r"cases\.csv, line 3: not as many fields"):
+        with pytest.raises(ValueError, match=r"cases\.csv, line 3: the number of fields is not"):
             Table.load(path)
 
 
@@ -452,14 +452,14 @@ def test_load_refuses_tables_that_were_put_together_or_cut(tmp_path):
 def test_load_refuses_what_is_no_text(tmp_path, data):
     path = tmp_path / "cases.csv"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"cases\.csv: no CSV in UTF-8 .*expected a table"):
+    with pytest.raises(ValueError, match=r"cases\.csv: is not CSV in UTF-8 .*expected a table"):
         Table.load(path)
 
 
 @pytest.mark.parametrize("name", ["label", "split", "truth_digest", "column:site"])
 def test_a_metric_is_not_called_like_a_column(tmp_path, name):
     path = tmp_path / "cases.csv"
-    with pytest.raises(ValueError, match=f"the metric '{name}' is called like a column"):
+    with pytest.raises(ValueError, match=f"the metric '{name}' has the name of a fixed column"):
         tallied((1, 2), metric=name).save(path)
     assert not list(tmp_path.iterdir())
 

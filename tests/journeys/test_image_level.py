@@ -90,7 +90,7 @@ def test_the_report_shows_decisions_and_nothing_of_masks(run):
     assert "Classification report" in page
     for heading in ("ROC curve", "Precision-recall curve", "Reliability", "Decisions"):
         assert heading in page
-    for stranger in ("HD95", "Dice", "Empty masks", "truth, over what was found"):
+    for stranger in ("HD95", "Dice", "Empty masks", "truth, over the prediction"):
         assert stranger not in page
     assert "Image-level classification (presence)" in page
 

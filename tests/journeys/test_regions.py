@@ -64,7 +64,7 @@ def test_each_region_is_trained_judged_and_told(run, recipe):
     assert scores["liver"]["metrics"]["dice"]["mean"] > 0.3  # it has learnt something
     assert "ece_top" not in scores["all"]["metrics"]
     page = (run / "report.html").read_text()
-    assert "liver includes lesion: both are judged as liver." in page
+    assert "liver includes lesion: both are evaluated as liver." in page
     assert "liver without lesion" in page
 
 

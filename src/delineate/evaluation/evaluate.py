@@ -1,4 +1,4 @@
-"""Predictor x cases -> a table, one row per case and label."""
+"""Predictor and cases -> a table with one row per case and label."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from delineate.progress import track
 __all__ = ["OnCase", "Table", "evaluate"]
 
 OnCase = Callable[[Case, Segmentation, Segmentation], None]
-"""Called with each case, what was found and the truth, while they are at hand."""
+"""Called with each case, its prediction and its truth, while they are in memory."""
 
 
 def evaluate(
@@ -39,14 +39,14 @@ def evaluate(
     progress: bool = True,
     on_case: OnCase | None = None,
 ) -> Table:
-    """Judge what a predictor finds in each case, on the grid of the case's file.
+    """Score the prediction of each case against its truth, on the grid of the case's file.
 
-    One case is held at a time; of each, the table keeps numbers, and the facts that make subgroups, as
-    `subgroup_columns` has them.
+    One case is in memory at a time. The table keeps its scores, counts and sizes, and the columns of
+    `subgroup_columns`.
 
     Raises:
-        ValueError: no case or no metric, two cases of one id, a case without truth, one whose truth or finding lacks
-            what a metric needs, or a finding that cannot be compared with its truth; with the case's name.
+        ValueError: no case or no metric, two cases with one id, a case without truth, a truth or prediction without
+            what a metric needs, or a prediction that cannot be compared with its truth; with the id of the case.
     """
     if not cases:
         raise ValueError(f"the split {split!r} has no case; there is nothing to evaluate.")
@@ -58,20 +58,20 @@ def evaluate(
     for case in cases:
         if case.load_truth is None:
             raise ValueError(
-                f"{case.id}: has no truth; only cases with a mask can be judged. "
+                f"{case.id}: has no truth; only cases with a truth can be evaluated. "
                 "`delineate predict` needs none."
             )
-    traits = {metric: traits_of(judge) for metric, judge in metrics.items()}
+    traits = {name: traits_of(metric) for name, metric in metrics.items()}
     columns = subgroup_columns((case.group, case.columns) for case in cases)
 
-    def judge_case(case: Case) -> list[Row]:
-        """Its own function, so that a case is let go of before the next is predicted."""
+    def evaluate_case(case: Case) -> list[Row]:
+        """The rows of one case. A function, so that a case is freed before the next is predicted."""
         truth = case.truth
-        assert truth is not None  # load_truth was looked at above
+        assert truth is not None  # load_truth was checked above
         prediction = predictor(case)
         try:
             _check_needs(prediction, truth, traits)
-            rows = list(_judge(case, prediction, truth, metrics, columns))
+            rows = list(_rows(case, prediction, truth, metrics, columns))
         except ValueError as error:
             raise ValueError(f"{case.id}: {error}") from error
         finally:
@@ -82,34 +82,34 @@ def evaluate(
 
     rows: list[Row] = []
     for case in track(cases, f"evaluate {split}", leave=True, show=progress):
-        rows += judge_case(case)
+        rows += evaluate_case(case)
     return Table(split, tuple(metrics), tuple(rows), traits)
 
 
 def _check_needs(
     prediction: Segmentation, truth: Segmentation, traits: Mapping[str, Traits]
 ) -> None:
-    """Refuse before anything is judged what would fail in the middle.
+    """Refuse a case before it is scored if a metric needs what its prediction or truth does not have.
 
-    Whether objects and image-level labels are known cannot be told of one case: an image may show none.
+    Objects and image-level labels are not checked: one case without them may be an image that shows none.
     """
     outlined = {"classes", "probabilities", "instances"}
     for metric, known in traits.items():
         if known.needs & outlined:
-            for what, one in (("truth", truth), ("finding", prediction)):
+            for what, one in (("truth", truth), ("prediction", prediction)):
                 if not one.outlined:
                     raise ValueError(
-                        f"{metric} needs {PARTS['classes']}, and the {what} has image-level labels only: nothing is "
-                        "outlined. Leave this metric or this case out."
+                        f"{metric} needs {PARTS['classes']}, and the {what} has image-level labels only. Leave out "
+                        "this metric or this case."
                     )
         if "probabilities" in known.needs and prediction.probabilities is None:
             raise ValueError(
-                f"{metric} needs {PARTS['probabilities']}, and the finding has a label map only. Judge a bundle, whose "
-                "predictor gives them, or leave this metric out."
+                f"{metric} needs {PARTS['probabilities']}, and the prediction has a label map only. Evaluate a bundle, "
+                "whose predictor gives probabilities, or leave out this metric."
             )
 
 
-def _judge(
+def _rows(
     case: Case,
     prediction: Segmentation,
     truth: Segmentation,
@@ -117,9 +117,9 @@ def _judge(
     kept: Collection[str],
 ) -> Iterator[Row]:
     scores: dict[str, dict[str, float]] = {name: {} for name in truth.labels.names}
-    for metric, judge in metrics.items():
-        for label, score in judge(prediction, truth).items():
-            scores.setdefault(label, {})[metric] = score
+    for name, metric in metrics.items():
+        for label, score in metric(prediction, truth).items():
+            scores.setdefault(label, {})[name] = score
     unit = truth.geometry.size_unit
     columns = {name: value for name, value in case.columns.items() if value and name in kept}
     about = partial(Row, case.id, case.group, unit=unit, columns=columns)
@@ -140,7 +140,7 @@ def _judge(
 
 
 def _mask_facts(prediction: Segmentation, truth: Segmentation) -> dict[str, dict[str, Any]]:
-    """What is known of the masks of each label: counts where both sides have one, else the size in the truth."""
+    """Counts and sizes of the masks of each label; only the size in the truth if the prediction has no masks."""
     if not truth.outlined:
         return {}
     boxes = _boxes(truth.classes)
@@ -158,22 +158,21 @@ def _mask_facts(prediction: Segmentation, truth: Segmentation) -> dict[str, dict
 
 
 def _image_digest(truth: Segmentation, label: str) -> str:
-    """As `_digest`, of a truth that is an image-level label."""
+    """As `_digest`, for a truth that is an image-level label."""
     return blake2b(repr(("image", truth.shows(label))).encode(), digest_size=8).hexdigest()
 
 
 def _boxes(classes: np.ndarray) -> list[tuple[slice, ...] | None]:
-    """The box of each value from 1, or None where it is not there."""
+    """The bounding box of each value from 1 on; None for a value that does not occur."""
     classes = classes.view(np.uint8) if classes.dtype == bool else classes
-    if (
-        classes.flags.f_contiguous
-    ):  # sample by sample as they lie in memory: NIfTI's order is eight times as slow else
+    # reading in the order of memory is eight times as fast for the arrays of NIfTI files
+    if classes.flags.f_contiguous:
         return [box and box[::-1] for box in ndimage.find_objects(classes.T)]
     return list(ndimage.find_objects(classes))
 
 
 def _digest(truth: Segmentation, label: str, boxes: Sequence[tuple[slice, ...] | None]) -> str:
-    """Hex that tells one true mask from another: of its samples in the box that holds them, and where that lies."""
+    """A hash of a true mask, in hex: of its bounding box and the samples in it."""
     values = truth.labels.values_of(label)
     held = [box for value in values if value <= len(boxes) and (box := boxes[value - 1])]
     box = tuple(
@@ -181,7 +180,7 @@ def _digest(truth: Segmentation, label: str, boxes: Sequence[tuple[slice, ...] |
         for sides in zip(*held, strict=True)
     )
     place = [(side.start, side.stop) for side in box]
-    prediction = blake2b(repr((truth.classes.shape, place)).encode(), digest_size=8)
+    digest = blake2b(repr((truth.classes.shape, place)).encode(), digest_size=8)
     if box:
-        prediction.update(np.packbits(truth.labels.mask(label, truth.classes[box])).tobytes())
-    return prediction.hexdigest()
+        digest.update(np.packbits(truth.labels.mask(label, truth.classes[box])).tobytes())
+    return digest.hexdigest()

@@ -79,8 +79,8 @@ def test_a_run_answers_more():
     assert claim["32"].answer == "3 cases of the split “test”, which the model did not learn from."
     assert "the lowest scores" in claim["39"].answer
     assert reloaded["Problem category"].answer.startswith("Semantic segmentation")
-    assert reloaded["Boundary"].answer == "Judged: HD95."
-    assert reloaded["Objects one by one"].answer == "Judged: Lesion F1."
+    assert reloaded["Boundary"].answer == "Evaluated: HD95."
+    assert reloaded["Objects one by one"].answer == "Evaluated: Lesion F1."
     assert reloaded["Dependent cases"].state == "answered"
 
 
@@ -111,7 +111,7 @@ def test_columns_of_the_data_are_not_passed_off_as_what_patients_are_like():
 
     assert of() == of("patient") == of("who") == ""
     assert of("patient", "site", "sex") == (
-        "The data tell of the judged cases, by column: “site”, “sex”."
+        "The data have these columns for the evaluated cases: “site”, “sex”."
     )
 
 
@@ -126,7 +126,7 @@ def test_scores_are_said_to_be_parted_only_by_what_is_drawn():
 def test_the_tolerance_is_told():
     _, reloaded = items(known(metrics=("nsd", "nsd_voxel(tolerance=1.5)")))
     answer = reloaded["Tolerance of the boundary"].answer
-    assert answer == "Judged: NSD at 2 px, Voxel NSD at 1.5 px."
+    assert answer == "Evaluated: NSD at 2 px, Voxel NSD at 1.5 px."
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

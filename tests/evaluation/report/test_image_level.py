@@ -9,7 +9,7 @@ from delineate.evaluation.report._image_level import (
     decisions,
     image_curves,
     image_sentences,
-    judged,
+    is_image_level,
 )
 from delineate.evaluation.table import Row, Table
 from delineate.metrics import load_metrics, traits_of
@@ -50,9 +50,9 @@ def table(seen=SEEN):
 def test_the_decisions_are_counted_and_unknown_truth_apart():
     (one,) = decisions(table())
     assert (one.tp, one.fn, one.fp, one.tn, one.unknown) == (2, 1, 1, 2, 1)
-    assert judged(table())
+    assert is_image_level(table())
     masks = Table("test", ("dice",), (Row("a", "a", "polyp", scores={"dice": 1.0}),))
-    assert not judged(masks)
+    assert not is_image_level(masks)
     assert not decisions(masks)
 
 
@@ -60,10 +60,10 @@ def test_the_sentences_say_how_many_and_how_well():
     of = table()
     (words,) = image_sentences(of, of.scores(resamples=50), unseen=True).values()
     assert words.startswith(
-        "Of 6 unseen images, 3 show polyp and 3 do not. Of 1 more it is not known."
+        "Of 6 unseen images, 3 show polyp and 3 do not. The truth of 1 more image is not known."
     )
     assert "recognised in 2 of the 3 that show it" in words
-    assert "said to be there in 1 of the 3 that do not" in words
+    assert "falsely predicted in 1 of the 3 that do not" in words
     assert "area under the ROC curve is 0.778" in words
 
 

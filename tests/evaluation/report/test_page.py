@@ -10,8 +10,7 @@ from delineate.evaluation.report._confusion import confusion
 from delineate.evaluation.report._forest import by_kind, by_label
 from delineate.evaluation.report._glossary import explained
 from delineate.evaluation.report._review import review
-from delineate.evaluation.report._scores import blocks, tiles
-from delineate.evaluation.report._sentences import sentences
+from delineate.evaluation.report._scores import blocks, sentences, tiles
 from delineate.evaluation.report._thresholds import _thinned, thresholds
 from delineate.evaluation.report._words import title, unbroken
 from delineate.evaluation.table import Row, Table
@@ -63,15 +62,15 @@ def test_sentences_say_how_well_and_how_often_not_at_all():
     table = Table("test", ("dice",), tuple(rows))
     said = sentences(table, table.scores(), unseen=True)["polyp"]
     assert said.startswith(
-        "In the 20 unseen cases that can be scored, of 21 in all, polyp was found with a mean Dice of 0.680 "
+        "In the 20 unseen cases that can be scored, of 21 in all, polyp was segmented with a mean Dice of 0.680 "
         "(95 % interval 0."
     )
     # Clopper-Pearson of 2 in 19; two cases without it are too few for a rate.
     assert (
-        "missed altogether in 2 of the 19 cases with it (10.5 %, 95 % interval 1.3 to 33.1 %)."
+        "missed completely in 2 of the 19 cases with it (10.5 %, 95 % interval 1.3 to 33.1 %)."
         in said
     )
-    assert said.endswith("Something was taken for it in 1 of the 2 cases without it.")
+    assert said.endswith("It was falsely predicted in 1 of the 2 cases without it.")
 
 
 def test_a_rate_of_cases_that_share_patients_draws_patients():
@@ -90,18 +89,18 @@ def test_a_mean_is_said_to_be_over_the_cases_it_is_over():
     rows += [row(f"e{i}", np.nan, tp=0, fn=0, fp=0, group=f"q{i // 2}") for i in range(4)]
     table = Table("test", ("dice",), tuple(rows))
     assert sentences(table, table.scores(), unseen=False)["polyp"].startswith(
-        "In the 2 cases of 1 group that can be scored, of 6 in all, polyp was found with a mean Dice of 1.000."
+        "In the 2 cases of 1 group that can be scored, of 6 in all, polyp was segmented with a mean Dice of 1.000."
     )
     whole = Table("test", ("dice",), tuple(rows[:2]))
     assert sentences(whole, whole.scores(), unseen=True)["polyp"].startswith(
-        "In 2 unseen cases of 1 group, polyp was found"
+        "In 2 unseen cases of 1 group, polyp was segmented"
     )
 
 
 def test_the_other_rules_for_empty_cases_are_told_where_they_matter():
     table = Table("test", ("dice",), (row("a"), row("b", np.nan, tp=0, fn=0, fp=0)))
     (block,) = blocks(table, table.scores())
-    assert block.empties == "in the truth of 1 of 2 cases, found in 1"
+    assert block.empties == "in the truth of 1 of 2 cases, predicted in 1"
     assert [(line.name, line.mean, line.cases) for line in block.lines] == [
         ("Dice", "0.800", "1 of 2"),
         ("Dice where the truth has it", "0.800", "1"),

@@ -98,7 +98,7 @@ def test_what_is_allowed_is_told_apart(splits, tmp_path):
     page = written(
         tmp_path / "audit.html", splits, allowed=["unreadable", "duplicates_across_splits"]
     )
-    assert "To train all the same" not in page.text
+    assert "To train nevertheless" not in page.text
     assert "Fit to train on" in page.text
     assert "Allowed by name" in page.text
     assert "Refused: results" not in page.text

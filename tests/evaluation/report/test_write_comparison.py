@@ -216,7 +216,10 @@ def test_one_case_is_enough(tmp_path):
 def test_cases_left_out_are_named(tmp_path):
     tables = {"a": table(0.7, cases=12), "b": table(0.7, cases=10)}
     page = written(tmp_path / "r.html", tables, how={"common": True})
-    assert "2 cases of a left out, which another has not: case <10>, case <11>." in page.text
+    assert (
+        "2 cases of a left out, since another table does not have them: case <10>, case <11>."
+        in page.text
+    )
 
 
 def test_rightly_found_nothing_is_told(tmp_path):
@@ -230,7 +233,7 @@ def test_rightly_found_nothing_is_told(tmp_path):
         "b": judged([0.0, math.nan, 0.5], [9, 0, 9]),
     }
     page = written(tmp_path / "r.html", tables)
-    assert "In 1 case without polyp, a rightly found nothing and b something" in page.text
+    assert "In 1 case without polyp, a correctly predicted none and b predicted some" in page.text
 
 
 def test_a_volume_is_shown_by_a_slice(tmp_path, pair):

@@ -277,7 +277,7 @@ def test_drawing_an_overlay_does_not_wait_for_matplotlib():
 
 
 def judged(names=("liver", "tumour"), count=12, kind="thing"):
-    """A table of real scores of made-up findings with probabilities, with sites and expected Dice."""
+    """A table of real scores of generated predictions with probabilities, with sites and expected Dice."""
     rng = np.random.default_rng(0)
     known = LabelSet(tuple(Label(name, i, kind) for i, name in enumerate(names, start=1)))
     geometry = Geometry.in_pixels((40, 40))
@@ -338,16 +338,16 @@ def test_all_that_a_model_can_tell(tmp_path, log):
         "training", "data", "run", "checklist", "terms",
     ]  # fmt: skip
     for said in (
-        "In 12 unseen cases of 6 groups, liver was found with a mean Dice of",
-        "HD95 px ↓", "Dice by size: liver", "HD95 by site: tumour", "Of what is there, what was predicted",
+        "In 12 unseen cases of 6 groups, liver was segmented with a mean Dice of",
+        "HD95 px ↓", "Dice by size: liver", "HD95 by site: tumour", "Share of the truth that was predicted as",
         "ROC curve", "Precision-recall curve", "Reliability", "Risk and coverage: liver",
         "Sending the least confident", "by a temperature of 1.300", "71.4 %",
-        "Makes results untrue: One picture is in train and test. Group them.", "a = b (same bytes)", "judged here",
+        "Makes results wrong: One picture is in train and test. Group them.", "a = b (same bytes)", "evaluated here",
         "Left open: how the reference standard was made.",
         "Cases of one group (patient) are not independent",
     ):  # fmt: skip
         assert said in page.text, said
-    # Images that are all black are none: truth and finding alone.
+    # Images that are all black are none: truth and prediction alone.
     assert len(page.all("img")) == 2 * 12
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     ids = re.findall(r'\bid="([^"]+)"', text)
@@ -367,7 +367,7 @@ def test_after_an_allowed_leak_nothing_is_said_to_be_unseen(tmp_path):
     page = written(tmp_path / "r.html", table=known, audit=(leak,), **what)
     lead = page.text.index(f"Not independent. Do not report these scores as a test of the model. {caveat}")  # fmt: skip
     first = page.text.index(f"Dice, {known.labels[0]}")
-    assert lead < first < page.text.index("In 12 cases of 6 groups, liver was found")
+    assert lead < first < page.text.index("In 12 cases of 6 groups, liver was segmented")
     assert page.text.index(caveat, first)  # among the limitations of the checklist
     for untrue in ("unseen", "did not learn from", "found none"):
         assert untrue not in page.text
@@ -391,9 +391,9 @@ def test_an_audit_of_other_data_says_nothing_of_the_split(tmp_path):
 
 def test_masks_of_another_tool(tmp_path):
     page = written(tmp_path / "r.html", table=table({f"c{i}": i / 9 for i in range(9)}), audit=())
-    assert "In 9 cases, polyp was found" in page.text  # whether they are unseen is not known
+    assert "In 9 cases, polyp was segmented" in page.text  # whether they are unseen is not known
     assert "found nothing to report" in page.text
-    assert "Left open: the model that was judged." in page.text
+    assert "Left open: the evaluated model." in page.text
     for section in ("probabilities", "confidence", "pictures", "training", "run"):
         assert section not in page.sections
 
@@ -446,7 +446,7 @@ def test_labels_that_include_others_are_said_to(tmp_path):
         rows=tuple(replace(r, scores={**r.scores, **kept}) if r.label == "all" else r for r in rows.rows),
     )  # fmt: skip
     page = written(tmp_path / "r.html", table=rows, gallery=lambda _: (image, found, found))
-    assert "liver includes lesion: both are judged as liver." in page.text
+    assert "liver includes lesion: both are evaluated as liver." in page.text
     assert "liver (with lesion)" in page.text
     assert "liver without lesion" in page.text  # a row of the confusion matrix
     names = ("liver", "lesion")

@@ -1,4 +1,4 @@
-"""Tables of the same cases -> who is better, by how much, and how sure one can be."""
+"""Tables of the same cases -> their differences, with intervals and tests."""
 
 from delineate.evaluation.compare.compare import compare
 from delineate.evaluation.compare.comparison import Comparison

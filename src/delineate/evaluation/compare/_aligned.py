@@ -1,4 +1,4 @@
-"""The same cases in the same order, and the certainty that they are the same."""
+"""Align tables: the same cases in the same order, with a check that cases, groups and truths are the same."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from delineate.words import some
 def aligned(
     tables: Mapping[str, Table], *, common: bool
 ) -> tuple[dict[str, Table], dict[str, tuple[str, ...]]]:
-    """The tables with the cases that all have, in the order of the first; and the cases of each that are left out.
+    """The tables reduced to their common cases, in the order of the first; and the cases of each that are left out.
 
     Raises:
-        ValueError: labels differ, some lack cases and `common` is false, none is common, cases are grouped
-            otherwise, or a case has another truth.
+        ValueError: labels differ, cases differ and `common` is false, no case is common, groups differ, or the truth of
+            a case differs.
     """
     _check_labels(tables)
     has = {name: set(table.cases) for name, table in tables.items()}
@@ -27,7 +27,7 @@ def aligned(
         raise ValueError(
             "the tables are of different cases: "
             + "; ".join(f"{name} lacks {some(cases)}" for name, cases in lacks.items() if cases)
-            + ". Judge all of them on the same cases"
+            + ". Evaluate all of them on the same cases"
             + (", or compare the common ones: --common, common=True." if every else ".")
         )
     facts = _facts(tables, every)
@@ -68,21 +68,21 @@ def _facts(
 ) -> dict[str, tuple[str, Mapping[str, str]]]:
     """Group and columns of each case, in the order of the first table.
 
-    Groups are those of the first table that has several cases in one: where each case is a group of its own,
-    nothing is known of patients. Columns are gathered from all.
+    Groups are taken from the first table with a group of several cases, since a table whose groups all have one case
+    holds no information on patients. Columns are collected from all tables.
     """
     groups = {
         name: {row.case: row.group for row in table.rows if row.case in cases}
         for name, table in tables.items()
     }
-    knowing = {name: of for name, of in groups.items() if len(set(of.values())) < len(of)}
-    (first, known), *others = (knowing or groups).items()
+    grouped = {name: of for name, of in groups.items() if len(set(of.values())) < len(of)}
+    (first, known), *others = (grouped or groups).items()
     for name, of in others:
         both = {(known[case], of[case]) for case in cases}
         if not len(both) == len(set(of.values())) == len(set(known.values())):
             raise ValueError(
-                f"cases that are of one group in {first} are of several in {name}, or the other way round. Judge "
-                "both with the same groups (patients)."
+                f"cases of one group in {first} are of several groups in {name}, or the reverse. Evaluate both with "
+                "the same groups (patients)."
             )
     columns: dict[str, dict[str, str]] = {}
     for table in tables.values():
@@ -93,21 +93,24 @@ def _facts(
 
 def _check_truths(tables: Mapping[str, Table]) -> None:
     (first, reference), *others = tables.items()
-    there = {(row.case, row.label): row for row in reference.rows}
+    by_case = {(row.case, row.label): row for row in reference.rows}
     for name, table in others:
         for row in table.rows:
-            known = there.get((row.case, row.label))
+            known = by_case.get((row.case, row.label))
             if known is None:
                 continue
             if known.truth_samples != row.truth_samples:
                 raise ValueError(
                     f"{row.case}: {row.label} has {known.truth_samples} samples in the truth of {first}, "
-                    f"{row.truth_samples} in that of {name}. They were judged against different truths, or at "
-                    "different resolutions, and cannot be compared."
+                    f"{row.truth_samples} in that of {name}. They were evaluated against different truths or at "
+                    "different resolutions, and cannot be compared. Evaluate both with the same truth."
                 )
-            digests = {known.truth_digest, row.truth_digest} - {""}  # a table of old knows none
+            digests = {known.truth_digest, row.truth_digest} - {
+                ""
+            }  # tables of older versions have none
             if len(digests) > 1:
                 raise ValueError(
-                    f"{row.case}: the truth of {row.label} is not the same in {first} and in {name}, though as large. "
-                    "They were judged against different truths, and cannot be compared."
+                    f"{row.case}: the truth of {row.label} is not the same in {first} and in {name}, although it has "
+                    "the same size. They were evaluated against different truths, and cannot be compared. Evaluate "
+                    "both with the same truth."
                 )

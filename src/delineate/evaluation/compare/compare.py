@@ -1,4 +1,4 @@
-"""Who is better, by how much, and how sure one can be."""
+"""Compare tables of the same cases, in pairs: differences, intervals and tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from delineate.evaluation.stats import bootstrap, holm
 from delineate.evaluation.table import Table
 
 FEW = 3
-"""Tables of which each is compared with each, where none is named as the reference."""
+"""Without a reference, up to so many tables are each compared with each other."""
 
 
 def compare(
@@ -26,42 +26,43 @@ def compare(
     seed: int = 0,
     resamples: int = 2000,
 ) -> Comparison:
-    """Compare what several predictors reached on the same cases, case by case.
+    """Compare the scores of several predictors on the same cases, case by case.
 
-    Each is compared with the reference; without one, up to three with each other, more with the first. Whole groups
-    (patients) are drawn, the same ones on both sides, for the mean difference as for the pooled one; Wilcoxon's
-    test takes the mean difference of each group, since cases of one patient are not independent.
+    Each table is compared with the reference. Without a reference up to three tables are compared with each other, and
+    more than three with the first. Intervals of mean and pooled differences resample whole groups (patients), the same
+    groups in both tables. Wilcoxon's test uses the mean difference of each group, since cases of one patient are not
+    independent.
 
     Args:
         tables: by name.
-        metrics: what to compare; if left out, all that every table has, but what models say of themselves.
-        reference: the name of the one that the others are compared with.
-        common: compare the cases that every table has, where some have more.
+        metrics: what to compare; if left out, all that every table has, except scores that models expect of themselves.
+        reference: the name of the table that the others are compared with.
+        common: compare only the cases that every table has.
         seed: of the resamples.
-        resamples: how many.
+        resamples: number of resamples.
 
     Raises:
-        ValueError: fewer than two tables, one without cases, a name or metric that is not there, cases or labels that
-            some lack, or cases that were judged against different truths.
+        ValueError: fewer than two tables, a table without cases, an unknown name or metric, or tables that differ in
+            cases, labels or truths.
     """
     if len(tables) < 2:
         raise ValueError(f"{len(tables)} table given; a comparison needs at least two.")
     if reference is not None and reference not in tables:
-        raise ValueError(f"no table {reference!r} to refer to; there are {', '.join(tables)}.")
+        raise ValueError(f"there is no table {reference!r}; there are {', '.join(tables)}.")
     if empty := [name for name, table in tables.items() if not table.rows]:
         raise ValueError(
-            f"{', '.join(empty)} has no case; there is nothing to compare. Is it the right file?"
+            f"{', '.join(empty)} has no case, so there is nothing to compare. Is it the right file?"
         )
     chosen = _shared_metrics(tables, metrics)
     same, left_out = aligned(tables, common=common)
     pairs = _pairs(tuple(tables), reference)
     draw = partial(bootstrap, seed=seed, resamples=resamples)
-    found = list(_overall(same, pairs, chosen, draw))
-    corrected = holm([difference.p for difference in found])
+    differences = list(_overall(same, pairs, chosen, draw))
+    corrected = holm([difference.p for difference in differences])
     return Comparison(
         same,
         chosen,
-        tuple(replace(d, p_holm=float(p)) for d, p in zip(found, corrected, strict=True)),
+        tuple(replace(d, p_holm=float(p)) for d, p in zip(differences, corrected, strict=True)),
         tuple(_by_subgroup(same, pairs, chosen, draw)),
         left_out,
         seed,
@@ -80,33 +81,33 @@ def _shared_metrics(tables: Mapping[str, Table], metrics: Sequence[str] | None) 
     if metrics is None:
         first = next(iter(tables.values())).metrics
         shared = tuple(m for m in first if all(m in table.metrics for table in tables.values()))
-        # Expected Dice is no judgement: a model that thinks better of itself is not better.
-        judged = tuple(m for m in shared if not any(_of_itself(t, m) for t in tables.values()))
-        if judged:
-            return judged
+        # Expected Dice does not measure quality: a model that expects more of itself is not better.
+        measured = tuple(m for m in shared if not any(_expected(t, m) for t in tables.values()))
+        if measured:
+            return measured
         if shared:
             raise ValueError(
-                f"what every table has is what models say of themselves: {', '.join(shared)}. Name it to compare "
-                "it all the same, or judge all of them by the same metrics."
+                f"the tables share only scores that models expect of themselves: {', '.join(shared)}. Name them to "
+                "compare them nevertheless, or evaluate all of them by the same metrics."
             )
     for metric in metrics or ():
         lacking = [name for name, table in tables.items() if metric not in table.metrics]
         if lacking:
             raise ValueError(
-                f"{', '.join(lacking)} was not judged by {metric}. " + _who_has_what(tables)
+                f"{', '.join(lacking)} was not evaluated by {metric}. " + _metrics_of_each(tables)
             )
     if not metrics:
-        raise ValueError("no metric is in every table. " + _who_has_what(tables))
+        raise ValueError("no metric is in every table. " + _metrics_of_each(tables))
     return tuple(dict.fromkeys(metrics))
 
 
-def _of_itself(table: Table, metric: str) -> bool:
+def _expected(table: Table, metric: str) -> bool:
     return bool(table.traits[metric].expects)
 
 
-def _who_has_what(tables: Mapping[str, Table]) -> str:
+def _metrics_of_each(tables: Mapping[str, Table]) -> str:
     has = "; ".join(f"{name} has {', '.join(t.metrics)}" for name, t in tables.items())
-    return f"{has}. Judge all of them by the same metrics."
+    return f"{has}. Evaluate all of them by the same metrics."
 
 
 def _overall(
@@ -132,7 +133,7 @@ def _by_subgroup(
     metrics: Sequence[str],
     draw: Draw,
 ) -> Iterator[Difference]:
-    """Every difference of means again, for parts of the cases; the first table says which part a case is of."""
+    """Every difference of means again, for subgroups of the cases; the subgroups are those of the first table."""
     first = next(iter(tables.values()))
     metrics = [metric for metric in metrics if not first.traits[metric].pooled_only]
     for label in first.labels:

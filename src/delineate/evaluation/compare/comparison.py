@@ -1,4 +1,4 @@
-"""What a comparison found."""
+"""The result of a comparison."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from delineate.metrics import empty_rule
 
 @dataclass(frozen=True)
 class Comparison:
-    """Tables of the same cases, and how they differ.
+    """Tables of the same cases, and their differences.
 
     tables: by name, each with the same cases in the same order.
     metrics: what was compared; the first leads.
@@ -36,7 +36,7 @@ class Comparison:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What was compared, in order."""
+        """The names of the tables, in order."""
         return tuple(self.tables)
 
     @property
@@ -46,17 +46,17 @@ class Comparison:
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Which was compared with which: (against, name)."""
+        """The compared pairs: (against, name)."""
         return tuple(dict.fromkeys((d.against, d.name) for d in self.differences))
 
     @property
     def tests(self) -> int:
-        """How many tests were made, for which p is corrected."""
+        """Number of tests, for which p is corrected."""
         return sum(d.p == d.p for d in self.differences)
 
     @property
     def caution(self) -> str | None:
-        """What a reader must know of intervals from so few groups, or None."""
+        """The caution about intervals from few groups, or None."""
         return caution(len(self.first.groups))
 
     @property
@@ -66,28 +66,28 @@ class Comparison:
 
     @property
     def caveats(self) -> dict[str, list[str]]:
-        """What speaks against cases that are independent of the models, with the names that it is true of."""
-        found: dict[str, list[str]] = {}
+        """Reasons why the cases may not be independent of the models, each with the names of its tables."""
+        names: dict[str, list[str]] = {}
         for name, table in self.tables.items():
             for caveat in table.caveats:
-                found.setdefault(caveat, []).append(name)
-        return found
+                names.setdefault(caveat, []).append(name)
+        return names
 
     def scores_of(self, label: str, metric: str) -> Iterator[tuple[Row, dict[str, float]]]:
-        """Each case that has such a score somewhere: its row in the first table, and the scores by name."""
+        """Each case with such a score in any table: its row in the first table, and the scores by name."""
         columns = {
             name: {row.case: score for row, score in table.of(label, metric)}
             for name, table in self.tables.items()
         }
         for row in self.first.rows_of(label):
-            found = {
+            known = {
                 name: scores[row.case] for name, scores in columns.items() if row.case in scores
             }
-            if found:
-                yield row, found
+            if known:
+                yield row, known
 
     def paired(self, difference: Difference) -> list[tuple[str, float, float]]:
-        """The cases that a difference is taken over, with the two scores as they were compared."""
+        """The cases of a difference, with the two scores as they were compared."""
         against, name = self.tables[difference.against], self.tables[difference.name]
         both = both_scores(against, name, difference.label, difference.metric)
         return [
@@ -95,7 +95,7 @@ class Comparison:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """All that was found, ready for JSON: NaN is None."""
+        """The whole result, ready for JSON: NaN is None."""
         return {
             "names": list(self.names),
             "split": self.first.split,

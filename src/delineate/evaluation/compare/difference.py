@@ -1,4 +1,4 @@
-"""How one score differs between two tables of the same cases."""
+"""The difference of one score between two tables of the same cases."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from delineate.evaluation.table import Row, Table
 from delineate.metrics import Tally, Traits, pool_weighted
 
 SURE = 0.05
-"""What a difference is shown at: p after Holm's correction below it, for the same side, and 0 outside the interval."""
+"""Significance level: a difference is shown if p after Holm's correction is below it, for the same side, and 0 is
+outside the interval."""
 
 TIE = 1e-9
 """Scores that differ by less are equal."""
 
 Draw = Callable[..., Interval]
-"""A statistic of weighted cases, the group of each case, and `bounds` of the statistic -> its interval."""
+"""(statistic of weighted cases, group of each case, `bounds` of the statistic) -> the interval."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How one score of one label differs between two tables, over the cases that have it in both.
+    """The difference of one score of one label between two tables, over the cases that have it in both.
 
-    A difference is always `name` minus `against`. Of a signed error its size is compared. Where one rightly finds
-    nothing and the other finds something, the first has the best score there is, not none: to leave such cases out
-    would hide what the second finds wrongly. Cases in which neither has a score are left out.
+    A difference is always `name` minus `against`. Signed errors are compared by their absolute value. If the truth of
+    a case is empty, a correct empty prediction has no score. If the other prediction is not empty, the empty one gets
+    the best possible score: leaving out such cases would hide false positives. Cases in which neither has a score are
+    left out.
 
     scores: means over the cases, of `against` and of `name`.
-    credited: cases in which either has the best score for rightly finding nothing.
-    mean, interval: of the difference case by case; NaN for a metric that is read pooled only.
-    pooled_scores, pooled, pooled_interval: of all cases taken together; NaN where scores cannot be pooled, and for a
-        part of the cases.
-    p: that of Wilcoxon's test over the mean differences of the groups; p_holm: corrected for all tests made.
-        NaN for a part of the cases, and for what is read pooled only: no test is made.
-    rank_sum: for whom that test speaks: its signed-rank sum, above 0 where `name` has more.
+    credited: number of cases in which `against` or `name` gets the best score for a correct empty prediction.
+    mean, interval: of the differences of the cases; NaN for a metric with pooled scores only.
+    pooled_scores, pooled, pooled_interval: of all cases together; NaN if scores cannot be pooled, and for a subgroup.
+    p: of Wilcoxon's test over the mean differences of the groups; p_holm: corrected for all tests. NaN for a subgroup
+        and for a metric with pooled scores only, which are not tested.
+    rank_sum: the signed-rank sum of the test, above 0 if `name` has the higher scores.
     wins, ties, losses: cases in which `name` is better, equal, worse.
     lower_is_better: of this score.
-    subgroup: of which part of the cases, as (column, value); None for all.
+    subgroup: the subgroup of the cases, as (column, value); None for all cases.
     """
 
     label: str
@@ -69,14 +70,14 @@ class Difference:
 
     @property
     def leading(self) -> tuple[float, Interval]:
-        """The difference to read, and its interval: that of the means, or the pooled one where there is no mean."""
+        """The main difference and its interval: that of the means, or the pooled one if there is no mean."""
         if self.mean == self.mean:
             return self.mean, self.interval
         return self.pooled, self.pooled_interval
 
     @property
     def better(self) -> str:
-        """Whose score is better, however little; "" where they are equal or not known."""
+        """The name with the better score, however small the difference; "" if they are equal or not known."""
         gain = -self.leading[0] if self.lower_is_better else self.leading[0]
         if not abs(gain) > TIE:
             return ""
@@ -84,17 +85,17 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether it is more than chance would easily bring: by its interval, and by a test that speaks for the same.
+        """Whether the difference is significant: 0 is outside its interval, p_holm < 0.05, and both have the same sign.
 
-        Never where no test was made. Many small gains against few large losses have a small p for one and a better
-        mean of the other: nobody is shown to be better.
+        Without a test it is false. With many small gains and few large losses, the test can favour one and the mean
+        the other; then neither is shown to be better.
         """
         apart, interval = self.leading
         sure = interval.known and 0.0 not in interval and self.p_holm < SURE
         return sure and self.rank_sum * apart > 0
 
     def as_json(self) -> dict[str, Any]:
-        """All of it; NaN is None."""
+        """All fields, ready for JSON; NaN is None."""
         known: dict[str, Any] = (
             {}
             if self.subgroup is None
@@ -123,7 +124,7 @@ def difference(
 ) -> Difference:
     """The difference over these cases.
 
-    whole: over all cases: with a test, and the pooled scores too.
+    whole: these are all cases, so that the test and the pooled scores are computed too.
     what: label, metric, against, name and subgroup, as `Difference` has them.
     """
     lower = traits.lower_is_better or traits.signed
@@ -163,10 +164,10 @@ def _pooled(
     tallies = [[score for score in side if isinstance(score, Tally)] for side in sides]
     if not both or any(len(of) < len(both) for of in tallies):
         return (math.nan, math.nan), Interval()
-    # A group without anything to pool says nothing of the spread, and is not counted.
-    told = [any(of.parts.any() for of in pair) for pair in zip(*tallies, strict=True)]
-    both = [of for of, t in zip(both, told, strict=True) if t]
-    tallies = [[score for score, t in zip(of, told, strict=True) if t] for of in tallies]
+    # A group with nothing to pool holds no information on the spread, and is not counted.
+    filled = [any(of.parts.any() for of in pair) for pair in zip(*tallies, strict=True)]
+    both = [of for of, f in zip(both, filled, strict=True) if f]
+    tallies = [[score for score, f in zip(of, filled, strict=True) if f] for of in tallies]
 
     def pooled(weights: np.ndarray) -> list[np.ndarray]:
         scores = [pool_weighted(of, weights) for of in tallies]
@@ -181,7 +182,7 @@ def _pooled(
 
 
 def _bounds(traits: Traits) -> tuple[float, float]:
-    """Those of a difference; what a length or the size of a signed error differs by has none."""
+    """The bounds of a difference; infinite for lengths and for the size of signed errors."""
     least, most = traits.bounds
     return least - most, most - least
 
@@ -207,43 +208,44 @@ def _plain(value: float) -> float | None:
 
 
 class Both(NamedTuple):
-    """A case and its two scores, perhaps NaN: that against which is compared, and that which is.
+    """A case and its two scores (against, name); each may be NaN.
 
-    nothing: whether nothing was found where nothing is, on either side.
+    both_empty: for each of the two, whether prediction and truth are empty.
     """
 
     case: str
     group: str
     scores: tuple[float, float]
-    nothing: tuple[bool, bool]
+    both_empty: tuple[bool, bool]
 
 
 def both_scores(against: Table, name: Table, label: str, metric: str) -> list[Both]:
     """The cases that have such a score in both tables, in the order of the first."""
     others = {row.case: (row, score) for row, score in name.of(label, metric)}
     return [
-        Both(row.case, row.group, (score, others[row.case][1]), (_nothing(row), _nothing(others[row.case][0])))
+        Both(row.case, row.group, (score, others[row.case][1]), (_both_empty(row), _both_empty(others[row.case][0])))
         for row, score in against.of(label, metric)
         if row.case in others
     ]  # fmt: skip
 
 
 def paired(both: Sequence[Both], traits: Traits) -> list[tuple[Both, tuple[float, float]]]:
-    """The cases that can be compared, with the scores to compare: of signed errors the size.
+    """The cases that can be compared, with the scores to compare; signed errors by their absolute value.
 
-    Who rightly finds nothing where the other finds something has the best score there is.
+    A correct empty prediction gets the best possible score if the other prediction is not empty.
     """
-    found = []
+    compared = []
     for of in both:
         a, b = of.scores
         scores = (
-            traits.best if a != a and b == b and of.nothing[0] else float(a),
-            traits.best if b != b and a == a and of.nothing[1] else float(b),
+            traits.best if a != a and b == b and of.both_empty[0] else float(a),
+            traits.best if b != b and a == a and of.both_empty[1] else float(b),
         )
         if scores[0] == scores[0] and scores[1] == scores[1]:
-            found.append((of, (abs(scores[0]), abs(scores[1])) if traits.signed else scores))
-    return found
+            sizes = (abs(scores[0]), abs(scores[1]))
+            compared.append((of, sizes if traits.signed else scores))
+    return compared
 
 
-def _nothing(row: Row) -> bool:
+def _both_empty(row: Row) -> bool:
     return row.truth_samples == 0 == row.prediction_samples

@@ -1,4 +1,4 @@
-"""A table and its cases -> one HTML file that needs nothing else, and the pictures in it."""
+"""Reports: a table and its cases -> one self-contained HTML file with plots and pictures."""
 
 from delineate.evaluation.report.overlay import overlay
 from delineate.evaluation.report.pick_gallery import pick_gallery

@@ -19,7 +19,7 @@ SIDE = 420
 """Longer side of a picture, in pixels."""
 
 PAIRS, EXAMPLES, SAMPLES = 12, 3, 6
-"""Pictured at most: pairs of a finding, single cases of a finding, cases of a split."""
+"""Most pictures: pairs of a finding, single cases of a finding, cases of a split."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Exhibit:
 
 
 def exhibits(audit: Audit, splits: Splits) -> dict[str, list[Exhibit]]:
-    """By name of the finding: the first pairs, or a few examples, of what can be seen."""
+    """By name of the finding: pictures of its first pairs or cases, for findings that a picture can show."""
     cases = {case.id: (case, split) for split, members in splits.items() for case in members}
     shown = {}
     for finding in audit.findings:
@@ -52,7 +52,7 @@ def exhibits(audit: Audit, splits: Splits) -> dict[str, list[Exhibit]]:
 
 
 def samples(splits: Splits, *, seed: int = 0) -> dict[str, list[Panel]]:
-    """A few cases of each split, drawn by lot."""
+    """A few random cases of each split."""
     lot = random.Random(seed)
     drawn = {}
     for split, members in splits.items():
@@ -63,7 +63,7 @@ def samples(splits: Splits, *, seed: int = 0) -> dict[str, list[Panel]]:
 
 
 def _most(finding: Finding) -> int:
-    """How many entries are pictured: few of a group larger than a pair, and none of what is about files."""
+    """The number of entries with pictures; 0 for findings about files, which a picture cannot show."""
     unseen = ("unreadable", "misnamed", "identity_fields", "no_truth", "mixed_types")
     if finding.check in (*unseen, "image_level_labels_only", "image_label_not_known"):
         return 0
@@ -79,7 +79,7 @@ def _exhibit(finding: Finding, entry: int, cases: Mapping[str, tuple[Case, str]]
 
 
 def _panel(case: Case, split: str) -> Panel | None:
-    """A case drawn; without its truth if that cannot be read, and None if its image cannot."""
+    """The picture of a case; without its truth if that cannot be read, and None if its image cannot be read."""
     try:
         image = case.image
     except (ValueError, OSError, MemoryError):
@@ -89,7 +89,7 @@ def _panel(case: Case, split: str) -> Panel | None:
         truth = case.truth
         shown = [] if truth is None or truth.geometry.shape != image.geometry.shape else [truth]
     except (ValueError, OSError, MemoryError):
-        pass  # the finding says why; the image alone is worth a look
+        pass  # the finding gives the reason; the image is shown without its truth
     picture, maps = view(image, shown)
     scale = SIDE / max(picture.shape[:2])
     shape = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))

@@ -1,4 +1,4 @@
-"""How large things are, and on which scale images are, case by case."""
+"""Plots of the sizes of objects and of the intensities of images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOW, MIDDLE, HIGH = 1, 4, 7
 """The 0.5th, 50th and 99.5th percentile among those that are kept."""
 
 WIDE = 30.0
-"""A scale is logarithmic where the widest range is so many times the middle one."""
+"""The axis is logarithmic if the widest range is more than so many times the median range."""
 
 
 def plots(audit: Audit, labels: Sequence[str]) -> list[Plot]:
@@ -41,7 +41,7 @@ def plots(audit: Audit, labels: Sequence[str]) -> list[Plot]:
 
 
 def figure(value: float | None) -> str:
-    """A number to four digits, in full as far as that is short.
+    """A number with four significant digits, or without decimals from 1,000 on.
 
     >>> figure(12333.2), figure(2.63), figure(None)
     ('12,333', '2.63', '–')
@@ -52,7 +52,7 @@ def figure(value: float | None) -> str:
 
 
 def _sizes(cases: Sequence[CaseFacts], label: str, splits: Sequence[str]) -> Plot | None:
-    """What part of the objects of each split is smaller than a size."""
+    """The cumulative distribution of the sizes of objects, for each split."""
     sizes: dict[str, np.ndarray] = {}
     unit = cases[0].size_unit if cases else ""
     for split in splits[: len(NAMED)]:
@@ -81,7 +81,7 @@ def _sizes(cases: Sequence[CaseFacts], label: str, splits: Sequence[str]) -> Plo
 
 
 def _intensities(cases: Sequence[CaseFacts], channel: int, channels: int) -> Plot | None:
-    """Middle and range of each case, from the darkest to the brightest."""
+    """Median and range of each case, from the darkest case to the brightest."""
     rows = [
         [case.image.quantiles[channel][i] for i in (LOW, MIDDLE, HIGH)]
         for case in cases

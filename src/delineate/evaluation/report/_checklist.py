@@ -1,4 +1,4 @@
-"""What a reviewer asks, answered from what the program knows, or left open in so many words."""
+"""Checklists for authors: each item is answered from what the program knows, or marked as open."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from delineate.evaluation.report._image_level import decisions, judged
+from delineate.evaluation.report._image_level import decisions, is_image_level
 from delineate.evaluation.report._scores import named
-from delineate.evaluation.report._words import counted
 from delineate.evaluation.table import Table
 from delineate.metrics import Traits, family_of_metrics
+from delineate.words import counted
 
 Split = Mapping[str, tuple[int, int]]
 """name -> (cases, groups)"""
@@ -23,9 +23,9 @@ class Known:
     """What the program knows of this evaluation.
 
     scores: `table.scores()`.
-    leaks: the names of what the audit of the data found on two sides of the split; None where there was no audit.
+    leaks: the names of audit findings across the split; None if there was no audit.
     shown: the sections on the page.
-    parted: the kinds of case ("size", or a column) whose scores are on the page.
+    parted: the subgroups ("size", or a column) whose scores are on the page.
     """
 
     table: Table
@@ -39,31 +39,31 @@ class Known:
 
     @property
     def recipe(self) -> str:
-        """The text of the recipe; "" where nothing was trained."""
+        """The text of the recipe; "" if nothing was trained."""
         return self.facts.get("recipe", "")
 
     def of(self, which: Callable[[Traits], bool]) -> str:
-        """Those of these metrics that were judged, as they are read."""
-        judged = [m for m in self.table.metrics if which(self.table.traits[m])]
-        return ", ".join(named(self.table, metric) for metric in judged)
+        """The titles of the evaluated metrics whose traits fulfil a condition."""
+        fitting = [m for m in self.table.metrics if which(self.table.traits[m])]
+        return ", ".join(named(self.table, metric) for metric in fitting)
 
-    def judged(self, *families: str) -> str:
-        """The same of families of metrics, as a sentence."""
+    def evaluated(self, *families: str) -> str:
+        """The evaluated metrics of some families, as a sentence."""
         names = self.of(lambda traits: traits.family in families)
-        return f"Judged: {names}." if names else ""
+        return f"Evaluated: {names}." if names else ""
 
 
 Answer = Callable[[Known], str]
-"""A sentence that is true of this evaluation; "" where there is nothing to say."""
+"""Gives a sentence that is true of this evaluation, or ""."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, in our own words.
+    """An item of a checklist, in our own words.
 
-    left_open: what the authors must say, unless it is answered; `{metrics}` is a metric of each of the families.
-    closes: whether the answer, where there is one, says all.
-    families: families of metrics, of which the answer is those that were judged.
+    left_open: what the authors must add, unless it is answered; `{metrics}` is a metric of each of the families.
+    closes: whether an answer is complete.
+    families: families of metrics; the answer lists their evaluated metrics.
     """
 
     topic: str
@@ -75,7 +75,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing a reviewer asks: what is known, and what is left open."""
+    """An item with its answer, and what is left open."""
 
     number: str
     topic: str
@@ -84,7 +84,7 @@ class Item:
 
     @property
     def state(self) -> Literal["answered", "in part", "open"]:
-        """How far it is answered."""
+        """Whether it is answered."""
         if not self.left_open:
             return "answered"
         return "in part" if self.answer else "open"
@@ -115,7 +115,7 @@ def checklist(known: Known, answers: Mapping[str, str]) -> dict[str, list[Item]]
 
 
 def _names(source: str, asked: Sequence[Asked]) -> list[str]:
-    """What the answers to these questions may be called."""
+    """The names by which answers may refer to these items."""
     numbers = [f"{source} {place}" for place in range(1, len(asked) + 1)] if source else []
     return [*numbers, *(one.topic for one in asked)]
 
@@ -124,13 +124,13 @@ def _item(number: str, asked: Asked, known: Known, answers: Mapping[str, str]) -
     given = answers.get(f"CLAIM {number}") or answers.get(asked.topic)
     if given:
         return Item(number, asked.topic, given, "")
-    answer = asked.answer(known) if asked.answer else known.judged(*asked.families)
+    answer = asked.answer(known) if asked.answer else known.evaluated(*asked.families)
     closed = asked.closes and answer
     return Item(number, asked.topic, answer, "" if closed else _left_open(asked))
 
 
 def _left_open(asked: Asked) -> str:
-    """What is left open, with a metric that would answer it by name."""
+    """What is left open, with the name of a metric that would answer it."""
     if not asked.families:
         return asked.left_open
     first = [f"“{of[0]}”" for of in map(family_of_metrics, asked.families) if of]
@@ -147,7 +147,7 @@ def _source(known: Known) -> str:
 
 
 def _says(known: Known, *keys: str) -> str:
-    """Which of these sections the recipe has."""
+    """A reference to those of these sections that the recipe has."""
     lines = known.recipe.splitlines()
     there = [f"“{key}”" for key in keys if any(line.startswith(f"{key}:") for line in lines)]
     if not there:
@@ -172,7 +172,11 @@ def _disjoint(known: Known) -> str:
 
 
 def _size(known: Known) -> str:
-    return f"{counted(len(known.table.cases), 'case')} of {counted(len(known.table.groups), 'group')} were judged."
+    cases, groups = (
+        counted(len(known.table.cases), "case"),
+        counted(len(known.table.groups), "group"),
+    )
+    return f"{cases} of {groups} were evaluated."
 
 
 def _libraries(known: Known) -> str:
@@ -191,8 +195,8 @@ def _picked(known: Known) -> str:
     if not epoch or not known.recipe:
         return ""
     return (
-        f"The weights of epoch {epoch}, the best by what “trainer: monitor” in the recipe names (the first metric on "
-        "validation cases where it names nothing)."
+        f"The weights of epoch {epoch}, which have the best score that “trainer: monitor” in the recipe names (if it "
+        "names none, the first metric on validation cases)."
     )
 
 
@@ -212,16 +216,16 @@ def _robustness(known: Known) -> str:
 
 def _internal(known: Known) -> str:
     if known.table.split not in known.split or not known.table.independent:
-        return ""  # learnt from, chosen on, or known to leak
+        return ""  # used for training or selection, or known to leak
     cases = counted(len(known.table.cases), "case")
     return f"{cases} of the split “{known.table.split}”, which the model did not learn from."
 
 
 def _external(known: Known) -> str:
     if not known.split or known.table.split in known.split:
-        return ""  # masks of anybody, or the data of the training
+        return ""  # masks of any tool, or the run's own data
     cases = counted(len(known.table.cases), "case")
-    unseen = {True: ", of which the model has seen nothing", None: "", False: ""}
+    unseen = {True: ", which are independent of the model", None: "", False: ""}
     return f"{cases} of other data, “{known.table.split}”{unseen[known.table.independent]}."
 
 
@@ -233,26 +237,26 @@ def _characteristics(known: Known) -> str:
     if not known.table.columns:
         return ""
     listed = ", ".join(f"“{name}”" for name in known.table.columns)
-    return f"The data tell of the judged cases, by column: {listed}."
+    return f"The data have these columns for the evaluated cases: {listed}."
 
 
 def _diagnostic(known: Known) -> str:
     rates = known.of(
         lambda traits: traits.family in ("rates", "ranking", "detection", "image-level")
     )
-    of = "images" if judged(known.table) else "pixels, voxels or objects"
+    of = "images" if is_image_level(known.table) else "pixels, voxels or objects"
     return f"{rates}, with intervals, under “Scores”; of {of}." if rates else ""
 
 
 def _failures(known: Known) -> str:
-    worst = "most confident errors" if judged(known.table) else "lowest scores"
+    worst = "most confident errors" if is_image_level(known.table) else "lowest scores"
     places = [
         words
         for section, words in (
             ("pictures", f"the {worst} under “Pictures”"),
             ("decisions", "misses and false alarms under “Decisions”"),
             ("size", "scores by size under “Where it fails”"),
-            ("confusion", "what was taken for what under “Confusion”"),
+            ("confusion", "the confusion matrix under “Confusion”"),
         )
         if section in (*known.shown, *known.parted)
     ]
@@ -267,14 +271,14 @@ def _available(known: Known) -> str:
 def _task(known: Known) -> str:
     line = next((x for x in known.recipe.splitlines() if x.startswith("task:")), "")
     kind = line.removeprefix("task:").strip(" {}:")
-    if kind and judged(known.table):
+    if kind and is_image_level(known.table):
         return f"Image-level classification ({kind}), as the recipe says."
     return f"{kind[:1].upper()}{kind[1:]} segmentation, as the recipe says." if kind else ""
 
 
 def _tolerance(known: Known) -> str:
     names = known.of(lambda traits: "tolerance" in traits.arguments)
-    return f"Judged: {names}." if names else ""
+    return f"Evaluated: {names}." if names else ""
 
 
 def _sizes(known: Known) -> str:
@@ -307,7 +311,7 @@ def _balance(known: Known) -> str:
 
 
 def _empty(known: Known) -> str:
-    return "What each metric gives is printed under “Scores”, and the cases left out of a mean are counted there."
+    return "“Scores” lists the value of each metric for empty masks, and the number of cases that a mean leaves out."
 
 
 def _independent(known: Known) -> str:
@@ -368,11 +372,11 @@ CLAIM = (
     Asked("Intended sample size", "how the number of cases was decided on", _size),
     Asked(
         "Model",
-        "the model that was judged",
+        "the evaluated model",
         lambda k: _says(k, "model", "task", "predict", "refine"),
         closes=True,
     ),
-    Asked("Software libraries", "the libraries of what was judged", _libraries, closes=True),
+    Asked("Software libraries", "the libraries of the evaluated model", _libraries, closes=True),
     Asked("Initialisation of parameters", "where pretrained weights came from, if any", _start),
     Asked(
         "Training approach",
@@ -433,7 +437,7 @@ METRICS = (
     Asked("Why these metrics", "which property matters for the clinical question"),
     Asked(
         "Overlap",
-        "no overlap was judged; {metrics} under metrics judges it",
+        "overlap was not evaluated; {metrics} under metrics evaluates it",
         closes=True,
         families=(
             "overlap",
@@ -442,7 +446,7 @@ METRICS = (
     ),
     Asked(
         "Boundary",
-        "no boundary was judged; {metrics} under metrics judges it",
+        "the boundary was not evaluated; {metrics} under metrics evaluates it",
         closes=True,
         families=("boundary",),
     ),
@@ -453,13 +457,13 @@ METRICS = (
     ),
     Asked(
         "Tubular structures",
-        "whether the structure is one; {metrics} under metrics judges it",
+        "whether the structure is tubular; {metrics} under metrics evaluates it",
         closes=True,
         families=("tubular",),
     ),
     Asked(
         "Objects one by one",
-        "whether single objects matter; {metrics} under metrics judges them",
+        "whether single objects matter; {metrics} under metrics evaluates them",
         closes=True,
         families=(
             "objects",
@@ -468,7 +472,7 @@ METRICS = (
     ),
     Asked("Size of structures", "whether small ones matter as much as large ones", _sizes),
     Asked("Class imbalance", "how much of the image each label takes", _balance, closes=True),
-    Asked("Empty truth or finding", "what counts where there is nothing", _empty, closes=True),
+    Asked("Empty truth or prediction", "the scores of empty masks", _empty, closes=True),
     Asked("Aggregation", "over what scores are averaged", _aggregated, closes=True),
     Asked(
         "Dependent cases",
@@ -478,7 +482,7 @@ METRICS = (
     ),
     Asked(
         "Calibration",
-        "whether stated probabilities can be believed; {metrics} under metrics judges it",
+        "whether the predicted probabilities are calibrated; {metrics} under metrics evaluates it",
         closes=True,
         families=("calibration",),
     ),

@@ -1,4 +1,4 @@
-"""What stands on the page of a comparison, section by section."""
+"""The content of the page of a comparison, section by section."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from delineate.evaluation.report._paired import scores_in_pairs
 from delineate.evaluation.report._scores import between, leading, length_unit, named, unit_of
 from delineate.evaluation.report._side_by_side import ShowAll, SideBySide, side_by_side
 from delineate.evaluation.report._words import (
-    counted,
     decimals,
     in_order,
     number,
@@ -36,23 +35,24 @@ from delineate.evaluation.report._words import (
 )
 from delineate.evaluation.table import size_column
 from delineate.metrics import empty_rule
+from delineate.words import counted
 
 TILES = 4
-"""Figures on top at most."""
+"""Most figures at the top of the page."""
 
 DRAWN = 8
-"""Labels of a pair with plots and forests of their own at most."""
+"""Most labels of a pair with their own plots and forests."""
 
 LARGEST = 5
-"""Cases told on either side of the largest differences."""
+"""Cases with the largest differences that are listed for each side."""
 
 PICTURED = 3
-"""Cases shown on either side."""
+"""Cases with pictures for each side."""
 
 
 @dataclass(frozen=True)
 class Far:
-    """A case in which two are far apart, in one label; gain: how much better the second is, where it is."""
+    """A case with a large difference in one label; gain: how much better the second is; negative if it is worse."""
 
     case: str
     label: str
@@ -64,7 +64,7 @@ class Far:
 
 @dataclass(frozen=True)
 class Pair:
-    """All that is told of one pair; each part once, when it is asked for."""
+    """The content of the page for one pair; each part is computed once, when it is used."""
 
     comparison: Comparison
     against: str
@@ -150,18 +150,18 @@ class Pair:
 
     @cached_property
     def credited(self) -> list[str]:
-        """Where finding nothing, rightly, was counted."""
-        told = []
+        """Sentences on the cases in which a correct empty prediction got the best score."""
+        words = []
         for d in self.leaders:
             for who, other, cases in zip(
                 (d.against, d.name), (d.name, d.against), d.credited, strict=True
             ):
                 if cases:
-                    told.append(
-                        f"In {counted(cases, 'case')} without {d.label}, {who} rightly found nothing and {other} "
-                        f"something: there {who} has the best {named(self.comparison.first, d.metric)}."
+                    words.append(
+                        f"In {counted(cases, 'case')} without {d.label}, {who} correctly predicted none and {other} "
+                        f"predicted some. In these {who} gets the best {named(self.comparison.first, d.metric)}."
                     )
-        return told
+        return words
 
     def _mine(self, d: Difference) -> bool:
         return (d.against, d.name) == (self.against, self.name)
@@ -228,7 +228,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class ComparisonPage:
-    """The arguments of `write_comparison`, and what is made of them; each part once, when it is asked for."""
+    """The arguments of `write_comparison`, and the content of the page; each part is computed once, when it is used."""
 
     comparison: Comparison
     facts: Mapping[str, str]
@@ -278,7 +278,7 @@ class ComparisonPage:
     def left_out(self) -> list[str]:
         """Which cases are not compared."""
         return [
-            f"{counted(len(cases), 'case')} of {name} left out, which another has not: "
+            f"{counted(len(cases), 'case')} of {name} left out, since another table does not have them: "
             + ", ".join(cases[:8])
             + (f" and {len(cases) - 8} more" if len(cases) > 8 else "")
             for name, cases in self.comparison.left_out.items()
@@ -319,7 +319,7 @@ class ComparisonPage:
 
     @property
     def empty_rule(self) -> str:
-        """What counts where there is nothing."""
+        """The scores of empty masks, in words."""
         first = self.comparison.first
         return empty_rule({named(first, m): first.traits[m] for m in self.comparison.metrics})
 

@@ -1,4 +1,4 @@
-"""What was taken for what."""
+"""The confusion matrix of a table."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from delineate.evaluation.table import Table
 class Confusion:
     """A confusion matrix over all cases, in shares. Each sample is counted once.
 
-    names: "background", then the labels; of a label that includes others what is left of it without them.
-    of_truth: rows are the truth, columns what was found; a row adds up to 1.
-    of_prediction: rows are what was found, columns the truth; a row adds up to 1.
+    names: "background", then the labels; a label that includes others is counted without them.
+    of_truth: rows are the truth, columns the prediction; a row adds up to 1.
+    of_prediction: rows are the prediction, columns the truth; a row adds up to 1.
     """
 
     names: tuple[str, ...]
@@ -45,7 +45,7 @@ def confusion(table: Table, known: LabelSet | None = None) -> Confusion | None:
 
 
 def _kept(table: Table, size: int) -> np.ndarray | None:
-    """The matrix (found, truth) that balanced accuracy is read from."""
+    """The matrix (prediction, truth) in the tallies of balanced accuracy."""
     tallies = table.tallies("all", "balanced_accuracy")
     fitting = [tally.parts for tally in tallies if tally.parts.shape == (size, size)]
     return np.sum(fitting, axis=0) if fitting and len(fitting) == len(tallies) else None

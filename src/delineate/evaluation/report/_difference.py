@@ -9,8 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from delineate.evaluation.compare import Comparison, Difference
 from delineate.evaluation.report._scores import named, unit_of
-from delineate.evaluation.report._words import counted, decimals, left_out, number, whole
+from delineate.evaluation.report._words import decimals, left_out, number, whole
 from delineate.evaluation.stats import Interval
+from delineate.words import counted
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def tile(comparison: Comparison, d: Difference) -> Tile:
 
 
 def sentence(comparison: Comparison, d: Difference) -> str:
-    """What the leading difference says, in plain words."""
+    """The main difference as a sentence."""
     apart, interval = d.leading
     places = decimals([*d.scores, *d.pooled_scores, apart])
     unit = unit_of(comparison.first, d.metric)
@@ -160,7 +161,7 @@ def sentence(comparison: Comparison, d: Difference) -> str:
     if d.ties == d.cases and not apart:
         words += " All differences are 0."
     elif not d.shown and interval.known:
-        words += " That is not to say that they are equal: all that lies within the interval fits these cases."
+        words += " This does not show that they are equal: any difference within the interval fits these cases."
     return words
 
 

@@ -20,8 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from delineate.evaluation.report._scores import named, unit_of
-from delineate.evaluation.report._words import counted, decimals, number, title
+from delineate.evaluation.report._words import decimals, number, title
 from delineate.evaluation.table import Table
+from delineate.words import counted
 
 INK, RULE, FIRST, SECOND = "#000001", "#000002", "#000003", "#000004"
 NAMED = ("first", "second", "third", "fourth", "fifth", "sixth")

@@ -1,4 +1,4 @@
-"""Pictures of chosen cases, truth and finding side by side."""
+"""Pictures of selected cases, truth and prediction side by side."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from delineate.evaluation.report.overlay import fill, outline
 from delineate.evaluation.table import Row, Table
 
 Show = Callable[[str], tuple[Image, Segmentation, Segmentation]]
-"""id of a case -> its image, what is found in it, its truth."""
+"""id of a case -> its image, its prediction, its truth."""
 
 SIDE = 560
-"""Longer side of a picture, in pixels: large enough to judge, and some forty pictures stay a small file."""
+"""Longer side of a picture, in pixels: large enough to see details, and forty pictures make a small file."""
 
 LABELS = 6
-"""Labels of a case whose scores are told, the worst ones where there are more."""
+"""Most labels of a case with scores; if there are more, the worst ones."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Look:
-    """One case: image, truth and finding; an image that is one flat colour is left out.
+    """One case: image, truth and prediction; an image of one flat colour is left out.
 
     scores: per label, its name and its scores in words.
     outlined: whether anything is drawn over the image.
@@ -55,7 +55,7 @@ class Look:
 
 
 def look(case: str, show: Show, table: Table, metrics: Sequence[str]) -> Look:
-    """Look at one case, and tell these of its scores; the first of them tells which labels are worst."""
+    """The pictures of one case with these of its scores; the first metric decides which labels are the worst."""
     image, prediction, truth = show(case)
     picture, maps = view(image, [prediction, truth])
     scale = SIDE / max(picture.shape[:2])
@@ -67,7 +67,7 @@ def look(case: str, show: Show, table: Table, metrics: Sequence[str]) -> Look:
     )
     pictures = [
         Picture("image", "the image alone", _address(picture)),
-        Picture("truth", "what is there", _address(true)),
+        Picture("truth", "the truth", _address(true)),
         Picture("prediction", "the prediction, and the truth as a dashed outline", _address(drawn)),
     ]
     rows = [row for row in table.rows if row.case == case and metrics[0] in row.scores]
@@ -84,9 +84,9 @@ def look(case: str, show: Show, table: Table, metrics: Sequence[str]) -> Look:
 
 
 def image_look(case: str, group: str, label: str, words: str, show: Show) -> Look:
-    """Look at the image alone, with what is said of one label."""
-    image, found, _ = show(case)
-    picture, _ = view(image, [found])
+    """The image alone, with the decision on one label in words."""
+    image, prediction, _ = show(case)
+    picture, _ = view(image, [prediction])
     scale = SIDE / max(picture.shape[:2])
     shape = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
     return Look(
@@ -96,7 +96,7 @@ def image_look(case: str, group: str, label: str, words: str, show: Show) -> Loo
         pictures=(Picture("image", f"the image, which {words}", _address(scaled(picture, shape))),),
         width=shape[1],
         height=shape[0],
-        labels=found.labels,
+        labels=prediction.labels,
         volume=image.geometry.ndim == 3,
         outlined=False,
     )

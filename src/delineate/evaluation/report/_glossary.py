@@ -1,4 +1,4 @@
-"""What each metric says, in a reader's words."""
+"""Explanations of the metrics for a reader."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 
 from delineate.evaluation.report._figures import COLOURS, NAMED, RULE, Plot, _panel, _svg
 from delineate.evaluation.report._gallery import Look, Show, image_look
-from delineate.evaluation.report._scores import between
-from delineate.evaluation.report._sentences import rate
-from delineate.evaluation.report._words import counted, number
+from delineate.evaluation.report._scores import between, rate
+from delineate.evaluation.report._words import number
 from delineate.evaluation.table import Row, Table
 from delineate.metrics import by_level
+from delineate.words import counted
 
 BINS = 10
 """Of the reliability diagram, as of `image_ece`."""
@@ -23,7 +23,7 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Decisions:
-    """How many images of one label were decided how."""
+    """The confusion counts of one label over images; unknown: images whose truth is not known."""
 
     label: str
     tp: int
@@ -33,7 +33,7 @@ class Decisions:
     unknown: int
 
 
-def judged(table: Table) -> bool:
+def is_image_level(table: Table) -> bool:
     """Whether the table is of image-level labels."""
     return any(row.image_prediction is not None for row in table.rows)
 
@@ -53,8 +53,8 @@ def decisions(table: Table) -> list[Decisions]:
 
 
 def image_sentences(table: Table, scores: Mapping[str, Any], *, unseen: bool) -> dict[str, str]:
-    """What was decided of each label, how well, in words."""
-    told = {}
+    """The result of each label as sentences: counts, rates and the area under the ROC curve."""
+    sentences = {}
     for of in decisions(table):
         rows = [r for r in table.rows_of(of.label) if r.image_truth is not None]
         there = [row for row in rows if row.image_truth]
@@ -64,23 +64,24 @@ def image_sentences(table: Table, scores: Mapping[str, Any], *, unseen: bool) ->
         where += f" of {counted(groups, 'group')}" if groups != len(rows) else ""
         words = [f"Of {where}, {len(there):,} show {of.label} and {len(absent):,} do not."]
         if of.unknown:
-            words.append(f"Of {of.unknown:,} more it is not known.")
+            more = "more image" if of.unknown == 1 else "more images"
+            words.append(f"The truth of {of.unknown:,} {more} is not known.")
         for what, part, which in (
             ("It was recognised", there, "that show it"),
-            ("It was said to be there", absent, "that do not"),
+            ("It was falsely predicted", absent, "that do not"),
         ):
             if part:
-                said = [bool(row.image_prediction) for row in part]
+                shown = [bool(row.image_prediction) for row in part]
                 words.append(
-                    f"{what} in {sum(said) or 'none'} of the {len(part):,} {which}{rate(said, part)}."
+                    f"{what} in {sum(shown) or 'none'} of the {len(part):,} {which}{rate(shown, part)}."
                 )
         area = scores["labels"][of.label]["metrics"].get("image_auroc", {})
         if area.get("pooled") is not None:
             ends = between(area["pooled_interval"])
             sure = f" (95 % interval {ends})" if ends != "–" else ""
             words.append(f"The area under the ROC curve is {number(area['pooled'])}{sure}.")
-        told[of.label] = " ".join(words)
-    return told
+        sentences[of.label] = " ".join(words)
+    return sentences
 
 
 Draw = Callable[[Axes, Sequence[Row], str], None]
@@ -104,8 +105,8 @@ def image_curves(table: Table, labels: Sequence[str]) -> list[Plot]:
          "The dot is the operating point: what the task decides at its threshold."),
         ("image-reliability", "Reliability", "probability stated", "share of images that show it", _reliability,
          {k: r for k, r in known.items() if r},
-         "On the line, what is stated is what is true; below it, the model is too sure. Each dot holds a tenth of the "
-         "range, the larger the more images."),
+         "On the line, the predicted probability equals the observed share; below it, the model is overconfident. Each "
+         "dot is a tenth of the range; its size shows the number of images."),
     )  # fmt: skip
     plots = []
     for stem, heading, across, up, draw, rows, words in drawings:

@@ -1,4 +1,4 @@
-"""What stands on the page of a report, section by section."""
+"""The content of the page of a report, section by section."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from delineate.evaluation.report._image_level import (
     decisions,
     image_curves,
     image_sentences,
-    judged,
+    is_image_level,
 )
 from delineate.evaluation.report._review import Review, review
 from delineate.evaluation.report._scores import (
@@ -32,9 +32,9 @@ from delineate.evaluation.report._scores import (
     leading,
     length_unit,
     named,
+    sentences,
     tiles,
 )
-from delineate.evaluation.report._sentences import sentences
 from delineate.evaluation.report._thresholds import thresholds
 from delineate.evaluation.report._words import one_line, several_lines
 from delineate.evaluation.report.pick_gallery import pick_gallery
@@ -50,17 +50,17 @@ PICTURED = 4
 """Cases of each kind in the gallery."""
 
 FEW = 3
-"""Labels whose figures are shown at once; those of the others unfold."""
+"""Labels whose figures are shown at first; those of the others are folded."""
 
 MOST = 24
-"""Labels with figures of their own: those of a hundred organs would take a minute to draw, and fit no mail."""
+"""Most labels with their own figures: those of a hundred organs would take a minute and make a large file."""
 
 Split = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Page:
-    """The arguments of `write_report`, and what is made of them; each part once, when it is asked for."""
+    """The arguments of `write_report`, and the content of the page; each part is computed once, when it is used."""
 
     table: Table
     facts: Mapping[str, str]
@@ -110,17 +110,17 @@ class Page:
 
     @cached_property
     def image_level(self) -> bool:
-        """Whether image-level labels were judged, and not masks."""
-        return judged(self.table)
+        """Whether image-level labels were evaluated, and not masks."""
+        return is_image_level(self.table)
 
     @cached_property
     def decisions(self) -> list[Decisions]:
-        """How many images were decided how, by label; none where masks were judged."""
+        """The confusion counts over images, by label; none if masks were evaluated."""
         return decisions(self.table)
 
     @property
     def external(self) -> bool:
-        """Whether a model was judged on other data than those it was made from."""
+        """Whether a model was evaluated on other data than those it was made from."""
         return bool(self.split) and self.table.split not in self.split
 
     @cached_property
@@ -141,7 +141,7 @@ class Page:
 
     @cached_property
     def leaks(self) -> list[str] | None:
-        """The names of what an audit found on two sides of the split; None where the split was not audited."""
+        """The names of the audit findings across the split; None if the split was not audited."""
         if self.external:  # `audit` is of the other data; the card tells of those with the split
             told = self.card.get("audit", {}).get("findings")
             found = None if told is None else [(one["check"], one["level"]) for one in told]
@@ -189,7 +189,7 @@ class Page:
 
     @cached_property
     def confusion(self) -> Confusion | None:
-        """What was taken for what."""
+        """The confusion matrix, if there is one."""
         return confusion(self.table, self.labels)
 
     @cached_property
@@ -218,7 +218,7 @@ class Page:
 
     @cached_property
     def reviews(self) -> list[Review]:
-        """Whether the model knows when it is wrong, by label."""
+        """How well the expected Dice ranks the cases, by label."""
         found = [review(self.table, label) for label in self._scored[:MOST] if label != "all"]
         return [of for of in found if of]
 

@@ -21,7 +21,8 @@ from delineate.evaluation.report._figures import (
     _svg,
 )
 from delineate.evaluation.report._scores import unit_of
-from delineate.evaluation.report._words import counted, decimals, number, whole
+from delineate.evaluation.report._words import decimals, number, whole
+from delineate.words import counted
 
 
 def scores_in_pairs(comparison: Comparison, d: Difference) -> list[Plot]:

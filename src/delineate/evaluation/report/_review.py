@@ -1,4 +1,4 @@
-"""Whether a model knows when it is wrong, and which cases to send to a person."""
+"""How well the expected Dice predicts the true Dice, and which cases to send to a person."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ import numpy as np
 from scipy.stats import rankdata
 
 from delineate.evaluation.report._figures import FIRST, HOVER, RULE, SECOND, Plot, _panel, _svg
-from delineate.evaluation.report._words import counted, number
+from delineate.evaluation.report._words import number
 from delineate.evaluation.stats.risk_coverage import Review as Sending
 from delineate.evaluation.stats.risk_coverage import RiskCoverage, risk_coverage
 from delineate.evaluation.table import Table
+from delineate.words import counted
 
 SHARE = 0.08
-"""Of the cases, sent to a person: a workload that a reader can picture, one in twelve."""
+"""Share of the cases that is sent to a person in the text and the plots: one in twelve."""
 
 SHARES = (0.05, 0.1, 0.2, 0.3)
-"""Further shares, so that a reader may choose."""
+"""Further shares, in the table."""
 
 SIZE = 4.0, 3.2
 """Width and height of a plot."""
 
 FEWEST = 10
-"""Cases: of fewer, one more or less sent changes everything."""
+"""Fewest cases of a review: with fewer, one case more or less changes the result too much."""
 
 
 @dataclass(frozen=True)
 class Review:
-    """What one label's expected Dice is worth.
+    """The review of one label: how well its expected Dice ranks the cases.
 
     sent: case, expected and true Dice of those sent to a person, least confident first.
     shares: share sent, cases sent, mean Dice of the rest, and of the rest had the worst been sent.
@@ -112,8 +113,8 @@ def _agreement(
         for case, e, d in zip(cases, expected, dice, strict=True)
     ]
     words = (
-        f"Each dot is a case; on the line, the model expects what is true. It expects {expected.mean():.3f} on "
-        f"average, and {dice.mean():.3f} is true."
+        f"Each dot is a case; on the line, expected and true Dice are equal. The mean expected Dice is "
+        f"{expected.mean():.3f}, the mean true Dice {dice.mean():.3f}."
     )
     if np.ptp(expected) and np.ptp(dice):
         order = np.corrcoef(rankdata(expected), rankdata(dice))[0, 1]
@@ -133,11 +134,11 @@ def _coverage(label: str, by_model: RiskCoverage, at_best: RiskCoverage) -> Plot
     axes.set_xlim(0, 102)
     axes.set_ylim(bottom=0)
     words = (
-        "If the model knows, the fewer cases are kept, the better they are. Area under the curve "
-        f"{by_model.aurc:.3f}; {by_model.best_aurc:.3f} with the best order there is, {none:.3f} with none (the "
-        "level line)."
+        "If the confidence is good, the risk falls when fewer cases are kept. Area under the curve: "
+        f"{by_model.aurc:.3f}; {by_model.best_aurc:.3f} in the optimal order, {none:.3f} in random order (the "
+        "horizontal line)."
     )
-    key = (("first", "by expected Dice"), ("second", "by true Dice, the best order there is"))
+    key = (("first", "by expected Dice"), ("second", "by true Dice, the optimal order"))
     return Plot(f"Risk and coverage: {label}", _svg(figure, "coverage", label), words, key)
 
 

@@ -1,14 +1,22 @@
-"""The table of scores, ready to be set."""
+"""The scores of a report: tiles, table and sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from delineate.evaluation.report._glossary import explained
-from delineate.evaluation.report._words import counted, decimals, number, title, whole
-from delineate.evaluation.table import Table, cases_scored
+from delineate.evaluation.report._words import decimals, number, title, whole
+from delineate.evaluation.stats import bootstrap, clopper_pearson, weighted_mean
+from delineate.evaluation.table import Row, Table, cases_scored
+from delineate.words import counted
+
+FEWEST = 10
+"""Cases of which a rate is given in percent."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +168,10 @@ def _otherwise(about: Mapping[str, Any], metric: str, name: str) -> list[Line]:
     """A score under the two other rules for empty cases that one meets in print; told where they make a difference."""
     others = [
         (f"{metric}_mean_nonempty", f"{name} where the truth has it",
-         "The mean over the cases whose truth has the label: what is found where there is nothing does not count.",
+         "The mean over the cases whose truth has the label: predictions in other cases do not count.",
          about["cases"] - about["empty_truth"]),
         (f"{metric}_mean_empty1", f"{name}, both empty counted as 1",
-         "The mean over all cases, where nothing found of nothing there counts as 1: the rule of many challenges.",
+         "The mean over all cases; a case in which truth and prediction are empty counts as 1, as in many challenges.",
          about["cases"]),
     ]  # fmt: skip
     return [
@@ -177,10 +185,79 @@ def _empties(about: Mapping[str, Any]) -> str:
     if "images_with" in about:
         words = f"shown by {about['images_with']:,} of {counted(about['cases'], 'image')}"
         unknown = about["images_unknown"]
-        return f"{words}; of {unknown:,} it is not known" if unknown else words
+        return f"{words}; not known for {unknown:,}" if unknown else words
     cases, truth, prediction = about["cases"], about["empty_truth"], about["empty_found"]
     if not truth and not prediction:
         return ""
-    words = f"in the truth of {cases - truth:,} of {counted(cases, 'case')}, found in {cases - prediction:,}"
+    words = f"in the truth of {cases - truth:,} of {counted(cases, 'case')}, predicted in {cases - prediction:,}"
     one = about["only_one_empty"]
     return f"{words}; in {one:,} only one of the two has it" if one else words
+
+
+def sentences(table: Table, scores: Mapping[str, Any], *, unseen: bool) -> dict[str, str]:
+    """The result of each label as sentences: the mean score, missed cases and false alarms.
+
+    unseen: whether the cases are known to be independent of the model.
+    """
+    metric = table.metrics[0]
+    told = {}
+    for label, about in scores["labels"].items():
+        score = about["metrics"].get(metric)
+        if label == "all" or not score or score["mean"] is None:
+            continue
+        well = _how_well(table, label, metric, score, unseen=unseen)
+        told[label] = " ".join([well, *_how_often(table.rows_of(label))])
+    return told
+
+
+def _how_well(
+    table: Table, label: str, metric: str, score: Mapping[str, Any], *, unseen: bool
+) -> str:
+    every, n = len(table.cases), score["cases"]
+    groups = len({row.group for row, value in table.of(label, metric) if value == value})
+    where = counted(n, "unseen case" if unseen else "case")
+    where += f" of {counted(groups, 'group')}" if groups != n else ""
+    where = (
+        f"In {where}" if n == every else f"In the {where} that can be scored, of {every:,} in all"
+    )
+    places = decimals([score["mean"], *score["interval"]])
+    unit = unit_of(table, metric)
+    mean = number(score["mean"], places)
+    words = f"{where}, {label} was segmented with a mean {named(table, metric)} of {mean}"
+    words += f" {unit}" if unit else ""
+    ends = between(score["interval"], places)
+    return words + (f" (95 % interval {ends})." if ends != "–" else ".")
+
+
+def _how_often(rows: Sequence[Row]) -> list[str]:
+    """How often the label was missed completely, and how often it was predicted in a case without it."""
+    known = [row for row in rows if row.tp is not None]
+    there = [row for row in known if row.truth_samples]
+    absent = [row for row in known if not row.truth_samples]
+    told = (
+        ("It was missed completely", [not row.tp for row in there], there, "with it"),
+        ("It was falsely predicted", [bool(row.fp) for row in absent], absent, "without it"),
+    )
+    return [
+        f"{what} in {sum(so) or 'none'} of the {counted(len(of), 'case')} {which}{rate(so, of)}."
+        for what, so, of, which in told
+        if of
+    ]
+
+
+def rate(so: Sequence[bool], rows: Sequence[Row]) -> str:
+    """A rate in percent with its interval; "" for fewer than FEWEST cases.
+
+    Cases of one group are not independent, so the interval of Clopper and Pearson is for groups of one case only.
+    """
+    if len(so) < FEWEST:
+        return ""
+    groups = [row.group for row in rows]
+    if len(set(groups)) == len(groups):
+        interval = clopper_pearson(sum(so), len(so))
+    else:
+        interval = bootstrap(partial(weighted_mean, np.array(so, float)), groups, bounds=(0, 1))
+    percent = f"{100 * sum(so) / len(so):.1f} %"
+    if not interval.known:
+        return f" ({percent})"
+    return f" ({percent}, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f} %)"

@@ -1,4 +1,4 @@
-"""Pictures of a case: the truth, and what two found."""
+"""Pictures of a case: the truth, and the predictions of two models."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from delineate.evaluation.report._view import scaled, view
 from delineate.evaluation.report.overlay import fill, outline
 
 ShowAll = Callable[[str], tuple[Image, Mapping[str, Segmentation], Segmentation]]
-"""id of a case -> its image, what each found in it by name, its truth."""
+"""id of a case -> its image, its predictions by name of the model, its truth."""
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """One case: its image, unless that is one flat colour, the truth, and what was found by each.
+    """One case: its image (unless it is one flat colour), the truth, and the predictions.
 
     told: its scores in words.
     """
@@ -31,10 +31,10 @@ class SideBySide:
 
 
 def side_by_side(case: str, told: str, names: Sequence[str], show: ShowAll) -> SideBySide:
-    """Look at what these found in one case.
+    """The pictures of one case with the predictions of these models.
 
     Raises:
-        ValueError: one of them is not shown.
+        ValueError: `show` gives no prediction of one of them.
     """
     image, every, truth = show(case)
     lacking = [name for name in names if name not in every]
@@ -51,14 +51,14 @@ def side_by_side(case: str, told: str, names: Sequence[str], show: ShowAll) -> S
         Picture("image", "the image alone", _address(picture)),
         Picture(
             "truth",
-            "what is there",
+            "the truth",
             _address(outline(fill(picture, true, truth.labels), [true], [truth.labels])),
         ),
     ]
     for name, one, classes in zip(names, prediction, maps, strict=True):
         tinted = fill(picture, classes, one.labels)
         drawn = outline(tinted, [classes, true], [one.labels, truth.labels])
-        says = f"what {name} found, and the truth as a dashed outline"
+        says = f"the prediction of {name}, and the truth as a dashed outline"
         pictures.append(Picture(name, says, _address(drawn)))
     return SideBySide(
         case,

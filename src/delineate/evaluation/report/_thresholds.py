@@ -1,4 +1,4 @@
-"""What the probabilities say at every threshold, and whether they can be believed: curves over all cases together."""
+"""ROC, precision-recall and reliability curves of the probabilities, over all cases together."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def thresholds(table: Table, scores: Mapping[str, Any], labels: Sequence[str]) -
         ("precision-recall", "Precision-recall curve", "recall", "precision", _precision_recall,
          "The dot is where the masks lie. The area under the curve is the average precision over all cases: "),
         ("reliability", "Reliability", "probability stated", "share that is the label", _reliability,
-         "On the line, what is stated is what is true; below it, the model is too sure. Each dot holds a fifteenth of "
-         "the range, the larger the more samples. Expected calibration error over all cases: "),
+         "On the line, the predicted probability equals the observed share; below it, the model is overconfident. Each "
+         "dot is a fifteenth of the range; its size shows the number of samples. Expected calibration error over all "
+         "cases: "),
     )  # fmt: skip
     plots = []
     for curve, heading, across, up, draw, words in drawings:

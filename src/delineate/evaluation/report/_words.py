@@ -96,15 +96,6 @@ def decimals(values: Iterable[float | None]) -> int:
     return 3 if largest < 10 else 1 if largest < 100 else 0
 
 
-def counted(count: int, one: str) -> str:
-    """How many of something, in the singular or the plural.
-
-    >>> counted(1, "case"), counted(1400, "case")
-    ('1 case', '1,400 cases')
-    """
-    return f"{count:,} {one}" + ("" if count == 1 else "s")
-
-
 def whole(label: str) -> str:
     """A label's name as it is read; "all" stands for the image as a whole."""
     return "whole image" if label == "all" else label

@@ -1,4 +1,4 @@
-"""What was found, drawn over the image."""
+"""Draw a prediction over its image."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from delineate.core import Image, LabelSet, Segmentation
 from delineate.evaluation.report._view import view
 
 FILL = 0.35
-"""How much of the label's colour lies over what was found."""
+"""Opacity of the label's colour over the prediction."""
 
 
 def overlay(
     image: Image, prediction: Segmentation, truth: Segmentation | None = None
 ) -> np.ndarray:
-    """A picture (H, W, 3) uint8: what was found tinted and outlined in its label's colour, the truth dashed white.
+    """A picture (H, W, 3) uint8: the prediction tinted and outlined in its label's colour, the truth dashed white.
 
-    A volume is shown by its slice with most foreground (found or true), across the axis of coarsest spacing or,
+    A volume is shown by its slice with most foreground (predicted or true), across the axis of coarsest spacing or,
     where spacings are alike, from head to foot; upright where the patient's axes are known.
 
     Raises:
@@ -52,7 +52,7 @@ def fill(picture: np.ndarray, classes: np.ndarray, labels: LabelSet) -> np.ndarr
 def outline(picture: np.ndarray, maps: list[np.ndarray], labels: list[LabelSet]) -> np.ndarray:
     """The picture with outlines, a label's around all that it includes.
 
-    `maps` and `labels` are those of what was found, then of the truth if it is known.
+    `maps` and `labels` are those of the prediction, then of the truth if it is known.
     """
     drawn = np.ascontiguousarray(picture).copy()
     width = max(1, round(min(drawn.shape[:2]) / 240))

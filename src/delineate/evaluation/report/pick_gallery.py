@@ -1,4 +1,4 @@
-"""Which cases to look at."""
+"""Select the cases for the pictures of a report."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from delineate.core import LabelSet, Splits
 from delineate.files import whole_file
 
 HEADINGS = {
-    "refuse": "Refused: results would be untrue",
-    "allow": "Allowed by name: results are to be read with it",
+    "refuse": "Refused: results would be wrong",
+    "allow": "Allowed by name: results must be read with caution",
     "warn": "Warnings: look at these",
     "note": "Notes",
 }
@@ -33,7 +33,7 @@ def write_audit(
     allowed: Collection[str] = (),
     seed: int = 0,
 ) -> None:
-    """Write one HTML file that needs nothing else: the verdict, what it rests on, and what the data look like.
+    """Write one self-contained HTML file: the verdict, the findings, and pictures and plots of the data.
 
     Args:
         path: where to; it appears whole or not at all.

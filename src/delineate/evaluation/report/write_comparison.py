@@ -21,15 +21,15 @@ def write_comparison(
     about: Mapping[str, Mapping[str, str]] | None = None,
     gallery: ShowAll | None = None,
 ) -> None:
-    """Write one HTML file that needs nothing else: who is better, by how much, where, and how sure that is.
+    """Write one self-contained HTML file: which model is better, by how much, where, and with what confidence.
 
     Args:
         path: where to; it appears whole or not at all.
         title: what the comparison is about.
-        comparison: what `compare` found; its first metric leads.
+        comparison: the result of `compare`; its first metric leads.
         facts: what was run, by name, in order; a text of several lines is set as written.
         about: what is known of each that was compared, by its name.
-        gallery: asked for image, findings and truth of the few cases that are shown, by id.
+        gallery: gives image, predictions and truth of a case by its id, for the pictures.
     """
     # Drawing and typesetting are imported by whom they serve: `overlay` alone needs neither.
     from jinja2 import Environment, StrictUndefined

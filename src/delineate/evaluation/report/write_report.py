@@ -29,7 +29,7 @@ def write_report(
     card: Mapping[str, Any] | None = None,
     answers: Mapping[str, str] | None = None,
 ) -> None:
-    """Write one HTML file that needs nothing else: scores, plots, pictures, the data, and what was run.
+    """Write one self-contained HTML file: scores, plots, pictures, the data, and what was run.
 
     Args:
         path: where to; it appears whole or not at all.
@@ -37,10 +37,10 @@ def write_report(
         facts: what was run, by name, in order; a text of several lines (the recipe) is set as written.
         table: the scores; its first metric leads.
         curves: the training log, metrics.csv; left out where there is no such file.
-        gallery: asked for image, finding and truth of the few cases that are shown, by id.
+        gallery: gives image, prediction and truth of a case by its id, for the pictures.
         audit: what an audit of the data found; None where there was none.
         split: cases and groups of each split; empty or None where nothing was trained.
-        card: that of the bundle which was judged, if it was one.
+        card: of the evaluated bundle, if a bundle was evaluated.
         answers: the authors' own answers to the checklist, by "CLAIM 14" or by the topic of an item.
 
     Raises:

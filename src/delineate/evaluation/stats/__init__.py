@@ -1,4 +1,4 @@
-"""Numbers -> numbers: how sure one can be of a score. Knows nothing of segmentation."""
+"""Statistics of scores: intervals, tests and risk-coverage curves. They take and return numbers only."""
 
 from delineate.evaluation.stats.bootstrap import Method, bootstrap
 from delineate.evaluation.stats.caution import caution

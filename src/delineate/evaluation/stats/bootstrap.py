@@ -1,4 +1,4 @@
-"""Interval of any statistic of cases that come in groups."""
+"""Confidence interval of any statistic of grouped cases, by the cluster bootstrap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 Method = Literal["t", "percentile", "bca"]
 
 ROUNDING = 1e-12
-"""Resamples whose statistic spreads by less, relative to its size, are equal."""
+"""Resamples count as equal if the standard deviation of their statistic is less, relative to its size."""
 
 
 def bootstrap(
@@ -32,29 +32,29 @@ def bootstrap(
     method: Method = "t",
     bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Interval:
-    """Interval of a statistic by the cluster bootstrap: whole groups (patients) are drawn, not cases.
+    """Interval of a statistic by the cluster bootstrap, which resamples whole groups (patients) and not cases.
 
-    "t" takes the standard error from the resamples and the quantile from Student's t, both corrected for few groups,
-    on a scale that keeps the interval within `bounds`: the logit between two bounds, the logarithm above one. With G
-    groups of m_i cases, G* = (Σ m_i)² / Σ m_i² groups of one size would say as much (Kish, Survey Sampling, 1965;
-    Carter, Schnepel & Steigerwald, Rev. Econ. Stat. 2017). The degrees of freedom are G* - 1, and the standard error
-    grows by √(G* / (G* - 1)) (the narrowness bias: Hesterberg, The American Statistician 2015, section 4.1). The
-    interval contains the estimate. Where all groups agree, the spread is not known: between two bounds the interval
-    then holds every mean that is possible if another value has a share of up to 1 - ((1 - level) / 2) ** (1 / G) (at a
-    bound this is the interval of Clopper & Pearson for G of G groups); without two bounds it is NaN.
+    "t" takes the standard error from the resamples and the quantile from Student's t, both corrected for few groups.
+    It works on a scale that keeps the interval within `bounds`: the logit for two bounds, the logarithm for one. The
+    effective number of groups of m_i cases is G* = (Σ m_i)² / Σ m_i² (Kish, Survey Sampling, 1965; Carter, Schnepel &
+    Steigerwald, Rev. Econ. Stat. 2017). The degrees of freedom are G* - 1. The standard error is multiplied by
+    √(G* / (G* - 1)) (narrowness bias: Hesterberg, The American Statistician 2015, section 4.1). The interval contains
+    the estimate. If all G groups have the same value, the spread is not known. With two bounds the interval then holds
+    every mean that is possible if another value has a share of up to 1 - ((1 - level) / 2) ** (1 / G); at a bound this
+    is the interval of Clopper & Pearson for G of G groups. Without two bounds it is then NaN.
 
-    "percentile" takes the quantiles of what the resamples give; "bca" moves them by bias and acceleration, the latter
-    by the jackknife over groups (Efron, JASA 1987; Efron & Tibshirani, 1993, eq. 14.9, 14.14 and 14.15). Both are too
-    narrow with fewer than about 40 groups (benchmarks/coverage.py).
+    "percentile" takes the quantiles of the resampled statistic. "bca" shifts them by bias and acceleration, with the
+    jackknife over groups (Efron, JASA 1987; Efron & Tibshirani, 1993, eq. 14.9, 14.14 and 14.15). Both are too narrow
+    with fewer than about 40 groups (benchmarks/coverage.py).
 
-    Resamples whose statistic is NaN are left out. With fewer than two groups, or where without one of them there
-    is no answer, nothing is known of the spread, and both ends are NaN.
+    Resamples whose statistic is NaN are left out. Both ends are NaN, since the spread is not known, if there are fewer
+    than two groups, or if the statistic is NaN without one of the groups.
 
-    groups: of each case, in the order of the weights that `statistic` is given.
-    bounds: the least and greatest value that the statistic can have. A statistic that exceeds them has none.
+    groups: of each case, in the order of the weights of `statistic`.
+    bounds: the least and greatest possible value of the statistic. They are ignored if the statistic exceeds them.
 
     Raises:
-        ValueError: a level that is not between 0 and 1, no resamples, or another method.
+        ValueError: a level that is not between 0 and 1, no resamples, or an unknown method.
     """
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; expected a share between 0 and 1, such as 0.95.")
@@ -68,7 +68,7 @@ def bootstrap(
         [statistic(w) for w in group_weights(groups, seed=seed, resamples=resamples)]
     )
     known = ~np.isnan(drawn)
-    # Of what hangs on one group, a quarter of the resamples or more knows nothing.
+    # If the statistic needs one certain group, a quarter or more of the resamples are NaN.
     if not known.all() and np.isnan(_without_each(statistic, groups)).any():
         return Interval()
     drawn = drawn[known]
@@ -88,7 +88,9 @@ def _by_t(
     level: float,
     bounds: tuple[float, float],
 ) -> Interval:
-    from scipy.special import stdtrit  # predicting loads this package but needs no SciPy
+    from scipy.special import (
+        stdtrit,
+    )  # slow to import, and prediction imports this package without needing it
 
     least, most = bounds
     if not (least <= min(seen, drawn.min()) and max(seen, drawn.max()) <= most):
@@ -104,7 +106,7 @@ def _by_t(
     equal = max(2.0, float(sizes.sum() ** 2 / (sizes**2).sum()))
     reach = float(stdtrit(equal - 1, 1 - tail)) * error * math.sqrt(equal / (equal - 1))
     below, above = seen - least, most - seen
-    if below <= 0 or above <= 0:  # an error of 0 that is not 0 in every resample
+    if below <= 0 or above <= 0:  # the estimate is at a bound, but not every resample is
         return Interval(max(least, seen - reach), min(most, seen + reach))
     if math.isinf(below) and math.isinf(above):
         return Interval(seen - reach, seen + reach)
@@ -122,24 +124,24 @@ def _by_t(
 
 
 def _seen(statistic: Statistic, groups: Sequence[str]) -> float:
-    """The statistic of the cases as they are."""
+    """The statistic of the original cases."""
     return float(statistic(np.ones((1, len(groups))))[0])
 
 
 def _moved(
     ends: list[float], drawn: np.ndarray, statistic: Statistic, groups: Sequence[str]
 ) -> list[float]:
-    """The quantiles to take instead, for bias and acceleration."""
+    """The quantiles after the correction for bias and acceleration."""
     normal = NormalDist()
     seen = _seen(statistic, groups)
     below = ((drawn < seen).mean() + (drawn <= seen).mean()) / 2
-    half = 0.5 / len(drawn)  # all resamples on one side say that much, not an infinite bias
+    half = 0.5 / len(drawn)  # keeps the bias finite if all resamples are on one side
     bias = normal.inv_cdf(float(np.clip(below, half, 1 - half)))
     without = _without_each(statistic, groups)
     without = without[~np.isnan(without)]
     apart = without.mean() - without if without.size else np.zeros(1)
     spread = float((apart**2).sum())
-    # The scale is taken out first, so that no power of a small one is rounded to nothing.
+    # Normalised first, so that the third power of small values does not underflow.
     apart = apart / np.sqrt(spread) if spread > 0 else np.zeros(1)
     acceleration = float((apart**3).sum()) / 6
     moved = []
@@ -150,5 +152,5 @@ def _moved(
 
 
 def _without_each(statistic: Statistic, groups: Sequence[str]) -> np.ndarray:
-    """The statistic with one group after the other left out: (group,)."""
+    """The statistic with each group left out in turn: (group,)."""
     return np.concatenate([statistic(weights) for weights in left_out(groups)])

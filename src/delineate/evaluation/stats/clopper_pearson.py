@@ -1,4 +1,4 @@
-"""Interval of a rate."""
+"""Exact interval of a rate."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from delineate.evaluation.stats.interval import Interval
 
 
 def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """Exact interval of the rate behind `successes` in `trials` that are independent (Clopper & Pearson, 1934).
-
-    NaN of no trials.
+    """Exact interval of the rate of `successes` in independent `trials` (Clopper & Pearson, 1934); NaN for no trials.
 
     Raises:
         ValueError: successes are not between 0 and trials, or the level is not between 0 and 1.
@@ -23,7 +21,9 @@ def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> Interva
         raise ValueError(f"level is {level}; expected a share between 0 and 1, such as 0.95.")
     if trials == 0:
         return Interval()
-    from scipy.stats import beta  # half a second, and predicting loads this package but needs none
+    from scipy.stats import (
+        beta,
+    )  # slow to import, and prediction imports this package without needing it
 
     tail = (1 - level) / 2
     k, n = successes, trials

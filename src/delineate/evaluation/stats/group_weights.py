@@ -1,4 +1,4 @@
-"""Whole groups drawn with replacement."""
+"""Weights of cases for the cluster bootstrap: whole groups are drawn with replacement."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 
 CHUNK = 2**22
-"""Weights made at a time at most, so that memory is bounded for any number of cases and resamples."""
+"""Most weights in memory at a time, for any number of cases and resamples."""
 
 ROWS = 256
-"""Resamples at a time at most: statistics of histograms take memory for each."""
+"""Most resamples at a time, since statistics of histograms take memory for each."""
 
 
 def group_weights(
@@ -19,9 +19,9 @@ def group_weights(
 ) -> Iterator[np.ndarray]:
     """How often each case is drawn in each resample, (chunk, case) float64, chunk after chunk.
 
-    Cases of one group are drawn together: as many groups as there are, with replacement. What is drawn depends on
-    the names of the groups, their number and the seed, not on the order of cases nor on the size of chunks: two
-    tables of the same groups see the same resamples, which makes a comparison of them paired.
+    Cases of one group are drawn together. Each resample draws as many groups as there are, with replacement. The
+    draws depend on the names of the groups, their number and the seed only, not on the order of the cases or the size
+    of the chunks. So two tables of the same groups get the same resamples, which makes a comparison of them paired.
     """
     names, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     for drawn in _chunks(len(names), seed, resamples, _rows(len(member))):
@@ -29,7 +29,7 @@ def group_weights(
 
 
 def left_out(groups: Sequence[str]) -> Iterator[np.ndarray]:
-    """Weights (chunk, case) that leave out one group after the other, for the jackknife."""
+    """Weights (chunk, case) that leave out each group in turn, for the jackknife."""
     names, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     rows = _rows(len(member))
     for start in range(0, len(names), rows):
@@ -51,7 +51,7 @@ def _chunks(groups: int, seed: int, resamples: int, rows: int) -> Iterator[np.nd
         yield _draw(rng, groups, min(rows, resamples - start))
 
 
-@lru_cache(maxsize=4)  # every label and metric of a table asks for the same draws
+@lru_cache(maxsize=4)  # every label and metric of a table uses the same draws
 def _kept(groups: int, seed: int, resamples: int) -> np.ndarray:
     drawn = _draw(np.random.default_rng(seed), groups, resamples)
     drawn.flags.writeable = False

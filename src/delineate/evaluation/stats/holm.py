@@ -1,4 +1,4 @@
-"""Many tests at once."""
+"""Correction of p values for multiple tests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Adjust p values for their number, step-down (Holm, Scand. J. Statist. 1979), in the order given.
+    """Adjust p values for multiple tests by Holm's step-down method (Scand. J. Statist. 1979), in the given order.
 
-    NaN is a test that was not made: it stays NaN and is not counted.
+    NaN means that no test was made: it stays NaN and is not counted.
 
     >>> holm([0.01, 0.04, 0.03])
     array([0.03, 0.06, 0.06])

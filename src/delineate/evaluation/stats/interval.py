@@ -1,4 +1,4 @@
-"""Two ends."""
+"""The two ends of a confidence interval."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 
 class Interval(NamedTuple):
-    """What a number lies between; both ends NaN where nothing is known of its spread."""
+    """A confidence interval; both ends are NaN if the spread is not known."""
 
     low: float = math.nan
     high: float = math.nan
 
     @property
     def known(self) -> bool:
-        """Whether there are two ends."""
+        """Whether both ends are numbers."""
         return self.low == self.low and self.high == self.high
 
     def __contains__(self, value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Whether confidence tells what is wrong: the fewer cases are kept, the better they should be."""
+"""Risk-coverage curves: the mean risk of the cases that are kept when the least confident ones go to a person."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 
 class Review(NamedTuple):
-    """What comes of sending the least confident cases to a person.
+    """The effect of sending the least confident cases to a person.
 
-    sent, share: how many cases, and what part of all.
-    threshold: sent is what has a confidence below it.
-    risk_before, risk_after: mean risk of all cases, and of those kept; NaN if none is.
-    caught: of as many cases with the largest risk as are sent, how many are among those sent.
+    sent, share: number of cases sent, and their share of all.
+    threshold: cases with a confidence below it are sent.
+    risk_before, risk_after: mean risk of all cases, and of the cases kept; NaN if none is kept.
+    caught: how many of the `sent` cases with the largest risk are among those sent.
     """
 
     sent: int
@@ -27,16 +27,16 @@ class Review(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RiskCoverage:
-    """Cases ordered by confidence, the most confident first, and what is at stake if only the first are kept.
+    """The risk-coverage curve: cases ordered by confidence, the most confident first, and the mean risk of the first.
 
-    threshold: each confidence that occurs, falling: (step,).
-    coverage: the share of cases that reach it: (step,), rising to 1.
+    threshold: each confidence that occurs, in falling order: (step,).
+    coverage: the share of cases with at least this confidence: (step,), rising to 1.
     risk: their mean risk: (step,).
     confidences, risks: of each case, in that order: (case,).
-    aurc: mean risk of the first k cases over all k (Geifman & El-Yaniv, NeurIPS 2017), the expected one where
-        equal confidence leaves their order open.
-    best_aurc: that of the best order there is; the rest of `aurc` is excess (Geifman et al., ICLR 2019). Of no order
-        at all it is the mean risk.
+    aurc: area under the curve: mean over k of the mean risk of the first k cases (Geifman & El-Yaniv, NeurIPS 2017);
+        its expected value if cases have equal confidence.
+    best_aurc: that of the optimal order; `aurc` - `best_aurc` is the excess (Geifman et al., ICLR 2019). A random
+        order has the mean risk.
     left_out: cases without a confidence or a risk.
     """
 
@@ -50,13 +50,13 @@ class RiskCoverage:
     left_out: int
 
     def review(self, share: float) -> Review:
-        """Send about `share` of the cases: as near as equal confidence lets the threshold come.
+        """Send about `share` of the cases to a person; cases of equal confidence are sent or kept together.
 
         Raises:
             ValueError: a share that is not between 0 and 1, or no case.
         """
         if not 0 <= share <= 1:
-            raise ValueError(f"share is {share}; expected a part of all cases, from 0 to 1.")
+            raise ValueError(f"share is {share}; expected a share of all cases, from 0 to 1.")
         count = len(self.risks)
         if not count:
             raise ValueError("no case has both a confidence and a risk; there is nothing to send.")
@@ -64,7 +64,9 @@ class RiskCoverage:
         step = len(kept) - 1 - int(np.abs(count - kept - share * count)[::-1].argmin())
         first, sent = int(kept[step]), count - int(kept[step])
         largest = np.sort(self.risks)[first:]
-        least = largest[0] if sent else np.inf  # of equal risks any may count as the largest
+        least = (
+            largest[0] if sent else np.inf
+        )  # among equal risks any case may count as one of the largest
         return Review(
             sent,
             sent / count,

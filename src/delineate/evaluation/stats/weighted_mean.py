@@ -1,4 +1,4 @@
-"""The mean of each resample."""
+"""The weighted mean of each resample."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of `values` (case,) under each row of weights (resample, case): (resample,); NaN where no weight is.
+    """Mean of `values` (case,) under each row of weights (resample, case): (resample,); NaN if all weights are 0.
 
     >>> weighted_mean(np.array([1.0, 4.0]), np.array([[1, 1], [2, 1]]))
     array([2.5, 2. ])

@@ -1,4 +1,4 @@
-"""Whether paired differences lie to one side."""
+"""Wilcoxon's signed-rank test of paired differences."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 SIGNS = 13
-"""Differences of which every combination of signs is tried: 8,192 sums."""
+"""Up to so many differences with ties, every combination of signs is computed: 8,192 sums."""
 
 
 def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
     """Two-sided p of the signed-rank test (Wilcoxon, Biometrics Bulletin 1945) of independent differences.
 
-    Differences of zero are left out, as Wilcoxon did: they speak for neither side; if all are zero, p is 1. NaN
-    is left out too, and p is NaN of nothing. Exact up to 50 differences, or 13 where some are of one size;
-    beyond that by the normal approximation, corrected for ties.
+    Differences of zero are left out, as Wilcoxon did; if all are zero, p is 1. NaN is left out too; without any
+    difference p is NaN. The test is exact up to 50 differences, or up to 13 with ties. Beyond that it uses the normal
+    approximation, corrected for ties.
     """
     known = _scaled(differences)
     if not known.size:
@@ -24,7 +24,9 @@ def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
     known = known[known != 0]
     if not known.size:
         return 1.0
-    from scipy import stats  # half a second, and predicting loads this package but needs none
+    from scipy import (
+        stats,
+    )  # slow to import, and prediction imports this package without needing it
 
     ranks = stats.rankdata(np.abs(known))
     ties = len(np.unique(ranks)) < len(ranks)
@@ -35,9 +37,9 @@ def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
 
 
 def signed_rank_sum(differences: Sequence[float] | np.ndarray) -> float:
-    """To which side that p speaks: ranks of the positive differences less those of the negative; 0 of nothing.
+    """The direction of the test: ranks of the positive differences minus ranks of the negative ones; 0 if none.
 
-    It need not be the side of their mean: many small differences outrank few large ones.
+    Its sign may differ from that of the mean: many small differences can outrank few large ones.
 
     >>> signed_rank_sum([0.01, 0.02, 0.03, -0.5])
     2.0
@@ -50,7 +52,7 @@ def signed_rank_sum(differences: Sequence[float] | np.ndarray) -> float:
 
 
 def _scaled(differences: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The known differences, the largest at 1: what differs by rounding only (0.3 - 0.2 and 0.2 - 0.1) is a tie."""
+    """The differences without NaN, scaled so that the largest is 1, and rounded: 0.3 - 0.2 and 0.2 - 0.1 are a tie."""
     known = np.asarray(differences, dtype=np.float64)
     known = known[~np.isnan(known)]
     largest = np.abs(known).max(initial=0.0)
@@ -58,7 +60,7 @@ def _scaled(differences: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def _by_all_signs(ranks: np.ndarray, positive: np.ndarray) -> float:
-    """How often a sum of ranks is as far from the middle, over every way in which the signs could have fallen."""
+    """The share of all combinations of signs whose rank sum is at least as far from the middle."""
     signs = np.arange(2 ** len(ranks))[:, None] >> np.arange(len(ranks)) & 1
     sums = np.abs(signs @ ranks - ranks.sum() / 2)
     return float((sums >= sums[int(positive @ (1 << np.arange(len(ranks))))]).mean())

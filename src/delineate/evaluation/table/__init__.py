@@ -1,4 +1,4 @@
-"""The scores of cases: kept as CSV, averaged, pooled, split by what is known of them, with intervals."""
+"""Tables of scores: CSV, means, pooled scores, subgroups and intervals."""
 
 from delineate.evaluation.table._scores import cases_scored
 from delineate.evaluation.table.row import Row

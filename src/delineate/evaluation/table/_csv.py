@@ -1,4 +1,4 @@
-"""A table <-> CSV that people can read."""
+"""Read and write a table as CSV."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from delineate.evaluation.table.table import Table
 
 FIXED = tuple(f.name for f in fields(Row) if f.name not in ("scores", "columns"))
-"""The columns every table has; any further one is a fact of the case, or a metric."""
+"""The fixed columns of a table; every other column is a fact of the case, or a metric."""
 
 FACT = "column:"
-"""Begins the name of a column that holds a fact of the case."""
+"""Prefix of the name of a column that holds a fact of the case."""
 
 IMAGE = ("image_truth", "image_prediction", "image_probability")
-"""Fixed columns that are written where something is known of them."""
+"""Fixed columns that are written only if a row has a value."""
 
 LATER = ("truth_digest", *IMAGE)
-"""Fixed columns that a table may lack; blank is not known."""
+"""Fixed columns that a table may lack; blank means not known."""
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write the table, and beside it what its scores were read from.
+    """Write the table as CSV, and its tallies into a file beside it.
 
     Raises:
-        ValueError: a metric is called like a column that means something else.
+        ValueError: a metric has the name of a fixed column.
     """
     for metric in table.metrics:
         if metric in ("split", *FIXED) or metric.startswith(FACT):
             raise ValueError(
-                f"the metric {metric!r} is called like a column of every table; give it another name."
+                f"the metric {metric!r} has the name of a fixed column of the table; give it another name."
             )
     write_tallies(table, path)
     known = {name for name in IMAGE for row in table.rows if getattr(row, name) is not None}
@@ -49,9 +49,9 @@ def write_table(table: Table, path: Path) -> None:
         writer.writerow(["split", *columns, *(FACT + name for name in facts), *table.metrics])
         for row in table.rows:
             fixed = [getattr(row, name) for name in columns]
-            told = [row.columns.get(name) for name in facts]
+            known_facts = [row.columns.get(name) for name in facts]
             scored = [row.scores.get(metric) for metric in table.metrics]
-            writer.writerow([table.split, *fixed, *told, *scored])
+            writer.writerow([table.split, *fixed, *known_facts, *scored])
 
 
 def read_table(
@@ -72,7 +72,8 @@ def read_table(
     for number, line in lines:
         if None in line or None in line.values():
             raise ValueError(
-                f"{path}, line {number}: not as many fields as the {len(columns)} columns; was it edited by hand?"
+                f"{path}, line {number}: the number of fields is not that of the columns ({len(columns)}); was it "
+                "edited by hand?"
             )
     splits = sorted({line["split"] for _, line in lines})
     if len(splits) > 1:
@@ -103,7 +104,7 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
             return columns, [(reader.line_num, line) for line in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
-            f"{path}: no CSV in UTF-8 ({error}); expected a table that `delineate evaluate` wrote."
+            f"{path}: is not CSV in UTF-8 ({error}); expected a table that `delineate evaluate` wrote."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A table in short, ready for JSON."""
+"""The summary of a table, ready for JSON."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ METHODS = {
 
 
 def scores(table: Table, *, method: Method, seed: int, resamples: int) -> dict[str, Any]:
-    """By label and metric, and by label, metric and kind of case; NaN is None."""
-    short = _Short(table, {"method": method, "seed": seed, "resamples": resamples})
+    """Scores by label and metric, and by subgroup, label and metric; NaN is None."""
+    short = _Summary(table, {"method": method, "seed": seed, "resamples": resamples})
     labels = {label: short.of_label(label) for label in table.labels}
     return {
         "split": table.split,
@@ -41,7 +41,7 @@ def scores(table: Table, *, method: Method, seed: int, resamples: int) -> dict[s
 
 
 def cases_scored(score: Mapping[str, Any]) -> tuple[str, str]:
-    """How many cases a mean is of, and which errors it leaves out; `score` is that of one metric in `scores`.
+    """The number of cases of a mean, and the errors that it leaves out; `score` is that of one metric in `scores`.
 
     >>> cases_scored({"cases": 9, "left_out": {"cases": 0, "only_prediction": 0, "only_truth": 0}})
     ('9', '')
@@ -61,7 +61,7 @@ def cases_scored(score: Mapping[str, Any]) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class _Short:
+class _Summary:
     table: Table
     how: Mapping[str, Any]
 
@@ -78,7 +78,7 @@ class _Short:
 
     def of_label(self, label: str) -> dict[str, Any]:
         rows = self.table.rows_of(label)
-        found: dict[str, Any] = {
+        summary: dict[str, Any] = {
             "cases": len(rows),
             "empty_truth": sum(row.truth_samples == 0 for row in rows),
             "empty_found": sum(row.prediction_samples == 0 for row in rows),
@@ -95,10 +95,10 @@ class _Short:
                 if any(True for _ in self.table.of(label, metric))
             },
         }
-        for metric in found["metrics"]:
+        for metric in summary["metrics"]:
             if "empty means" in self.table.traits[metric].roles:
-                found |= self.empties(label, metric)
-        return found
+                summary |= self.empties(label, metric)
+        return summary
 
     def of_metric(self, table: Table, label: str, metric: str) -> dict[str, Any]:
         rows = [row for row, _ in table.of(label, metric)]
@@ -106,11 +106,11 @@ class _Short:
             scored = [row for row, _ in table.pooled_of(label, metric)]
         else:
             scored = [row for row, score in table.of(label, metric) if score == score]
-        judged = {row.case for row in scored}
+        with_score = {row.case for row in scored}
         return {
             "cases": len(scored),
             "groups": len({row.group for row in scored}),
-            "left_out": _left_out(row for row in rows if row.case not in judged),
+            "left_out": _left_out(row for row in rows if row.case not in with_score),
             "mean": _plain(table.mean(label, metric)),
             "interval": _ends(table.interval(label, metric, **self.how)),
             "median": _plain(table.median(label, metric)),
@@ -119,20 +119,20 @@ class _Short:
     def pooled(self, table: Table, label: str, metric: str) -> dict[str, Any]:
         interval = table.interval(label, metric, over="pooled", **self.how)
         value = table.pooled(label, metric)
-        found: dict[str, Any] = {"pooled": _plain(value), "pooled_interval": _ends(interval)}
+        pooled: dict[str, Any] = {"pooled": _plain(value), "pooled_interval": _ends(interval)}
         if (exact := _exact(table, label, metric)) is not None:
-            found["exact_interval"] = _ends(exact)
-        if found["pooled"] is None and (why := _one_kind(table.rows_of(label))):
-            found["reason"] = why
-        return found
+            pooled["exact_interval"] = _ends(exact)
+        if pooled["pooled"] is None and (why := _one_kind(table.rows_of(label))):
+            pooled["reason"] = why
+        return pooled
 
     def empties(self, label: str, metric: str) -> dict[str, Any]:
-        """Two means: over the cases that have the label, and with 1 for finding nothing where nothing is."""
-        found = list(self.table.of(label, metric))
-        nonempty = [s for row, s in found if row.truth_samples and s == s]
+        """Two means: over the cases whose truth has the label, and over all cases, with 1 if both masks are empty."""
+        scored = list(self.table.of(label, metric))
+        nonempty = [s for row, s in scored if row.truth_samples and s == s]
         empty1 = [
             1.0 if row.truth_samples == 0 == row.prediction_samples else s
-            for row, s in found
+            for row, s in scored
             if row.truth_samples is not None
         ]
         empty1 = [s for s in empty1 if s == s]
@@ -166,7 +166,7 @@ class _Short:
 
 
 def _images(rows: Sequence[Row]) -> dict[str, int]:
-    """How many images show the label, do not, or are not known to; nothing where masks were judged."""
+    """The numbers of images that show the label, do not, or are not known to; empty if masks were evaluated."""
     if all(row.image_prediction is None for row in rows):
         return {}
     return {
@@ -177,7 +177,7 @@ def _images(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _exact(table: Table, label: str, metric: str) -> Interval | None:
-    """The interval of Clopper and Pearson of a rate over images, where every image is a group of its own; else None."""
+    """The Clopper-Pearson interval of a rate over images, if every image is a group of its own; else None."""
     known = list(table.pooled_of(label, metric))
     groups = {row.group for row, _ in known}
     parts = [tally.parts for _, tally in known if tally.kind == "ratio"]
@@ -187,20 +187,20 @@ def _exact(table: Table, label: str, metric: str) -> Interval | None:
 
 
 def _one_kind(rows: Sequence[Row]) -> str:
-    """Why an image-level score does not exist; "" where that is not known."""
+    """The reason why an image-level score does not exist; "" if the reason is not known."""
     if all(row.image_prediction is None for row in rows):
         return ""
     known = [row for row in rows if row.image_truth is not None]
-    there = sum(bool(row.image_truth) for row in known)
+    shown = sum(bool(row.image_truth) for row in known)
     if not known:
-        return "of no image the truth is known"
-    if there == len(known):
+        return "no image has a known truth"
+    if shown == len(known):
         return "every image shows it"
-    return "no image shows it" if not there else "no image is said to show it"
+    return "no image shows it" if not shown else "no image is predicted to show it"
 
 
 def _caution(labels: Mapping[str, Any], groups: int) -> str | None:
-    """That of the label with the fewest groups of which there is a score."""
+    """The caution for the label with the fewest groups that have a score."""
     known = {
         name: min((m["groups"] for m in about["metrics"].values() if m["groups"]), default=groups)
         for name, about in labels.items()
@@ -208,8 +208,8 @@ def _caution(labels: Mapping[str, Any], groups: int) -> str | None:
     fewest = min(known, key=lambda name: known[name], default="")
     if not fewest or known[fewest] == groups:
         return caution(groups)
-    said = caution(known[fewest])
-    return said and f"Of {fewest}: {said[0].lower()}{said[1:]}"
+    words = caution(known[fewest])
+    return words and f"For {fewest}: {words[0].lower()}{words[1:]}"
 
 
 def _mean(values: list[float]) -> float:
@@ -221,7 +221,7 @@ def _ends(interval: Interval) -> list[float | None]:
 
 
 def _left_out(rows: Iterable[Row]) -> dict[str, int]:
-    """How many cases have no score, and in how many of them only one side is empty: errors that the mean hides."""
+    """The number of cases without a score, and of those with only one empty mask, which are errors the mean hides."""
     rows = list(rows)
     return {
         "cases": len(rows),

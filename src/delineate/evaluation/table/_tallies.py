@@ -1,4 +1,4 @@
-"""What the scores of a table were read from, beside its CSV."""
+"""Read and write the tallies of a table, from which pooled scores are computed, beside its CSV."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from delineate.evaluation.table.table import Table
 
 SET = ("rows", "scores", "shapes", "numbers")
-"""What is written of each set of tallies."""
+"""The arrays of each set of tallies."""
 
 
 def write_tallies(table: Table, path: Path) -> None:
-    """Write <stem>.tallies.npz beside the table's `path`; a table of plain scores leaves none there.
+    """Write <stem>.tallies.npz beside the table's `path`; remove it for a table of plain scores.
 
     "about" is JSON: the traits of each metric, whether the cases are independent and the caveats, the case and label of
     each row, and of each set of tallies (one metric, kind and type of number) its metric and kind. Set i has the rows
@@ -63,7 +63,7 @@ def read_tallies(
 ) -> tuple[tuple[Row, ...], dict[str, Traits], bool | None, tuple[str, ...]]:
     """The rows with their tallies, the traits of the metrics, whether the cases are independent, and the caveats.
 
-    Where no file is beside `path`, the traits are those of the house, and of independence nothing is known.
+    Without a file beside `path` the traits are those of the metrics' own files, and the independence is not known.
 
     Raises:
         ValueError: the file is damaged, or belongs to another table.
@@ -89,7 +89,9 @@ def read_tallies(
     scores = [dict(row.scores) for row in rows]
     for metric, written_kind, members, known, shapes, numbers in sets:
         kind = written_kind
-        if traits_by_name(metric).pooled is not None:  # what it was called does not matter
+        if (
+            traits_by_name(metric).pooled is not None
+        ):  # the kind in an older file may have another name
             kind = metric.partition("(")[0]
         parts = np.split(numbers, np.cumsum(shapes.prod(axis=1))[:-1])
         for row, score, shape, part in zip(members, known.tolist(), shapes, parts, strict=True):
@@ -111,16 +113,16 @@ def _beside(path: Path) -> Path:
 
 
 def _plain(known: Traits) -> dict[str, Any]:
-    """Traits ready for JSON; the pooled form is code, and stays in the metric's own file."""
-    told = asdict(replace(known, pooled=None))
-    del told["pooled"]
-    return {k: sorted(v) if isinstance(v, frozenset) else v for k, v in told.items()}
+    """Traits ready for JSON, without the pooled form, which is code."""
+    plain = asdict(replace(known, pooled=None))
+    del plain["pooled"]
+    return {k: sorted(v) if isinstance(v, frozenset) else v for k, v in plain.items()}
 
 
-def _traits(metric: str, told: dict[str, Any]) -> Traits:
-    """What a table tells of a metric; what an earlier version did not tell is as the house knows it."""
-    house = traits_by_name(metric)
-    kept = {field.name: told[field.name] for field in fields(house) if field.name in told}
+def _traits(metric: str, written: dict[str, Any]) -> Traits:
+    """The traits of a metric as a table holds them; fields that an older version did not write are from its file."""
+    own = traits_by_name(metric)
+    kept = {field.name: written[field.name] for field in fields(own) if field.name in written}
     if kept.get("range") is not None:
         kept["range"] = tuple(kept["range"])
     if kept.get("empty") is not None:
@@ -128,6 +130,6 @@ def _traits(metric: str, told: dict[str, Any]) -> Traits:
     for name in ("needs", "roles"):
         if isinstance(kept.get(name), list):
             kept[name] = frozenset(kept[name])
-        else:  # of an earlier version, whose words were others
+        else:  # an older version used other words
             kept.pop(name, None)
-    return replace(house, **kept)
+    return replace(own, **kept)

@@ -1,4 +1,4 @@
-"""One line of a table."""
+"""One row of a table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Row:
     label: "all" for the scores of the whole image, which have neither counts nor sizes.
     tp, fp, fn, tn: samples, without those that the truth marks to be ignored.
     prediction_size, truth_size: area or volume in `unit`, "mm³" or "px²".
-    scores: by metric; NaN where the question does not arise, a `Tally` where cases can be pooled.
-    columns: facts of the case by name (site, device); what is not known is not among them.
-    image_truth, image_prediction: whether the image shows the label, in truth and as a task decided; None where that is
-        not known, or where masks were judged.
-    image_probability: that the image shows it, as the prediction states it.
-    truth_digest: tells one truth of the label from another of the same size; "" where it is not known.
+    scores: by metric; NaN if the score is not defined for this case, a `Tally` if cases can be pooled.
+    columns: known facts of the case by name (site, device).
+    image_truth, image_prediction: whether the image shows the label, in truth and as predicted; None if that is not
+        known, or if masks were evaluated.
+    image_probability: predicted probability that the image shows the label.
+    truth_digest: hash of the true mask of the label; "" if it is not known.
     """
 
     case: str

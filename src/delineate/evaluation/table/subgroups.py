@@ -1,4 +1,4 @@
-"""What a subgroup of cases is: those with one value in a column, or with objects of a like size in the truth."""
+"""Subgroups of cases: those with the same value in a column, or with objects of similar size in the truth."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from delineate.evaluation.table.row import Row
 from delineate.identifiers import is_direct_identifier
 
 MOST_VALUES = 12
-"""Different values of a column that tells subgroups apart."""
+"""Most different values of a column that makes subgroups."""
 
 
 def subgroup_columns(cases: Iterable[tuple[str, Mapping[str, str]]]) -> tuple[str, ...]:
-    """The columns that make subgroups: of 2 to 12 values, of which at least two are shared by several groups.
+    """The columns that make subgroups: those with 2 to 12 values, of which at least two are shared by several groups.
 
-    A column that says who somebody is makes none: tables are sent around, and a name is no kind of case. Nor does one
-    that only says which cases are of one group: it shares no value.
+    A column of direct identifiers (such as a name) makes no subgroups, since tables are passed on. A column that
+    identifies the group makes none either, since several groups never share its values.
 
     Args:
-        cases: the group (patient) of each case, and its facts by column; a blank one is not known.
+        cases: the group (patient) of each case, and its facts by column; a blank fact is not known.
 
     >>> site = [("p1", {"site": "A"}), ("p2", {"site": "A"}), ("p3", {"site": "B"}), ("p4", {"site": "B"})]
     >>> subgroup_columns(site), subgroup_columns(site[:3])
@@ -42,12 +42,12 @@ def subgroup_columns(cases: Iterable[tuple[str, Mapping[str, str]]]) -> tuple[st
 
 
 def size_column(label: str) -> str:
-    """What the subgroups by size of a label are called, where those of a column have its name."""
+    """The name of the subgroups by size of a label; other subgroups have the name of their column."""
     return f"size of {label}"
 
 
 def split_by_size(rows: Sequence[Row], parts: int) -> dict[str, list[Row]]:
-    """Rows in parts of as many, from small to large, by the sizes in words; equal sizes are in one part.
+    """Rows in parts of about equal number, from small to large, by their range of sizes; equal sizes are in one part.
 
     Raises:
         ValueError: fewer than two parts.
@@ -58,16 +58,16 @@ def split_by_size(rows: Sequence[Row], parts: int) -> dict[str, list[Row]]:
     """
     if parts < 2:
         raise ValueError(f"parts is {parts}; expected at least 2.")
-    there = sorted((row for row in rows if row.truth_size), key=lambda row: row.truth_size or 0)
-    sizes = np.array([row.truth_size for row in there], dtype=np.float64)
-    if len({row.unit for row in there}) != 1 or len(np.unique(sizes)) < parts:
+    sized = sorted((row for row in rows if row.truth_size), key=lambda row: row.truth_size or 0)
+    sizes = np.array([row.truth_size for row in sized], dtype=np.float64)
+    if len({row.unit for row in sized}) != 1 or len(np.unique(sizes)) < parts:
         return {}
     edges = np.quantile(sizes, np.arange(1, parts) / parts)
     part = np.searchsorted(edges, sizes)
     names = _names(parts)
     split = {}
     for i in range(parts):
-        rows = [row for row, p in zip(there, part, strict=True) if p == i]
+        rows = [row for row, p in zip(sized, part, strict=True) if p == i]
         if rows:
             split[f"{names[i]}: {_range(rows, i, parts)}"] = rows
     return split if len(split) > 1 else {}
@@ -88,6 +88,6 @@ def _range(rows: Sequence[Row], part: int, parts: int) -> str:
 
 
 def _words(size: float) -> str:
-    """Three digits that count: 12,300 and 0.123."""
+    """A number with three significant digits: 12,300 and 0.123."""
     rounded = float(f"{size:.3g}")
     return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:g}"

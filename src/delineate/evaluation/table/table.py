@@ -23,10 +23,10 @@ from delineate.metrics import Tally, Traits, pool, pool_weighted, traits_by_name
 class Table:
     """The scores of a predictor on the cases of one split.
 
-    traits: what is known of each metric; of one that is not named here, what its own file says.
-    independent: whether the cases had no part in making the model: neither learnt from nor chosen or fitted on, and not
-        known to share patients or images with cases that were. None where that is not known.
-    caveats: what speaks against it, or why it is not known: sentences for a reader of the scores.
+    traits: of each metric; those of a metric that is not given here are read from its own file.
+    independent: whether the cases are independent of the model: not used for training, selection or calibration, and
+        without known overlap in patients or images with cases that were. None if that is not known.
+    caveats: sentences for a reader of the scores: why the cases are not independent, or why that is not known.
     """
 
     split: str
@@ -38,7 +38,10 @@ class Table:
 
     def __post_init__(self) -> None:
         if self.independent and self.caveats:
-            raise ValueError(f"scores are called independent, and have a caveat: {self.caveats[0]}")
+            raise ValueError(
+                f"independent is True, and there is a caveat: {self.caveats[0]} Give no caveats with independent "
+                "cases."
+            )
         known = {m: self.traits.get(m) or traits_by_name(m) for m in self.metrics}
         object.__setattr__(self, "traits", known)
 
@@ -54,12 +57,12 @@ class Table:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Labels with a score, in order; "all" where a metric judges the image as a whole."""
+        """Labels with a score, in order; "all" for metrics of the image as a whole."""
         return tuple(self._by_label)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The columns that make subgroups, as `subgroup_columns` has them."""
+        """The columns that make subgroups, as `subgroup_columns` selects them."""
         return subgroup_columns((row.group, row.columns) for row in self.rows)
 
     def rows_of(self, label: str) -> Sequence[Row]:
@@ -67,24 +70,24 @@ class Table:
         return self._by_label.get(label, ())
 
     def of(self, label: str, metric: str) -> Iterator[tuple[Row, float]]:
-        """Each row of a label with its score, where that label has such a score; it may be NaN."""
+        """Each row of a label that has a score of this metric, with the score; it may be NaN."""
         return ((row, row.scores[metric]) for row in self.rows_of(label) if metric in row.scores)
 
     def tallies(self, label: str, metric: str) -> list[Tally]:
-        """The scores of a label that can be pooled, case by case; none if one of them cannot."""
-        found = [score for _, score in self.of(label, metric)]
-        tallies = [score for score in found if isinstance(score, Tally)]
-        return tallies if len(tallies) == len(found) else []
+        """The tallies of a label, one per case; empty if a score of it is not a tally and so cannot be pooled."""
+        scores = [score for _, score in self.of(label, metric)]
+        tallies = [score for score in scores if isinstance(score, Tally)]
+        return tallies if len(tallies) == len(scores) else []
 
     def pooled_of(self, label: str, metric: str) -> Iterator[tuple[Row, Tally]]:
-        """Each row of a label that adds something to the pooled score, with its tally; none if one cannot be pooled."""
+        """Each row of a label that contributes to the pooled score, with its tally; none if a score is not a tally."""
         if self.tallies(label, metric):
             for row, score in self.of(label, metric):
                 if isinstance(score, Tally) and score.parts.any():
                     yield row, score
 
     def mean(self, label: str, metric: str) -> float:
-        """Mean over the cases, each counted once; NaN is left out, and the mean of a metric read pooled only."""
+        """Mean over the cases, each counted once, without NaN; NaN for a metric with pooled scores only."""
         return self._over(np.mean, label, metric)
 
     def median(self, label: str, metric: str) -> float:
@@ -92,7 +95,7 @@ class Table:
         return self._over(np.median, label, metric)
 
     def means(self) -> dict[str, dict[str, float]]:
-        """Mean over the cases by label and metric, without the metrics that are read pooled only."""
+        """Mean over the cases by label and metric, without the metrics with pooled scores only."""
         return {
             label: {
                 metric: self.mean(label, metric)
@@ -103,19 +106,19 @@ class Table:
         }
 
     def pooled(self, label: str, metric: str) -> float | None:
-        """The score of all cases taken together, so that large objects weigh more; None where scores are no tallies."""
+        """The score of all cases taken together, so that large objects weigh more; None if scores are not tallies."""
         tallies = self.tallies(label, metric)
         return pool(tallies) if tallies else None
 
     def headline(self, label: str, metric: str) -> float:
-        """The one figure to read: the pooled score where one case says little, else the mean over the cases."""
+        """The main figure: the pooled score for metrics with pooled scores only, else the mean over the cases."""
         if not self.traits[metric].pooled_only:
             return self.mean(label, metric)
         pooled = self.pooled(label, metric)
         return math.nan if pooled is None else pooled
 
     def overall(self, metric: str) -> float:
-        """The mean of the headlines of all labels that have one: one figure to pick weights by; NaN of none."""
+        """The mean of the headlines of all labels that have one, as validation uses it; NaN if there is none."""
         figures = [self.headline(label, metric) for label in self.labels]
         known = [figure for figure in figures if figure == figure]
         return math.fsum(known) / len(known) if known else math.nan
@@ -130,21 +133,21 @@ class Table:
         seed: int = 0,
         resamples: int = 2000,
     ) -> Interval:
-        """95 % interval of the mean over the cases, or of the pooled score, read anew from every resample.
+        """95 % interval of the mean over the cases, or of the pooled score, computed for every resample.
 
-        Cases of one patient are not independent, so whole groups are drawn, not cases. NaN with fewer than two
-        groups that have a score: nothing is known of the spread. `method` is that of `stats.bootstrap`.
+        Whole groups are resampled, since cases of one patient are not independent. NaN with fewer than two groups that
+        have a score, since the spread is then not known. `method` is that of `stats.bootstrap`.
         """
-        asked = label, metric, over, method, seed, resamples
-        if asked not in self._intervals:
-            self._intervals[asked] = bootstrap(
+        key = label, metric, over, method, seed, resamples
+        if key not in self._intervals:
+            self._intervals[key] = bootstrap(
                 *self._resampled(label, metric, over), seed=seed, resamples=resamples, method=method,
                 bounds=self.traits[metric].bounds,
             )  # fmt: skip
-        return self._intervals[asked]
+        return self._intervals[key]
 
     def subgroups(self, column: str) -> dict[str, Table]:
-        """The table of each kind of case that a column tells apart; cases of which it says nothing are in none.
+        """The table of each value of a column; cases without a value are in none.
 
         Raises:
             ValueError: no case has such a column.
@@ -162,19 +165,19 @@ class Table:
         )
 
     def by_size(self, label: str, parts: int = 3) -> dict[str, Table]:
-        """The rows of a label in parts of as many cases, from small to large in the truth, by the sizes in words.
+        """The table of a label in parts of about equal number of cases, from small to large in the truth.
 
-        Cases without the label in the truth are in none. Empty where sizes are too few, or in several units.
+        Cases without the label in the truth are in none. Empty if there are too few sizes, or several units.
         """
         return self._parts(
             ("size", label, parts), lambda: split_by_size(self.rows_of(label), parts)
         )
 
     def every_subgroup(self, labels: Iterable[str]) -> dict[str, dict[str, Table]]:
-        """By column, and by the size of each of these labels, the table of each kind of case.
+        """The table of each subgroup, by column and by the size of each of these labels.
 
-        The columns are those of `columns`; sizes are under the name that `size_column` gives, and left out where they
-        make no parts.
+        The columns are those of `columns`. Subgroups by size have the name that `size_column` gives; they are left out
+        if there are too few sizes.
         """
         sizes = {size_column(label): self.by_size(label) for label in labels}
         return {column: self.subgroups(column) for column in self.columns} | {
@@ -188,22 +191,19 @@ class Table:
         seed: int = 0,
         resamples: int = 2000,
     ) -> dict[str, Any]:
-        """All that is to be said in short, ready for JSON: NaN is None."""
+        """The summary of the table, ready for JSON: NaN is None."""
         return scores(self, method=method, seed=seed, resamples=resamples)
 
     def save(self, path: Path) -> None:
         """Write the table as CSV: NaN is "nan", a score that a row does not have is blank.
 
-        What scores were read from, so that cases can be pooled, and whether the cases are independent, is written
-        beside it, as <stem>.tallies.npz.
+        The tallies for pooled scores and the independence of the cases are written beside it, as <stem>.tallies.npz.
         """
         write_table(self, path)
 
     @classmethod
     def load(cls, path: Path) -> Table:
-        """Read a table that was saved; without the file beside it, its scores cannot be pooled.
-
-        Nor is it then known whether the cases are independent.
+        """Read a saved table. Without the file beside it, scores cannot be pooled and the independence is not known.
 
         Raises:
             ValueError: a column is missing, a value is not a number, the table holds several splits, or the
@@ -213,10 +213,10 @@ class Table:
 
     @cached_property
     def _by_label(self) -> dict[str, list[Row]]:
-        found: dict[str, list[Row]] = {}
+        rows: dict[str, list[Row]] = {}
         for row in self.rows:
-            found.setdefault(row.label, []).append(row)
-        return found
+            rows.setdefault(row.label, []).append(row)
+        return rows
 
     @cached_property
     def _intervals(self) -> dict[tuple[object, ...], Interval]:
@@ -229,7 +229,7 @@ class Table:
     def _parts(
         self, by: tuple[object, ...], split: Callable[[], Mapping[str, Sequence[Row]]]
     ) -> dict[str, Table]:
-        """Tables of the rows that `split` gives, made once: each remembers its intervals."""
+        """Tables of the rows that `split` gives, made once, since each caches its intervals."""
         if by not in self._parted:
             self._parted[by] = {
                 name: replace(self, rows=tuple(rows)) for name, rows in split().items()
@@ -248,9 +248,9 @@ class Table:
         """The statistic of weighted cases, and the group of each case."""
         rows = list(self.of(label, metric))
         if over == "pooled":
-            # A group without anything to pool says nothing of the spread, and is not counted.
-            told = list(self.pooled_of(label, metric))
-            return partial(pool_weighted, [s for _, s in told]), [row.group for row, _ in told]
+            # A group with nothing to pool holds no information on the spread, and is not counted.
+            filled = list(self.pooled_of(label, metric))
+            return partial(pool_weighted, [s for _, s in filled]), [row.group for row, _ in filled]
         scored = [(r, s) for r, s in rows if s == s and not self.traits[metric].pooled_only]
         values = np.array([score for _, score in scored], dtype=np.float64)
         return partial(weighted_mean, values), [row.group for row, _ in scored]
