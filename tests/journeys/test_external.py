@@ -348,5 +348,5 @@ def test_volumes_are_refused_by_a_model_of_photographs(run, tmp_path, capsys):
         write_mask(truth, tmp_path / "ct" / "masks" / f"{i}.nii.gz")
     folders = ["--images", f"{tmp_path}/ct/images", "--masks", f"{tmp_path}/ct/masks"]
     assert main(["evaluate", str(run), *folders]) == 2
-    assert "of 2 axes, but the image has 3" in capsys.readouterr().err
+    assert "for 2 axes, but the image has 3" in capsys.readouterr().err
     assert not (run / "external").exists()
