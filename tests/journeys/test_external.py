@@ -294,7 +294,7 @@ def test_a_recipe_is_a_file_of_data_and_its_splits_can_be_chosen(run, other, tmp
         (["--images", "nowhere", "--masks", "m"], "nowhere: no such folder"),
         (
             ["--truth", "t", "--predictions", "f"],
-            "the true masks of other data for the run are --masks",
+            "give its true masks with --masks",
         ),
     ],
 )

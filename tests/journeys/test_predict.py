@@ -299,7 +299,7 @@ def test_a_bundle_is_opened_once(tiny_run, photos, tmp_path, monkeypatch):
     (case,) = cases_of([photos / "odd size.jpg"])
     ours, theirs = load_bundle(bundle)(case), load_bundle(tiny_run)(case)
     assert np.array_equal(ours.classes, theirs.classes)
-    with pytest.raises(ValueError, match="open already"):
+    with pytest.raises(ValueError, match="given with an open bundle"):
         load_bundle(bundle, trust=("my_lab",))
 
 
