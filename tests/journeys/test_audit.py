@@ -92,6 +92,7 @@ def test_image_level_labels_are_enough_for_a_task_that_learns_from_them(
     tree |= {
         "task": "presence",
         "loss": "bce",
+        "metrics": ["image_auroc"],
         "model": {"classifier": {"encoder": "resnet10t", "pretrained": None}},
     }
     image_level.write_text(yaml.safe_dump(tree, sort_keys=False))

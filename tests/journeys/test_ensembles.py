@@ -194,7 +194,10 @@ def test_an_ensemble_is_judged_on_other_data(joined, centre, tmp_path, capsys):
     assert scores["independent"] is None
     first, member = scores["caveats"]
     assert "a bundle was given, not the folder of its run" in first
-    assert f"the member parts/{part.name} are not at hand: only exact copies" in member
+    assert (
+        f"the member parts/{part.name} are not available: the audit searched for exact copies"
+        in member
+    )
     page = (out / "report.html").read_text()
     assert f"training data of parts/{part.name}" in page
     predictor = load_bundle(bundle)
@@ -238,7 +241,7 @@ def test_a_bundle_whose_card_says_little_is_judged(tiny_run, centre, tmp_path):
     (bundle / "card.json").write_text(json.dumps(few))
     assert main(["evaluate", str(bundle), *centre, "-o", str(tmp_path / "out")]) == 0
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
-    assert "nothing that they share with the training data was looked for" in scores["caveats"][0]
+    assert "the audit did not search for overlap with them" in scores["caveats"][0]
 
 
 @pytest.mark.parametrize("words", [[], ["{centre}"], ["{centre}", "-o", "{bundle}/judged"]])

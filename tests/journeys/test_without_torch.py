@@ -114,9 +114,7 @@ def test_a_bundle_of_another_engine_predicts_and_is_judged(tiny_run, polyps, tmp
 def test_a_bundle_for_torch_says_in_one_sentence_that_it_needs_it(tiny_run, polyps, tmp_path):
     done = run("predict", tiny_run, polyps / "images", "-o", tmp_path / "out")
     assert done.returncode == 2
-    said = (
-        f"{tiny_run / 'bundle'}: its weights run on torch, and torch is not installed. pip install"
-    )
+    said = f"{tiny_run / 'bundle'}: its weights need torch, and torch is not installed. Install it with pip install"
     (line,) = done.stderr.splitlines()
     assert said in line
     assert not (tmp_path / "out").exists()

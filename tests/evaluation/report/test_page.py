@@ -46,7 +46,7 @@ def test_a_tolerance_and_a_beta_are_told_wherever_the_score_is():
 def test_terms_say_which_tolerance_and_which_beta():
     assert explained("nsd", unit="px").endswith("The tolerance is 2 px, the default.")
     assert explained("nsd(tolerance=2.0)", unit="mm").endswith("The tolerance is 2 mm.")
-    assert explained("f_beta").endswith("and 1 is Dice. The beta is 2, the default.")
+    assert explained("f_beta").endswith("1 is Dice. The beta is 2, the default.")
     assert explained("f_beta(beta=0.5)").endswith("The beta is 0.5.")
     assert "never above" in explained("iou")
 
