@@ -33,7 +33,7 @@ from delineate.training.callbacks.bar import Bar
 from delineate.training.callbacks.checkpoint import Checkpoint, WholeCheckpoints
 from delineate.training.callbacks.clock import Clock
 from delineate.training.callbacks.ema import EMA
-from delineate.training.callbacks.table import Table
+from delineate.training.callbacks.metrics_csv import MetricsCsv
 from delineate.training.callbacks.validate import Validation
 from delineate.training.module import DivergedError, Learner
 from delineate.training.options import (
@@ -119,9 +119,9 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         every=options.val_every,
         patience=options.patience,
     )
-    table = Table(run / "metrics.csv", validation, clock)
-    bar = Bar(validation, clock, table)
-    callbacks = [ema, clock, validation, table, bar, Checkpoint(checkpoint)]
+    metrics_csv = MetricsCsv(run / "metrics.csv", validation, clock)
+    bar = Bar(validation, clock, metrics_csv)
+    callbacks = [ema, clock, validation, metrics_csv, bar, Checkpoint(checkpoint)]
     with telling(recipe.trainer):  # Lightning's own messages about devices and strategies
         trainer = _trainer(options, recipe.trainer, device, run, callbacks)
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size

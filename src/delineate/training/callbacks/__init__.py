@@ -1,1 +1,1 @@
-"""Callbacks of training: clock, averaged weights (EMA), validation, table, checkpoint and progress bar."""
+"""Callbacks of training: clock, averaged weights (EMA), validation, metrics.csv, checkpoint and progress bar."""

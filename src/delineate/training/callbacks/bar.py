@@ -9,20 +9,20 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from delineate.progress import Progress, log
 from delineate.training.callbacks.clock import Clock
-from delineate.training.callbacks.table import Table
+from delineate.training.callbacks.metrics_csv import MetricsCsv
 from delineate.training.callbacks.validate import Validation
 
 
 class Bar(Callback):
     """Shows the progress in steps, or in seconds if the time is limited, with the latest loss and the best score.
 
-    Must come after the callbacks Validation and Table: it writes their figures of the epoch to the log.
+    Must come after the callbacks Validation and MetricsCsv: it writes their figures of the epoch to the log.
     """
 
-    def __init__(self, validation: Validation, clock: Clock, table: Table) -> None:
+    def __init__(self, validation: Validation, clock: Clock, metrics_csv: MetricsCsv) -> None:
         self.validation = validation
         self.clock = clock
-        self.table = table
+        self.metrics_csv = metrics_csv
         self.bar: Progress | None = None
         self.loss = math.nan
 
@@ -66,7 +66,7 @@ class Bar(Callback):
                 f"{name} {value:.3f}" for name, value in self.validation.latest.items()
             )
             self.bar.say(f"epoch {trainer.current_epoch + 1:>3}: {scores}")
-        row = self.table.rows[-1] if self.table.rows else {}
+        row = self.metrics_csv.rows[-1] if self.metrics_csv.rows else {}
         figures = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name != "epoch")
         best = "; new best" if self.validation.latest and not self.validation.waited else ""
         log(f"epoch {trainer.current_epoch + 1}: {figures}{best}")

@@ -14,7 +14,7 @@ from delineate.training.callbacks.clock import Clock
 from delineate.training.callbacks.validate import Validation
 
 
-class Table(Callback):
+class MetricsCsv(Callback):
     """Writes epoch, training loss, validation scores, learning rate and seconds; and sends them to the loggers."""
 
     def __init__(self, path: Path, validation: Validation, clock: Clock) -> None:
