@@ -48,7 +48,7 @@ def test_terms_say_which_tolerance_and_which_beta():
     assert explained("nsd(tolerance=2.0)", unit="mm").endswith("The tolerance is 2 mm.")
     assert explained("f_beta").endswith("1 is Dice. The beta is 2, the default.")
     assert explained("f_beta(beta=0.5)").endswith("The beta is 0.5.")
-    assert "never above" in explained("iou")
+    assert "Never above" in explained("iou")
 
 
 def test_a_metric_of_ones_own_has_a_name_and_no_explanation():
