@@ -83,3 +83,9 @@ def test_nothing_to_find(photos, tmp_path):
         cases_of([tmp_path / "empty", tmp_path / "*.gif"])
     with pytest.raises(ValueError, match="missing: no such file or folder"):
         cases_of([photos, tmp_path / "missing"])
+
+
+def test_one_path_needs_no_list(tmp_path):
+    Picture.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "one.png")
+    assert [case.id for case in cases_of(str(tmp_path / "one.png"))] == ["one"]
+    assert [case.id for case in cases_of(tmp_path)] == ["one"]

@@ -42,3 +42,13 @@ def test_a_type_the_format_does_not_hold(suffix, tmp_path):
     with pytest.raises(ValueError, match="these pixels are float16"):
         write_image(image, tmp_path / f"a{suffix}")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_outlines_nothing_is_not_written_as_an_empty_mask(tmp_path):
+    labels, grid = LabelSet((Label("pneumothorax", 1),)), Geometry.in_pixels((2, 3))
+    told = Segmentation(
+        np.zeros((2, 3), np.uint8), labels, grid, present={"pneumothorax": True}, outlined=False
+    )
+    with pytest.raises(ValueError, match="image-level labels only, and no mask to write"):
+        write_mask(told, tmp_path / "mask.png")
+    assert not (tmp_path / "mask.png").exists()

@@ -3,6 +3,7 @@ import pytest
 from delineate.metrics import load_metrics, traits
 from delineate.resolve import Call, RecipeError
 from delineate.training.options import (
+    RENAMED,
     Options,
     check_monitor,
     load_options,
@@ -72,3 +73,9 @@ def test_what_is_monitored_is_named_or_the_first_metric_with_a_direction():
     ):
         with pytest.raises(RecipeError, match=f"r.yaml:9: .*{said}"):
             check_monitor(Options(monitor=f"val/{name}"), Call("trainer", {}, "r.yaml:9"), metrics)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_former_name_is_told_the_present_one(old, new):
+    with pytest.raises(RecipeError, match=f"{old!r} any more; it is called {new!r}"):
+        load_options(Call("trainer", {old: 1}, "r.yaml:1"))

@@ -17,8 +17,8 @@ from delineate.files import image_suffixes, read_image
 from delineate.words import some
 
 
-def cases_of(paths: Sequence[str | Path]) -> list[Case]:
-    """A case without truth for each image in files, folders (with all subfolders) and globs.
+def cases_of(paths: str | Path | Sequence[str | Path]) -> list[Case]:
+    """A case without truth for each image in files, folders (with all subfolders) and globs, one or several.
 
     The id is the path below the given folder, or the name of a single file, without the ending. If two ids would be
     equal except for case, both keep their endings; if they are still equal, they get numbers. Characters that an id
@@ -27,6 +27,7 @@ def cases_of(paths: Sequence[str | Path]) -> list[Case]:
     Raises:
         ValueError: no such file or folder, or no image that can be read.
     """
+    paths = [paths] if isinstance(paths, str | Path) else paths
     found: dict[str, tuple[Path, str]] = {}
     for path in map(Path, paths):
         for file, name in _files(path):

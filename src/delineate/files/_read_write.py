@@ -184,8 +184,13 @@ def write_mask(
             codes (scanner, MNI) and the unit of the image, so that all programs show the two in the same position.
 
     Raises:
-        ValueError: the ending is unknown, its format would change mask values, or it cannot hold this mask.
+        ValueError: the ending is unknown, its format would change mask values, or it cannot hold this mask; or the
+            segmentation has image-level labels only, and no mask.
     """
+    if not segmentation.outlined:
+        raise ValueError(
+            f"{path}: the segmentation has image-level labels only, and no mask to write. Read `present` and `scores`."
+        )
     form, _ = by_ending(path)
     if form is None or form.write_mask is None:
         raise _unknown(path, [s for f in formats() if f.write_mask for s in f.suffixes])

@@ -63,7 +63,7 @@ class Recipe:
         path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: str | Sequence[str] = ()) -> Recipe:
     """Read a recipe that the caller trusts: functions named `package.module:function` will be imported.
 
     Recipes inside bundles and runs are read by `load_bundle` and the verbs, which import trusted modules only.
@@ -100,10 +100,15 @@ def saved_recipe(path: Path, trust: Trust = NOBODY, *, data: bool = False) -> Re
 
 
 def _load(
-    path: Path, overrides: Sequence[str], trust: Trust, *, saved: bool = False, data: bool = True
+    path: Path,
+    overrides: str | Sequence[str],
+    trust: Trust,
+    *,
+    saved: bool = False,
+    data: bool = True,
 ) -> Recipe:
     tree, places = read_sections(path)
-    for text in overrides:
+    for text in [overrides] if isinstance(overrides, str) else overrides:
         override(tree, places, text)
     where = partial(nearest_place, places, str(path))
 
@@ -177,7 +182,8 @@ def _load(
 def _as_wrappers(settings: Mapping[Any, Any]) -> str:
     """Convert the former settings `window`, `overlap` and `flips` to the list of wrappers that replaced them."""
     rest = dict(settings)
-    window = {"size": rest.pop("window", None), "overlap": rest.pop("overlap", None)}
+    window, overlap = rest.pop("window", None), rest.pop("overlap", None)
+    window = window if isinstance(window, Mapping) else {"size": window, "overlap": overlap}
     windows = {key: value for key, value in window.items() if value is not None}
     wrappers = [{"sliding_window": windows}] if "size" in windows else []
     wrappers += [{name: value} for name, value in rest.items()]

@@ -18,6 +18,14 @@ from delineate.tasks import load_task
 LEADING = 2
 """How many metrics of the full set are validated if a recipe names no metric."""
 
+RENAMED = {
+    "average": "ema",
+    "balance": "oversample_foreground",
+    "clip": "gradient_clip",
+    "judge_every": "val_every",
+}
+"""Former names of settings."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -99,6 +107,9 @@ def load_options(call: Call) -> Options:
     Raises:
         RecipeError: an unknown setting, or one of another type or out of its range.
     """
+    for old, new in RENAMED.items():
+        if old in call.args:
+            raise call.fail(f"trainer has no setting {old!r} any more; it is called {new!r}.", old)
     args = bind(Options, call)
     try:
         options = Options(**args)

@@ -38,7 +38,7 @@ class Findings:
 
 
 def check(
-    recipe: str | Path, *, overrides: Sequence[str] = (), out: str | Path | None = None
+    recipe: str | Path, *, overrides: str | Sequence[str] = (), out: str | Path | None = None
 ) -> Findings:
     """Check every name and argument of a recipe, build all that training builds, and audit and prepare its data.
 

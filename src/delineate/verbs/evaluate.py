@@ -37,7 +37,7 @@ def evaluate(
     run: str | Path,
     *,
     split: str | None = None,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     device: str = "auto",
     answers: str | Path | None = None,
     data: str | Path | None = None,
@@ -243,12 +243,14 @@ def _on_external(
     return table
 
 
-def _metrics(recipe: Recipe, metrics: Sequence[str] | None) -> Mapping[str, Metric]:
+def _metrics(recipe: Recipe, metrics: str | Sequence[str] | None) -> Mapping[str, Metric]:
     """The named metrics, else those of the recipe and the full set; all of them fit the task and the labels."""
     gives, giver = load_task(recipe.task, recipe.labels).gives, f"the task {recipe.task.name}"
     if metrics is None:
         return full_metrics(recipe.metrics, recipe.labels, gives, giver)
-    calls = [Call(metric, trust=OWN) for metric in metrics]
+    calls = [
+        Call(metric, trust=OWN) for metric in ([metrics] if isinstance(metrics, str) else metrics)
+    ]
     chosen = load_metrics(calls)
     refuse_unfit(calls, recipe.labels, gives, giver)
     return chosen

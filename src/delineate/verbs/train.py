@@ -29,7 +29,7 @@ from delineate.verbs.evaluate import evaluate
 def train(
     recipe: str | Path | Recipe | None = None,
     *,
-    overrides: Sequence[str] = (),
+    overrides: str | Sequence[str] = (),
     run: str | Path | None = None,
     resume: str | Path | None = None,
     trust: Trust | Iterable[str] = (),
