@@ -12,11 +12,11 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from delineate.metrics._surfels import surfel_areas
 from scipy.ndimage import correlate, distance_transform_edt, zoom
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
 from delineate.metrics import _surface_distances
+from delineate.metrics._surface_distances import surfel_areas
 from delineate.metrics.assd import assd
 from delineate.metrics.hausdorff import hausdorff
 from delineate.metrics.hd95 import hd95

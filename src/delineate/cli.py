@@ -433,12 +433,22 @@ def _print_scores(run: str) -> None:
     print(summary(run))
 
 
+def _is_bundle(path: str) -> bool:
+    from pathlib import Path
+
+    return any((Path(path) / card).is_file() for card in ("card.json", "bundle/card.json"))
+
+
 def _predict(options: argparse.Namespace) -> int:
     from delineate.verbs.predict import predict
 
     bundles, inputs = options.bundles, options.inputs
     if not bundles:
         bundles, inputs = inputs[:1], inputs[1:]
+    elif models := [path for path in inputs if _is_bundle(path)]:
+        raise ValueError(
+            f"{models[0]} is a bundle or a run, but with --bundle all paths are images. Write --bundle {models[0]}."
+        )
     if not inputs:
         raise ValueError(
             f"no image given; expected a bundle and then images, but there is only {bundles[0]}."

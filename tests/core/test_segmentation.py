@@ -76,3 +76,14 @@ def test_a_map_without_outlines_is_empty_and_image_level_labels_are_those_of_the
         Segmentation(np.array([[0, 1]], np.uint8), labels, grid, outlined=False)
     with pytest.raises(ValueError, match="present names 'd'; expected labels of a"):
         Segmentation(np.zeros((1, 2), np.uint8), labels, grid, present={"d": True})
+
+
+def test_there_is_no_mask_where_nothing_is_outlined():
+    labels = LabelSet((Label("a", 1),))
+    bare = Segmentation(
+        np.zeros((1, 2), np.uint8), labels, Geometry.in_pixels((1, 2)), outlined=False
+    )
+    with pytest.raises(
+        ValueError, match="only image-level labels are known, so there is no mask of 'a'"
+    ):
+        bare.mask("a")

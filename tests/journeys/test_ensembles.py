@@ -360,6 +360,10 @@ def test_members_of_another_problem_are_refused_before_anything_is_written(
         (["ensemble", "{run}", "{run}", "-o", "{out}"], "the same bundle was given twice"),
         (["ensemble", "{run}", "{other}", "-o", "{run}"], "is not empty"),
         (["predict", "{run}", "-o", "{out}"], "no image given"),
+        (
+            ["predict", "{run}", "--bundle", "{other}", "-o", "{out}"],
+            "with --bundle all paths are images",
+        ),
     ],
 )
 def test_bad_requests_get_one_line(words, said, tiny_run, other, tmp_path, capsys):
@@ -367,3 +371,11 @@ def test_bad_requests_get_one_line(words, said, tiny_run, other, tmp_path, capsy
     assert main([word.format(**places) for word in words]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_counts_twice_is_named(tiny_run, other, joined, tmp_path, capsys):
+    again = tmp_path / "again"
+    assert main(["ensemble", str(joined[0]), str(tiny_run), "-o", str(again)]) == 0
+    assert "averages the same weights 2 times" in capsys.readouterr().err
+    assert main(["ensemble", str(tiny_run), str(other("unlike")), "-o", str(tmp_path / "two")]) == 0
+    assert "averages the same weights" not in capsys.readouterr().err

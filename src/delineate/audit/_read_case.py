@@ -186,7 +186,7 @@ def _truth(truth: Segmentation) -> TruthFacts:
         both = digest + repr(sorted(truth.present.items()))
         digest = hashlib.blake2b(both.encode(), digest_size=16).hexdigest()
     return TruthFacts(
-        {name: _objects(truth.mask(name)) for name in truth.labels.names},
+        {name: _objects(truth.mask(name)) if truth.outlined else () for name in truth.labels.names},
         int(np.isin(truth.classes, truth.labels.ignored).sum()),
         digest,
         dict(truth.present),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from delineate.bundle.card import (
 from delineate.core import Label
 from delineate.files import sha256
 from delineate.inference import Fingerprint
+from delineate.progress import warn
 from delineate.recipe import Recipe, all_calls, saved_recipe
 from delineate.resolve import Call, Trust
 
@@ -109,7 +110,8 @@ def open_bundle(path: str | Path, trust: Trust | Iterable[str] = ()) -> Bundle:
 def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
     """Join bundles in memory: the first becomes an ensemble with the others as members, all with the same weight.
 
-    Its card loses the calibration and the scores, which are those of the first bundle alone.
+    Its card loses the calibration and the scores, which are those of the first bundle alone. A warning names a model
+    that counts more than once, as a copy or as a member of a member.
 
     Raises:
         ValueError: no bundle, or the same bundle twice.
@@ -127,7 +129,27 @@ def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
     )
     recipe = replace(first.recipe, predict=(*first.recipe.predict, call))
     card = {k: v for k, v in first.card.items() if k not in ("calibration", "scores")}
-    return Bundle(first.folder, recipe, card, {**first.members, **members})
+    joined = Bundle(first.folder, recipe, card, {**first.members, **members})
+    _warn_of_repeated_models(joined)
+    return joined
+
+
+def _warn_of_repeated_models(bundle: Bundle) -> None:
+    folders: dict[str, list[Path]] = {}
+    for one in _with_all_members(bundle):
+        folders.setdefault(sha256(one.weights), []).append(one.folder)
+    for same in folders.values():
+        if len(same) > 1:
+            warn(
+                f"the ensemble averages the same weights {len(same)} times, so this model has more influence than the "
+                f"others: {', '.join(map(str, same))}."
+            )
+
+
+def _with_all_members(bundle: Bundle) -> Iterator[Bundle]:
+    yield bundle
+    for member in bundle.members.values():
+        yield from _with_all_members(member)
 
 
 def open_member(recipe: Recipe, path: str) -> Bundle:

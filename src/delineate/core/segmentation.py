@@ -81,7 +81,15 @@ class Segmentation:
             )
 
     def mask(self, name: str) -> np.ndarray:
-        """Mask of `name` and the labels it includes: boolean, (*spatial)."""
+        """Mask of `name` and the labels it includes: boolean, (*spatial).
+
+        Raises:
+            ValueError: only image-level labels are known; an empty mask would say that there is nothing.
+        """
+        if not self.outlined:
+            raise ValueError(
+                f"only image-level labels are known, so there is no mask of {name!r}. Use `shows` and `scores`."
+            )
         return self.labels.mask(name, self.classes)
 
     def shows(self, name: str) -> bool | None:
