@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from delineate.metrics import PARTS, Traits, traits_of
+from delineate.prepare import Slices
 from delineate.resolve import CATALOGUES, resolve
 from delineate.training.options import Options
 from delineate.verbs.list_names import list_names, types_of
@@ -26,6 +27,9 @@ def main() -> int:
     pages = {catalogue: page(catalogue) for catalogue in CATALOGUES}
     pages["trainer"] = (
         f"# trainer\n\n{_types(types_of(Options))}```text\n{inspect.getdoc(Options)}\n```\n"
+    )
+    pages["slices"] = (
+        f"# slices\n\n{_types(types_of(Slices))}```text\n{inspect.getdoc(Slices)}\n```\n"
     )
     paths = {HERE / f"{name}.md": text for name, text in pages.items()}
     stale = [path for path, text in paths.items() if not path.exists() or path.read_text() != text]

@@ -36,7 +36,10 @@ PLACEHOLDERS = {
 NOT_RUN = 0
 """Blocks that say of themselves that they are not run."""
 
-RUNS = {"classify-images.md": f"outputs/chest-presence-quick/{TIME}"}
+RUNS = {
+    "classify-images.md": f"outputs/chest-presence-quick/{TIME}",
+    "slices.md": f"outputs/hippocampus-slices/{TIME}",
+}
 """What <run> and <time> stand for on a page that is about another kind of run."""
 
 SMALL = {"abdomen-regions": {"cases": 16}, "chest-presence-quick": {"cases": 40}}
@@ -95,6 +98,17 @@ def write_pairs(
         cv2.imwrite(str(masks / f"{name.format(i)}.png"), mask)
 
 
+VOLUMES = """\
+data: {phantom: {scene: abdomen_3d, cases: 6, shape: [16, 24, 24], split: {train: 0.5, val: 0.25, test: 0.25}}}
+labels: {left_kidney: {value: 1}, right_kidney: {value: 2}}
+prepare: [{orient: SPL}, {window: {level: 50, width: 400}}]
+slices: {axes: [0], neighbours: 1}
+model: {unet: {features: [4, 8]}}
+loss: dice
+trainer: {epochs: 1, batch_size: 8, device: cpu, loggers: []}
+"""
+
+
 @pytest.fixture(scope="session")
 def laid(tmp_path_factory):
     """A desk with all that the pages name: a run and copies of it, photographs, masks of three labels, two studies."""
@@ -142,6 +156,11 @@ def laid(tmp_path_factory):
     for i, case in enumerate(films):
         write_image(case.image, desk / f"films/film{i}.png")
     verbs.train(chest, overrides=QUICKLY[1:], run=desk / RUNS["classify-images.md"])
+    volumes = desk / "recipes/hippocampus-slices.yaml"
+    volumes.write_text(VOLUMES)
+    (scan, *_) = load_cases(load_recipe(volumes))["test"]
+    write_image(scan.image, desk / "scan.nii.gz")
+    verbs.train(volumes, overrides=QUICKLY[1:], run=desk / RUNS["slices.md"])
     for copy in (
         "a",
         "b",

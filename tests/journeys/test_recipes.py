@@ -32,19 +32,29 @@ def test_all_recipes_were_found():
         assert second.startswith("# "), f"{path} does not say what it costs or reaches"
 
 
+ORGANS = ["liver", "spleen", "left_kidney", "right_kidney", "bowel", "lesion"]
+"""Labels of a scene, for recipes whose own labels no scene has."""
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_trains_two_steps(path, tmp_path):
     tree = yaml.safe_load(path.read_text())
-    scene = SCENES[next(iter(tree["labels"]))]
+    volumes = tree.get("slices") is not None
+    drawn = list(tree["labels"]) if next(iter(tree["labels"])) in SCENES else ORGANS
+    scene = SCENES[drawn[0]] + "_3d" * volumes
+    names = dict(zip(tree["labels"], drawn, strict=False))
+    shape = [24, 24, 24] if volumes else [64, 64]
+    steps = [next(iter(step)) if isinstance(step, dict) else step for step in tree["prepare"]]
     (model,) = tree["model"]
     fetched = "pretrained" in tree["model"][model]
     overrides = [
         f"data.phantom.scene={scene}",
         "data.phantom.cases=12",
-        "data.phantom.shape=[64, 64]",
+        f"data.phantom.shape={shape}",
         "data.phantom.split={train: 0.5, val: 0.25, test: 0.25}",
         *([f"model.{model}.pretrained=null"] if fetched else []),
-        "prepare.resize.shape=[64, 64]",
+        f"labels={json.dumps({names[old]: label for old, label in tree['labels'].items()})}",
+        *(f"prepare.{step}.shape={shape}" for step in steps if step in ("resize", "crop")),
         "trainer.epochs=1",
         "trainer.max_time=null",
         "trainer.batch_size=3",

@@ -13,7 +13,7 @@ from delineate.resolve import Call
 from delineate.training.batches import AugmentedCases, CaseSampler, collate
 from delineate.training.cache import PreparedCases
 
-SHOWS = np.array([True, True, False, False, False, False, False, False, True])
+SHOWS = np.array([True, True, False, False, False, False, False, False, True])[:, None]
 
 
 def drawn(draws, epoch):
@@ -33,21 +33,49 @@ def test_an_epoch_draws_every_case_once_and_the_next_in_another_order():
 @given(st.floats(0.2, 0.9), st.integers(0, 5))
 def test_balanced_draws_have_the_share_asked_for_and_go_through_evenly(share, epoch):
     found = drawn(CaseSampler(SHOWS, seed=0, oversample_foreground=share), epoch)
-    assert sum(SHOWS[found]) == round(share * len(SHOWS))
+    assert SHOWS[found].sum() == round(share * len(SHOWS))
     for kind in (True, False):
-        times = Counter(i for i in found if SHOWS[i] == kind).values()
+        times = Counter(i for i in found if SHOWS[i, 0] == kind).values()
         assert not times or max(times) - min(times) <= 1 or len(times) < sum(kind == SHOWS)
 
 
 def test_devices_share_an_epoch_out():
-    parts = [drawn(CaseSampler(SHOWS, 0, None, rank, 2), 4) for rank in range(2)]
+    parts = [drawn(CaseSampler(SHOWS, 0, rank=rank, world=2), 4) for rank in range(2)]
     assert len(parts[0]) == len(parts[1]) == 4
     assert not set(parts[0]) & set(parts[1])
 
 
 def test_balance_needs_both_kinds():
     with pytest.raises(ValueError, match="9 of 9 show one"):
-        CaseSampler(np.ones(9, bool), 0, 0.5)
+        CaseSampler(np.ones((9, 1), bool), 0, 0.5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 5), st.sampled_from([None, 0.75]))
+def test_each_label_gets_the_same_number_of_draws(seed, share):
+    rng = np.random.default_rng(seed)
+    shows = rng.random((400, 3)) < [0.5, 0.02, 0.1]
+    shows[0] = True
+    shows[1] = False
+    sampler = CaseSampler(shows, seed, share, class_balanced=True)
+    order = drawn(sampler, 0)
+    assert len(order) == 400
+    wanted = shows.any(1).sum() if share is None else 300
+    assert shows[order].any(1).sum() == wanted
+    rare = shows[order][:, 1].sum()  # cases of the other labels may show it too
+    assert rare >= wanted // 3
+    assert drawn(sampler, 1) != order
+    plain = drawn(CaseSampler(shows, seed, share), 0)
+    assert shows[plain][:, 1].sum() < rare
+
+
+def test_a_label_that_no_case_shows_takes_no_draws():
+    shows = np.zeros((6, 2), bool)
+    shows[:3, 0] = True
+    order = drawn(CaseSampler(shows, 0, class_balanced=True), 0)
+    assert sorted(order) == list(range(6))
+    nothing = CaseSampler(np.zeros((6, 2), bool), 0, class_balanced=True)
+    assert sorted(drawn(nothing, 0)) == list(range(6))
 
 
 def test_valid_is_filled_in_where_one_case_has_it():

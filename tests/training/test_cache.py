@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import SimpleITK as itk
 
-from delineate.core import Case, Geometry, Instance, Label, LabelSet, Segmentation
+from delineate.core import Case, Geometry, Image, Instance, Label, LabelSet, Segmentation
 from delineate.data.folder import folder
 from delineate.files import read_image
-from delineate.prepare import load_prepare
+from delineate.prepare import Slices, load_prepare
 from delineate.resolve import Call
 from delineate.training import cache
-from delineate.training.cache import PreparedCases
+from delineate.training.cache import PreparedCases, SlicesOfCases
 
 LABELS = LabelSet((Label("polyp", 1),))
 CALLS = (Call("resize", {"shape": [8, 10]}), Call("standardize", {"by": "imagenet"}))
@@ -45,7 +45,7 @@ def test_what_is_kept_is_what_was_prepared(case, tmp_path):
         assert np.array_equal(pixels, load_prepare(CALLS).fixed(case.image).pixels)
         assert classes.shape == (8, 10)
     assert isinstance(classes, np.memmap)
-    assert kept.fill().tolist() == [True]
+    assert kept.fill().tolist() == [[True]]
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
@@ -130,7 +130,7 @@ def test_a_truncated_entry_is_made_again(case, tmp_path, name, kept):
     whole = file.read_bytes()
     file.write_bytes(whole[:kept])
     again = prepared(case, folder)
-    assert again.fill().tolist() == [True]
+    assert again.fill().tolist() == [[True]]
     assert np.array_equal(again[0][0], load_prepare(CALLS).fixed(case.image).pixels)
     assert file.read_bytes() == whole
 
@@ -177,7 +177,7 @@ def test_a_truth_is_kept_whole(case, tmp_path, in_folder):
     folder = tmp_path / "cache" if in_folder else None
     kept = PreparedCases([case], LABELS, load_prepare(CROP), CROP, folder, instances=True)
     expected = load_prepare(CROP).truth(detailed())
-    assert kept.fill().tolist() == [True]
+    assert kept.fill().tolist() == [[True]]
     found = kept[0][1].segmentation()
     assert np.array_equal(found.classes, expected.classes)
     assert (found.scores, found.present) == ({"quality": 0.25}, {"polyp": True})
@@ -201,7 +201,7 @@ def test_a_plain_truth_is_kept_as_one_map_and_one_of_image_level_labels_as_none(
     names = sorted(p.name for p in (tmp_path / "plain").rglob("*") if p.is_file())
     assert names == [cache.CLASSES, cache.PIXELS]
     kept = prepared(replace(case, load_truth=image_level), tmp_path / "image")
-    assert kept.fill().tolist() == [False]
+    assert kept.fill().tolist() == [[False]]
     names = sorted(p.name for p in (tmp_path / "image").rglob("*") if p.is_file())
     assert names == [cache.FACTS, cache.PIXELS]
     found = kept[0][1].segmentation()
@@ -233,3 +233,46 @@ def test_a_cache_that_cannot_be_written_says_what_to_do(case, tmp_path):
     said = r"^the cache at .*cache cannot be written \(Not a directory\).*DELINEATE_CACHE.*cache=false\.$"
     with pytest.raises(OSError, match=said):
         prepared(case, tmp_path / "cache").fill()
+
+
+def volume(name, shape, seed):
+    rng = np.random.default_rng(seed)
+    pixels = rng.random((2, *shape), np.float32)
+    classes = (rng.random(shape) < 0.05).astype(np.uint8) * rng.integers(1, 4, shape, np.uint8)
+    labels = LabelSet((Label("organ", 1, includes=("lesion",)), Label("lesion", 2), Label("x", 3)))
+    grid = Geometry.in_pixels(shape)
+    truth = Segmentation(classes, labels, grid)
+    return Case(name, name, lambda: Image(pixels, grid), lambda: truth)
+
+
+def test_slices_are_samples_of_the_prepared_volumes():
+    cases = [volume("a", (4, 6, 6), 0), volume("b", (3, 6, 6), 1)]
+    calls = [Call("standardize", {"by": "values", "mean": [0.5, 0.2], "std": [0.25, 0.5]})]
+    prepare = load_prepare(calls)
+    labels = cases[0].truth.labels
+    slices = Slices((0,), 1)
+    samples = SlicesOfCases(PreparedCases(cases, labels, prepare, calls, None), slices)
+    shows = samples.fill()
+    assert len(samples) == 7
+    at = [(case, index) for case in cases for index in range(case.image.pixels.shape[1])]
+    for number, (case, index) in enumerate(at):
+        pixels, layers = samples[number]
+        classes = case.truth.classes[index]
+        assert np.array_equal(layers.classes, classes)
+        shown = [np.isin([1, 2], classes).any(), (classes == 2).any(), (classes == 3).any()]
+        assert shows[number].tolist() == shown
+        whole, _ = prepare(case.image)  # what the predictor cuts its slices from
+        slab = slices.slab(whole, 0, index)
+        assert np.array_equal(
+            samples.finish(pixels), np.concatenate([slab[:, i] for i in range(3)])
+        )
+        assert samples.name(number) == f"{case.id} (axis 0, slice {index})"
+
+
+def test_slices_need_outlines(case):
+    blank = np.zeros((20, 30), np.uint8)
+    bare = replace(truth(), outlined=False, classes=blank, present={"polyp": True})
+    cases = [Case("a", "a", lambda: case.image, lambda: bare)]
+    samples = SlicesOfCases(PreparedCases(cases, LABELS, load_prepare([]), [], None), Slices())
+    with pytest.raises(ValueError, match="has image-level labels only, and slices need masks"):
+        samples.fill()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from delineate.core import Case, Geometry, Image, Segmentation
+from delineate.data import load_cases
 from delineate.recipe import load_recipe
 from delineate.resolve import RecipeError
 from delineate.training.rehearse import build_parts, rehearse
@@ -168,3 +169,52 @@ def test_an_image_that_cannot_be_read_is_left_to_the_audit(lab):
     first, *others = cases()(plan)["train"]
     rehearse(plan, {"train": (replace(first, load_image=broken), *others)})
     rehearse(plan, {"train": (replace(first, load_image=broken),)})
+
+
+VOLUMES = """\
+data: {phantom: {scene: abdomen_3d, cases: 6, shape: [16, 24, 24], split: {train: 0.5, val: 0.25, test: 0.25}}}
+labels: {liver: {value: 1}, left_kidney: {value: 2}, right_kidney: {value: 3}}
+prepare: [{orient: SPL}, {window: {level: 50, width: 400}}, {standardize: {by: values, mean: [0.5], std: [0.25]}}]
+slices: {axes: [0], neighbours: 1}
+augment: [{flip: {axes: [-1], swap: [[left_kidney, right_kidney]]}}]
+model: {unet: {features: [4, 8]}}
+loss: [dice]
+trainer: {loggers: []}
+"""
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    path = tmp_path / "volumes.yaml"
+    path.write_text(VOLUMES)
+
+    def load(*overrides):
+        recipe = load_recipe(path, overrides)
+        build_parts(recipe)
+        rehearse(recipe, load_cases(recipe))
+
+    return load
+
+
+def test_slices_that_fit_pass(volumes):
+    volumes()
+    volumes("slices.neighbours=0", "predict=[{sliding_window: {size: [8, 16, 16]}}]")
+    volumes("slices.axes=[1]", "augment=[]")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["slices.axes=[0, 1]"], r"swaps labels along one axis of a slice, but slices are cut along the axes \[0, 1\]"),
+        (["slices.axes=[0, 2]", "augment=[]"], "slices along its axes differ in shape"),
+        (["task=presence", "model=classifier"], "slices are for tasks with dense logits only"),
+        (["prepare.2.standardize={by: image}"], "standardize in prepare gives a slice other values in training"),
+        (
+            ["data.phantom.scene=abdomen", "data.phantom.shape=[32, 32]", "prepare.0={orient: PL}"],
+            "a prepared image has 2 axes. Leave out slices",
+        ),
+    ],
+)  # fmt: skip
+def test_slices_that_do_not_fit_are_told(overrides, said, volumes):
+    with pytest.raises(RecipeError, match=said):
+        volumes(*overrides)

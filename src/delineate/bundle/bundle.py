@@ -64,6 +64,11 @@ class Bundle:
         return total.hexdigest()
 
     @property
+    def axes(self) -> int:
+        """Number of axes of the images that it takes."""
+        return 3 if self.recipe.slices is not None else int(self.card["ndim"])
+
+    @property
     def temperature(self) -> float:
         """The temperature that `delineate calibrate` fitted; 1 for a bundle without calibration."""
         return float(self.card.get("calibration", {}).get("temperature", 1.0))

@@ -12,8 +12,15 @@ from typing import Any
 from delineate.bundle.bundle import Bundle, join_bundles, open_bundle
 from delineate.bundle.card import ENGINES
 from delineate.core import Network
-from delineate.inference import CasePredictor, Fingerprint, wrap_network, wrap_predictor
-from delineate.prepare import load_prepare
+from delineate.inference import (
+    CasePredictor,
+    Fingerprint,
+    by_slices,
+    wrap_network,
+    wrap_predictor,
+)
+from delineate.inference.wrappers.slicewise import slicewise
+from delineate.prepare import load_prepare, load_slices
 from delineate.recipe import Recipe
 from delineate.refine import load_refine
 from delineate.resolve import FIRST, Call, Trust
@@ -30,6 +37,8 @@ def load_bundle(
     trust: Trust | Iterable[str] = (),
 ) -> CasePredictor:
     """Load the predictor of a bundle, exactly as it was trained.
+
+    A model for 2D images predicts a volume slice by slice (`inference.wrappers.slicewise`).
 
     Several threads may call it at the same time. It can be sent to another process (`multiprocessing`,
     `concurrent.futures`): pickling stores a reference to the bundle's folder, and unpickling loads it from there.
@@ -73,6 +82,8 @@ def load_bundle(
     predictor = assemble(
         recipe, network, keep_probabilities, bundle.temperature, bundle.fingerprint
     )
+    if bundle.axes == 2:
+        predictor = slicewise(predictor)
     predictor = wrap_predictor(recipe.predict, predictor, load)
     given = {"device": device, "keep_probabilities": keep_probabilities, "window": window, "flips": flips}  # fmt: skip
     origin = partial(_load_again, _absolute(bundle), bundle.digest, given)
@@ -112,7 +123,7 @@ def member_of(bundle: Bundle, path: str) -> Bundle:
             "To join bundles, use delineate ensemble."
         )
     member = bundle.members[path]
-    ours, theirs = bundle.card["ndim"], member.card["ndim"]
+    ours, theirs = bundle.axes, member.axes
     if ours != theirs:
         raise ValueError(
             f"{path} is for images with {theirs} axes, but the first model is for {ours}. "
@@ -130,9 +141,14 @@ def assemble(
 ) -> CasePredictor:
     """Build a predictor from a recipe's preparation, task and refinements, and a network in the recipe's wrappers.
 
+    A 2D network of a recipe with `slices` is first made a network for volumes.
+
     Wrappers of predictors are not applied here but in `wrap_predictor`: validation during training runs the model
     alone.
     """
+    slices = load_slices(recipe.slices)
+    if slices is not None:
+        network = by_slices(network, slices)
     return CasePredictor(
         prepare=load_prepare(recipe.prepare),
         network=wrap_network(recipe.predict, network),

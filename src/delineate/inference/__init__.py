@@ -2,6 +2,7 @@
 
 from delineate.inference.fingerprint import Fingerprint, Measures
 from delineate.inference.predictor import CasePredictor, NotFiniteError
+from delineate.inference.slices import by_slices
 from delineate.inference.wrappers import wrap_network, wrap_predictor
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Fingerprint",
     "Measures",
     "NotFiniteError",
+    "by_slices",
     "wrap_network",
     "wrap_predictor",
 ]

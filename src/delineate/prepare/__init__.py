@@ -3,6 +3,7 @@
 from delineate.prepare._layers import Layers, Object
 from delineate.prepare._prepare import Prepare, load_prepare
 from delineate.prepare._resample import linear
+from delineate.prepare._slices import Slices, load_slices, stacked, unstacked
 from delineate.prepare._step import Carry, GridStep, Step, ValueStep
 
 __all__ = [
@@ -11,8 +12,12 @@ __all__ = [
     "Layers",
     "Object",
     "Prepare",
+    "Slices",
     "Step",
     "ValueStep",
     "linear",
     "load_prepare",
+    "load_slices",
+    "stacked",
+    "unstacked",
 ]

@@ -44,6 +44,7 @@ class Recipe:
     labels: LabelSet
     task: Call
     prepare: tuple[Call, ...]
+    slices: Call | None
     augment: tuple[Call, ...]
     model: Call
     loss: tuple[Call, ...]
@@ -165,6 +166,7 @@ def _load(
         labels=labels,
         task=one("task"),
         prepare=many("prepare"),
+        slices=None if full["slices"] is None else options("slices"),
         augment=many("augment"),
         model=one("model"),
         loss=many("loss"),

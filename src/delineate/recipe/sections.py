@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 SECTIONS = (
-    "name", "data", "audit", "labels", "task", "prepare", "augment", "model", "loss", "deep_supervision", "optimizer",
-    "schedule", "trainer", "predict", "refine", "metrics", "seed",
+    "name", "data", "audit", "labels", "task", "prepare", "slices", "augment", "model", "loss", "deep_supervision",
+    "optimizer", "schedule", "trainer", "predict", "refine", "metrics", "seed",
 )  # fmt: skip
 
 
@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "audit": {},
     "task": "semantic",
     "prepare": [],
+    "slices": None,  # a 2D model for 3D images, if given
     "augment": [],
     "deep_supervision": "halving",
     "optimizer": "adamw",

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from delineate.core import Target, Task
 from delineate.prepare.augment import Augment, case_rng
-from delineate.training.cache import PreparedCases
+from delineate.training.cache import PreparedCases, SlicesOfCases
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Batch:
 
 
 class AugmentedCases(Dataset[tuple[str, np.ndarray, Target[np.ndarray]]]):
-    """Augmented cases and their targets, indexed by (epoch, index).
+    """Augmented cases, or slices of cases, and their targets, indexed by (epoch, index).
 
     The augmentation depends on the seed, the epoch and the index only.
     """
 
-    def __init__(self, cases: PreparedCases, augment: Augment, task: Task, seed: int) -> None:
+    def __init__(
+        self, cases: PreparedCases | SlicesOfCases, augment: Augment, task: Task, seed: int
+    ) -> None:
         self.cases = cases
         self.augment = augment
         self.task = task
@@ -47,15 +49,17 @@ class AugmentedCases(Dataset[tuple[str, np.ndarray, Target[np.ndarray]]]):
         pixels, truth = self.cases[index]
         pixels, truth = self.augment(pixels, truth, case_rng(self.seed, epoch, index))
         target = self.task.encode(truth.segmentation())
-        return self.cases.cases[index].id, self.cases.prepare.finish(pixels), target
+        return self.cases.name(index), self.cases.finish(pixels), target
 
 
 class CaseSampler(Sampler[tuple[int, int]]):
     """The cases of one epoch as (epoch, index), shuffled by seed and epoch, and split between devices.
 
-    shows: one boolean per case, whether it shows any label.
+    shows: (case, label), whether a case shows a label. A case may be a slice.
     oversample_foreground: share of samples that show a label. Within each of the two kinds all cases are sampled
         equally often. None samples every case once.
+    class_balanced: the samples that show a label are drawn label by label: each label gets the same number of draws
+        among the cases that show it, so that a rare label is drawn as often as a frequent one.
     rank, world: number of this process, and number of processes.
     """
 
@@ -63,20 +67,23 @@ class CaseSampler(Sampler[tuple[int, int]]):
         self,
         shows: np.ndarray,
         seed: int,
-        oversample_foreground: float | None,
+        oversample_foreground: float | None = None,
+        class_balanced: bool = False,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.shows = shows
         self.seed = seed
         self.oversample_foreground = oversample_foreground
+        self.class_balanced = class_balanced
         self.rank = rank
         self.world = world
         self.epoch = 0
-        if oversample_foreground is not None and (shows.all() or not shows.any()):
+        any_label = shows.any(axis=1)
+        if oversample_foreground is not None and (any_label.all() or not any_label.any()):
             raise ValueError(
                 "trainer.oversample_foreground needs training cases with and without a label; "
-                f"{int(shows.sum())} of {len(shows)} show one."
+                f"{int(any_label.sum())} of {len(shows)} show one."
             )
 
     def set_epoch(self, epoch: int) -> None:
@@ -89,17 +96,30 @@ class CaseSampler(Sampler[tuple[int, int]]):
     def __iter__(self) -> Iterator[tuple[int, int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(len(self.shows))
+        foreground = np.asarray(self.shows.any(axis=1))
         if self.oversample_foreground is not None:
             wanted = round(self.oversample_foreground * len(order))
+        else:
+            wanted = int(foreground.sum())
+        if self.oversample_foreground is not None or (self.class_balanced and wanted):
+            background = order[~foreground[order]]
             order = np.concatenate(
                 [
-                    np.resize(order[self.shows[order]], wanted),
-                    np.resize(order[~self.shows[order]], len(order) - wanted),
+                    self._foreground(order, wanted),
+                    np.resize(background, len(order) - wanted),
                 ]
             )
             rng.shuffle(order)
         mine = order[self.rank : len(self) * self.world : self.world]
         return ((self.epoch, int(index)) for index in mine)
+
+    def _foreground(self, order: np.ndarray, wanted: int) -> np.ndarray:
+        """`wanted` cases that show a label, in the given order, repeated where there are too few."""
+        if not self.class_balanced:
+            return np.resize(order[self.shows[order].any(axis=1)], wanted)
+        shown = [order[column[order]] for column in self.shows.T if column.any()]
+        counts = [len(part) for part in np.array_split(np.arange(wanted), len(shown))]
+        return np.concatenate([np.resize(part, n) for part, n in zip(shown, counts, strict=True)])
 
 
 def collate(items: list[tuple[str, np.ndarray, Target[np.ndarray]]]) -> Batch:

@@ -1,4 +1,4 @@
-"""A cache of prepared cases: each is prepared once, and then mapped into memory."""
+"""A cache of prepared cases: each is prepared once, and then mapped into memory. Slices are cut from the maps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from delineate._version import __version__
 from delineate.core import Case, LabelSet
 from delineate.files import whole_file
-from delineate.prepare import Layers, Object, Prepare
+from delineate.prepare import Layers, Object, Prepare, Slices, stacked, unstacked
 from delineate.progress import track
 from delineate.resolve import Call, resolve
 
@@ -63,13 +63,21 @@ class PreparedCases:
             kept = _load(entry, self.labels) or prepared
         return kept
 
+    def name(self, index: int) -> str:
+        """The id of a case."""
+        return self.cases[index].id
+
+    def finish(self, pixels: np.ndarray) -> np.ndarray:
+        """The pixels of a case with the steps of preparation that come after augmentation."""
+        return self.prepare.finish(pixels)
+
     def fill(self) -> np.ndarray:
-        """Prepare every case now; returns for each case whether it shows any label.
+        """Prepare every case now; returns (case, label): whether a case shows a label.
 
         Raises:
             ValueError: cases differ in channels, or one has no truth.
         """
-        shows = np.zeros(len(self), dtype=bool)
+        shows = np.zeros((len(self), len(self.labels)), dtype=bool)
         channels = len(self[0][0])
         for i in track(range(len(self)), "preparing"):
             pixels, layers = self[i]
@@ -79,7 +87,7 @@ class PreparedCases:
                     f"{channels}. Begin prepare with {{channels: 1}} or {{channels: 3}}."
                 )
             truth = replace(layers, numbers=None, objects=()).segmentation()
-            shows[i] = any(map(truth.shows, self.labels.names))
+            shows[i] = [bool(truth.shows(name)) for name in self.labels.names]
         return shows
 
     def _prepared(self, index: int) -> tuple[np.ndarray, Layers]:
@@ -96,6 +104,70 @@ class PreparedCases:
         steps = [(call.name, dict(call.args), _own_code(call)) for call in self.calls]
         text = repr((READING, __version__, case.id, stats, steps, self.instances)).encode() + read
         return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+@dataclass
+class SlicesOfCases:
+    """Slices of prepared volumes as training samples, and their truth. The volumes stay in the cache.
+
+    cases: the prepared volumes.
+    slices: how slices are cut.
+    places: (slice, 3): the case, the axis and the index of each slice; set by `fill`.
+    """
+
+    cases: PreparedCases
+    slices: Slices
+    places: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int64), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Layers]:
+        """Pixels (slice x channel, rows, columns) of a slice and its neighbours, and the truth of the slice."""
+        case, axis, position = map(int, self.places[index])
+        pixels, truth = self.cases[case]
+        return stacked(self.slices.slab(pixels, axis, position)), self.slices.truth(truth, axis, position)  # fmt: skip
+
+    def name(self, index: int) -> str:
+        """The id of the case, and the axis and the index of the slice."""
+        case, axis, position = map(int, self.places[index])
+        return f"{self.cases.name(case)} (axis {axis}, slice {position})"
+
+    def finish(self, pixels: np.ndarray) -> np.ndarray:
+        """The pixels of a slice with the steps of preparation that come after augmentation.
+
+        These see the slice and its neighbours as a thin volume, with the channels of the volume.
+        """
+        slab = unstacked(pixels, len(pixels) // self.slices.channels(1))
+        return np.ascontiguousarray(stacked(self.cases.finish(slab)))
+
+    def fill(self) -> np.ndarray:
+        """Prepare every volume now; returns (slice, label): whether a slice shows a label.
+
+        Raises:
+            ValueError: volumes differ in channels, or one has no outlines or not three axes.
+        """
+        self.cases.fill()
+        labels = self.cases.labels
+        known: list[np.ndarray] = []
+        places: list[tuple[int, int, int]] = []
+        for number in range(len(self.cases)):
+            truth = self.cases[number][1]
+            if not truth.outlined:
+                raise ValueError(
+                    f"{self.cases.name(number)} has image-level labels only, and slices need masks. Leave out slices."
+                )
+            places += [(number, *at) for at in self.slices.positions(truth.classes.shape)]
+            for axis in self.slices.axes:
+                maps = np.moveaxis(truth.classes, axis, 0)
+                held = np.zeros((len(maps), 1 + max(label.value for label in labels.labels)), bool)
+                for row, classes in zip(held, maps, strict=True):
+                    row[classes] = True
+                known.append(
+                    np.stack([held[:, labels.values_of(n)].any(1) for n in labels.names], 1)
+                )
+        self.places = np.array(places)
+        return np.concatenate(known)
 
 
 def _own_code(call: Call) -> str:

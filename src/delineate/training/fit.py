@@ -22,13 +22,13 @@ from delineate.inference.backends.run_torch import run_torch
 from delineate.losses import load_loss
 from delineate.metrics import load_metrics
 from delineate.models import load_model
-from delineate.prepare import load_prepare
+from delineate.prepare import load_prepare, load_slices
 from delineate.prepare.augment import load_augment
 from delineate.recipe import Recipe
 from delineate.resolve import Call, RecipeError, build, telling
 from delineate.tasks import load_task
 from delineate.training.batches import AugmentedCases, CaseSampler, load_batches
-from delineate.training.cache import PreparedCases
+from delineate.training.cache import PreparedCases, SlicesOfCases
 from delineate.training.callbacks.bar import Bar
 from delineate.training.callbacks.checkpoint import Checkpoint, WholeCheckpoints
 from delineate.training.callbacks.clock import Clock
@@ -84,6 +84,9 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     seed_everything(recipe.seed, verbose=False)
     pixels, _ = load_prepare(recipe.prepare)(splits["train"][0].image)
     channels, ndim = int(pixels.shape[0]), pixels.ndim - 1
+    slices = load_slices(recipe.slices)
+    if slices is not None:
+        channels, ndim = slices.channels(channels), 2
     heads = load_task(recipe.task, recipe.labels).heads
     checkpoint = run / "checkpoints" / "last.ckpt"
     resumed = checkpoint.exists()
@@ -231,13 +234,17 @@ def _cases(
         cache_folder() if options.cache else None,
         instances="instances" in task.gives,
     )
-    shows = prepared.fill()
+    slices = load_slices(recipe.slices)
+    samples = prepared if slices is None else SlicesOfCases(prepared, slices)
+    shows = samples.fill()
     try:
-        sampler = CaseSampler(shows, recipe.seed, options.oversample_foreground)
+        sampler = CaseSampler(
+            shows, recipe.seed, options.oversample_foreground, options.class_balanced
+        )
     except ValueError as error:
         raise recipe.trainer.fail(str(error)) from error
     augment = load_augment(recipe.augment, recipe.labels)
-    return sampler, AugmentedCases(prepared, augment, task, recipe.seed)
+    return sampler, AugmentedCases(samples, augment, task, recipe.seed)
 
 
 def _device(options: Options) -> str:

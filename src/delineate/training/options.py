@@ -47,6 +47,8 @@ class Options:
     val_every: epochs from one validation to the next; the last epoch is always validated.
     oversample_foreground: share of sampled cases that show any label, between 0 and 1; if left out, each case is
         sampled once per epoch.
+    class_balanced: samples that show a label are drawn label by label, so that a rare label is drawn as often as a
+        frequent one. A recipe with `slices` samples slices instead of cases.
     workers: processes that load cases; "auto" is none on a CPU, where they would compete with the network.
     cache: keep prepared cases on disk and map them into memory.
     loggers: "tensorboard", or {wandb: {offline: true}}; metrics.csv is always written.
@@ -66,6 +68,7 @@ class Options:
     patience: NonNegativeWhole | None = None
     val_every: Count = 1
     oversample_foreground: FractionBetween | None = None
+    class_balanced: bool = False
     workers: Annotated[NonNegativeWhole, Le(1024)] | Literal["auto"] = "auto"
     cache: bool = True
     loggers: list[str | dict[str, dict[str, Any] | None]] = field(

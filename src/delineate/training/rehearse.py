@@ -33,7 +33,7 @@ from delineate.inference import CasePredictor, wrap_network, wrap_predictor
 from delineate.losses import UnfitError, load_loss
 from delineate.metrics import forget, load_metrics
 from delineate.models import load_model, sees_target
-from delineate.prepare import Layers, load_prepare
+from delineate.prepare import Layers, Prepare, load_prepare, load_slices, stacked
 from delineate.prepare.augment import Augment, load_augment
 from delineate.recipe import Recipe
 from delineate.refine import load_refine
@@ -66,6 +66,7 @@ def build_parts(recipe: Recipe) -> None:
     load_prepare(recipe.prepare)
     load_augment(recipe.augment, recipe.labels)
     load_task(recipe.task, recipe.labels)
+    _check_slices(recipe)
     load_loss(recipe.loss, recipe.deep_supervision)
     load_refine(recipe.refine)
     _refuse_refinements(recipe)
@@ -90,6 +91,28 @@ def build_parts(recipe: Recipe) -> None:
             f"There are: {', '.join(known)}.",
             "strategy",
         )
+
+
+def _check_slices(recipe: Recipe) -> None:
+    """Refuse `slices` for a task without dense logits, or with a swap of labels along an axis that differs."""
+    slices = load_slices(recipe.slices)
+    if slices is None or recipe.slices is None:
+        return
+    heads = load_task(recipe.task, recipe.labels).heads
+    if set(heads) != {"dense"}:
+        raise recipe.slices.fail(
+            f"slices are for tasks with dense logits only, and the task {recipe.task.name} needs: {', '.join(heads)}. "
+            "Leave out slices."
+        )
+    steps = load_augment(recipe.augment, recipe.labels).steps
+    for step, call in zip(steps, recipe.augment, strict=True):
+        if getattr(step, "swap", ()) and len(slices.axes) > 1:
+            raise call.fail(
+                f"{call.name} swaps labels along one axis of a slice, but slices are cut along the axes "
+                f"{list(slices.axes)}, where it has different directions. Cut slices along one axis, or leave out "
+                f"{call.name}.",
+                "swap",
+            )
 
 
 def _refuse_refinements(recipe: Recipe) -> None:
@@ -123,21 +146,61 @@ def rehearse(recipe: Recipe, splits: Splits) -> None:
             pixels = prepare.finish(fixed.pixels)
         except (ValueError, OSError, MemoryError):
             continue  # the audit reports it
-        _try_augment(recipe, fixed)
+        ndim, volume = pixels.ndim - 1, pixels
         batch = min(options.batch_size, len(train))
+        if recipe.slices is not None:
+            pixels, fixed = _slice(recipe, prepare, fixed, pixels)
+            batch = options.batch_size
+        _try_augment(recipe, fixed)
         if sees_target(_model(recipe, pixels.shape)):
             _try_with_target(recipe, options, (min(batch, 2), *pixels.shape))
         else:
             output = _try_model(recipe, (batch, *pixels.shape))
             _try_losses(recipe, *_small(recipe, pixels.shape[1:], output))
-        _try_networks(recipe, pixels.shape)
-        _try_predictors(recipe, pixels.ndim - 1)
+        _try_networks(recipe, volume.shape)
+        _try_predictors(recipe, ndim)
         _try_refinements_and_metrics(recipe, image)
         return
 
 
+def _slice(
+    recipe: Recipe, prepare: Prepare, fixed: Image, pixels: np.ndarray
+) -> tuple[np.ndarray, Image]:
+    """The middle slice of a prepared volume: as the network gets it, and before the steps after augmentation.
+
+    Raises:
+        RecipeError: the image has no three axes, slices along several axes differ in shape, or a step after
+            augmentation gives a slice other values than the same slice of a volume.
+    """
+    slices = load_slices(recipe.slices)
+    assert slices is not None
+    assert recipe.slices is not None
+    shape = pixels.shape[1:]
+    with telling(recipe.slices):
+        list(slices.positions(shape))
+    sizes = {axis: tuple(n for i, n in enumerate(shape) if i != axis) for axis in slices.axes}
+    if len(set(sizes.values())) > 1:
+        raise recipe.slices.fail(
+            f"a prepared volume has the shape {list(shape)}, so slices along its axes differ in shape "
+            f"({', '.join(f'axis {a}: {list(s)}' for a, s in sizes.items())}), and a batch needs one. "
+            "Crop, pad or resize to a cube, or cut along one axis."
+        )
+    axis = slices.axes[0]
+    middle = shape[axis] // 2
+    before, after = (slices.slab(p, axis, middle) for p in (fixed.pixels, pixels))
+    if not np.allclose(prepare.finish(before), after, rtol=1e-4, atol=1e-4):
+        names = [call.name for call in recipe.prepare[len(prepare.before) :]]
+        raise recipe.slices.fail(
+            f"{' and '.join(names)} in prepare gives a slice other values in training, where it sees the slice, than "
+            "in prediction, where it sees the volume. Use a step that treats each sample alike, such as standardize "
+            "by: values; to standardize each volume, write rescale_intensity before it."
+        )
+    flat = stacked(before)
+    return stacked(after), Image(flat, Geometry.in_pixels(flat.shape[1:]))
+
+
 def _try_oversampling(recipe: Recipe, options: Options, train: Sequence[Case]) -> None:
-    if options.oversample_foreground is None:
+    if options.oversample_foreground is None or recipe.slices is not None:
         return
     seen: set[bool] = set()
     for case in train:
@@ -337,9 +400,9 @@ def _try_predictors(recipe: Recipe, ndim: int | None = None) -> None:
 
     def load(path: str) -> CasePredictor:
         member = open_member(recipe, path)
-        if ndim not in (None, member.card["ndim"]):
+        if ndim not in (None, member.axes):
             raise ValueError(
-                f"{path} is for images of {member.card['ndim']} axes; those of this recipe have {ndim}."
+                f"{path} is for images of {member.axes} axes; those of this recipe have {ndim}."
             )
         check("models", member.recipe.model)
         return without_weights(member.recipe)

@@ -13,7 +13,7 @@ from delineate.audit import Finding
 from delineate.core import Splits
 from delineate.data import load_cases
 from delineate.evaluation.report import write_audit
-from delineate.prepare import load_prepare
+from delineate.prepare import load_prepare, load_slices
 from delineate.progress import track
 from delineate.recipe import Recipe, load_recipe
 from delineate.verbs._audit import audit_options, audit_recipe, save_audit
@@ -120,7 +120,7 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
         shape = f"{pixels.shape[0]} x {' x '.join(map(str, grid.shape))}"
         grids[shape] += 1
         if split == "train":
-            learnt_from[shape] += 1
+            learnt_from.update(_learnt_from(plan, pixels.shape))
             if case.load_truth is None:
                 problems.append(f"{case.id}: no truth to learn from.")
         if np.isfinite(image.pixels).all() and not np.isfinite(pixels).all():
@@ -131,11 +131,21 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
             "{channels: 3} to prepare."
         )
     elif len(learnt_from) > 1 and load_options(plan.trainer).batch_size > 1:
+        what = "cases" if plan.slices is None else "slices"
         problems.append(
-            f"prepared training cases differ in shape ({_common(learnt_from)}), and a batch needs one: add "
+            f"prepared training {what} differ in shape ({_common(learnt_from)}), and a batch needs one: add "
             "{resize: ...} or {crop: ...} to prepare, or set trainer.batch_size to 1."
         )
     return f"prepared {_common(grids)}", list(dict.fromkeys(problems))
+
+
+def _learnt_from(plan: Recipe, shape: tuple[int, ...]) -> set[str]:
+    """The shapes of what the model gets of a prepared image: of the image, or of its slices."""
+    slices = load_slices(plan.slices)
+    if slices is None or len(shape) != 4:
+        return {" x ".join(map(str, shape))}
+    sides = {tuple(n for i, n in enumerate(shape[1:]) if i != axis) for axis in slices.axes}
+    return {" x ".join(map(str, (slices.channels(shape[0]), *side))) for side in sides}
 
 
 def _common(counted: Counter[str]) -> str:
