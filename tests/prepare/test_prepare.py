@@ -26,6 +26,7 @@ ARGUMENTS = {  # of steps whose defaults fit no image of n axes, or that need wh
     "pad": lambda n: {"multiple": 8},
     "resize": lambda n: {"shape": [16, 11, 13][:n]},
     "resample": lambda n: {"spacing": 1.3},
+    "window": lambda n: {"name": "abdomen"},
 }
 every = pytest.mark.parametrize("name", names("prepare"))
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from delineate.core import Geometry, Image
-from delineate.prepare import Prepare, load_prepare
+from delineate.prepare import WINDOWS, Prepare, load_prepare, read_window
 from delineate.prepare.channels import channels
 from delineate.prepare.crop import crop
 from delineate.prepare.orient import orient
@@ -106,14 +108,62 @@ def test_keep_aspect_pads_the_rest():
 
 def test_window_is_linear_exact():
     hu = np.array([-160.0, -161, 40, 140, 240, 241]).reshape(1, 1, 6).astype(np.int16)
-    found = window(40, 400).apply(hu)
+    found = window(level=40, width=400).apply(hu)
     np.testing.assert_allclose(found[0, 0], [0, 0, 0.5, 0.75, 1, 1], atol=1e-7)
     assert found.dtype == np.float32
-    three = window((40, -600, 400), (400, 1500, 1800)).apply(hu)
+    three = window(level=(40, -600, 400), width=(400, 1500, 1800)).apply(hu)
     assert three.shape == (3, 1, 6)
     np.testing.assert_allclose(three[1, 0, 2], (40 + 600) / 1500 + 0.5)
     with pytest.raises(ValueError, match="one channel"):
-        window((40, 50), 400).apply(np.zeros((2, 3, 3)))
+        window(level=(40, 50), width=400).apply(np.zeros((2, 3, 3)))
+
+
+@given(
+    shape=st.sampled_from([(1, 7, 9), (1, 300, 211), (1, 5, 90, 80), (1, 1, 70_000)]),
+    turned=st.booleans(),
+    dtype=st.sampled_from([np.int16, np.uint16, np.float32, np.float64]),
+)
+@settings(max_examples=20, deadline=None)
+def test_window_is_the_formula_in_any_size_memory_order_and_dtype(shape, turned, dtype):
+    hu = np.random.default_rng(0).integers(0, 2000, shape).astype(dtype)
+    hu = hu.swapaxes(1, -1)[:, ::-1] if turned else hu
+    found = window(["lung", "Abdomen", "60/300"]).apply(hu)
+    for channel, (level, width) in zip(found, [(-600, 1500), (50, 400), (60, 300)], strict=True):
+        expected = np.clip((hu[0] - np.float64(level)) / width + 0.5, 0, 1)
+        np.testing.assert_allclose(channel, expected, atol=1e-6)
+    two = np.concatenate([hu, hu + dtype(9)])
+    np.testing.assert_allclose(window("abdomen").apply(two)[0], found[1])
+
+
+def test_window_takes_the_names_of_the_table_and_level_width():
+    for name, (level, width) in WINDOWS.items():
+        assert window(name) == window(level=level, width=width)
+    assert read_window("soft tissue") == read_window("Soft-Tissue") == read_window("50/400")
+    assert window("-600/1500") == window("LUNG")
+    two = ["lung", "abdomen"]
+    assert load_prepare([Call("window", {"": two})]).before == (window(two),)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"": "abdomn"}, "there is no window 'abdomn'; did you mean 'abdomen'.*level/width"),
+        ({"": ["lung", "livr"]}, "did you mean 'liver'"),
+        ({"": "50/0"}, "width above 0"),
+        ({"": "50/nan"}, "expected level/width"),
+        ({"": "/"}, "expected level/width"),
+        ({"": "50/400/2"}, "expected level/width"),
+        ({"": []}, "expected a text"),
+        ({}, "give a name"),
+        ({"name": "lung", "level": 3}, "give a name"),
+        ({"name": "lung", "level": 3, "width": 5}, "give a name"),
+        ({"width": 3}, "give a name"),
+        ({"level": 40}, "give a name"),
+    ],
+)
+def test_a_window_that_is_none_is_refused_where_it_is_written(given, said):
+    with pytest.raises(RecipeError, match=rf"r\.yaml:4: .*{said}"):
+        load_prepare([Call("window", given, "r.yaml:4")])
 
 
 def test_rescale_intensity_by_percentiles_and_values():
@@ -130,8 +180,8 @@ def test_standardize_imagenet_on_bytes_and_floats():
     pixels = np.moveaxis(np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8), -1, 0)
     mean, std = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
     expected = (pixels / 255 - mean) / std
-    for given in (pixels, np.ascontiguousarray(pixels), (pixels / 255).astype(np.float32)):
-        found = standardize("imagenet").apply(given)
+    for same in (pixels, np.ascontiguousarray(pixels), (pixels / 255).astype(np.float32)):
+        found = standardize("imagenet").apply(same)
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert found.dtype == np.float32
         assert found.flags.c_contiguous

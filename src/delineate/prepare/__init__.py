@@ -5,8 +5,10 @@ from delineate.prepare._prepare import Prepare, load_prepare
 from delineate.prepare._resample import linear
 from delineate.prepare._slices import Slices, load_slices, stacked, unstacked
 from delineate.prepare._step import Carry, GridStep, Step, ValueStep
+from delineate.prepare.window import WINDOWS, Window, read_window
 
 __all__ = [
+    "WINDOWS",
     "Carry",
     "GridStep",
     "Layers",
@@ -15,9 +17,11 @@ __all__ = [
     "Slices",
     "Step",
     "ValueStep",
+    "Window",
     "linear",
     "load_prepare",
     "load_slices",
+    "read_window",
     "stacked",
     "unstacked",
 ]
