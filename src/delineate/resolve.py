@@ -57,7 +57,7 @@ GIVEN = {
     "schedules": {"progress"},
     "loggers": {"run"},
     "tasks": {"labels"},
-    "predict": {"network", "predictor", "load"},
+    "predict": {"network", "predictor", "load", "labels"},
     "metrics": {"prediction", "truth"},
 }
 """Arguments that the program passes itself; a recipe may not set them."""

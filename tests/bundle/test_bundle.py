@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 from delineate.bundle import open_bundle, save_bundle
+from delineate.bundle.load import _changed_by
 from delineate.recipe import load_recipe
-from delineate.resolve import FIRST
+from delineate.resolve import FIRST, RecipeError
 
 RECIPE = """\
 data: {phantom: {cases: 4}}
@@ -247,3 +248,33 @@ def test_what_is_no_part_of_a_bundle_is_named_once(bundle, capsys):
     assert line.startswith(
         f"{bundle}: not part of the bundle and not read: README.md, weights.onnx"
     )
+
+
+KIDNEYS = "labels: {left_kidney: 1, right_kidney: 2}"
+
+
+PAIRS = [["left_kidney", "right_kidney"]]
+
+
+@pytest.mark.parametrize(
+    ("section", "swap"),
+    [
+        ("augment: [{flip: {swap: SWAP, swap_axis: 0}}]", {"swap": PAIRS, "swap_axis": 0}),
+        ("augment: [{flip: {swap: []}}]", {"swap": []}),
+        ("predict: [{flips: {axes: [1], swap: SWAP}}]", {"swap": PAIRS}),
+    ],
+)
+def test_flips_by_option_swap_what_the_recipe_swaps(section, swap, tmp_path):
+    text = RECIPE.replace("labels: {polyp: {value: 1, kind: thing}, stool: 2}", KIDNEYS)
+    (tmp_path / "r.yaml").write_text(text + section.replace("SWAP", str(PAIRS)) + "\n")
+    (call,) = _changed_by(load_recipe(tmp_path / "r.yaml"), None, (0, 1))
+    assert call.args == {"axes": [0, 1], **swap}
+
+
+def test_flips_by_option_are_refused_where_nothing_tells_left_from_right(recipe, tmp_path):
+    (call,) = _changed_by(recipe, None, (0, 1))
+    assert call.args == {"axes": [0, 1]}
+    text = RECIPE.replace("labels: {polyp: {value: 1, kind: thing}, stool: 2}", KIDNEYS)
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError, match="left_kidney and right_kidney.*Leave out --flips"):
+        _changed_by(load_recipe(tmp_path / "r.yaml"), None, (0, 1))

@@ -66,3 +66,35 @@ def test_a_region_has_the_values_of_its_parts():
         "whole tumour",
     ]
     assert not LabelSet((Label("polyp", 1),)).overlap
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (["left_kidney", "right_kidney"], [("left_kidney", "right_kidney")]),
+        (["kidney_right", "liver", "kidney_left"], [("kidney_left", "kidney_right")]),
+        (["Left Kidney", "right kidney"], [("Left Kidney", "right kidney")]),
+        (["LeftKidney", "RightKidney"], [("LeftKidney", "RightKidney")]),
+        (["lung_l", "lung_r"], [("lung_l", "lung_r")]),
+        (["LungL", "LungR"], [("LungL", "LungR")]),
+        (["R", "L"], [("L", "R")]),
+        (["lung (lt)", "lung (rt)"], [("lung (lt)", "lung (rt)")]),
+        (["upper-lobe left", "upper-lobe right", "lower-lobe left"], [("upper-lobe left", "upper-lobe right")]),
+        (["left_kidney", "liver"], []),
+        (["bright", "blight"], []),
+        (["1", "2"], []),
+    ],
+)  # fmt: skip
+def test_labels_of_left_and_right_are_found_by_their_names(names, pairs):
+    labels = LabelSet(tuple(Label(name, value) for value, name in enumerate(names, start=1)))
+    assert labels.sides == tuple(pairs)
+
+
+def test_partners_are_each_other_and_in_one_pair_only():
+    labels = LabelSet((Label("a", 1), Label("b", 2), Label("c", 3)))
+    assert labels.partners([("a", "c")]) == {"a": "c", "c": "a"}
+    assert labels.partners([]) == {}
+    with pytest.raises(ValueError, match="swap names 'd'; the labels are a, b, c"):
+        labels.partners([("a", "d")])
+    with pytest.raises(ValueError, match="twice"):
+        labels.partners([("a", "b"), ("b", "c")])

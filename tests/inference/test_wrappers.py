@@ -107,6 +107,65 @@ def test_flips_average_what_depends_on_the_place():
         flips(ramp, (2,))(pixels)
 
 
+SIDES = LabelSet((Label("liver", 1), Label("left", 5), Label("spine", 6), Label("right", 9)))
+
+
+def by_side(pixels):
+    """Sees the left organ on the right half of the image, and the right one on the left half."""
+    column = np.linspace(-1, 1, pixels.shape[-1], dtype=np.float32)
+    left, right = pixels * (column > 0), pixels * (column < 0)
+    dense = np.concatenate([0 * pixels + 0.3, pixels**2, left, -pixels, right], axis=1)
+    means = dense.mean(axis=tuple(range(2, pixels.ndim)))
+    return Output(dense, image=means[:, 1:])
+
+
+def without_background(pixels):
+    return Output(by_side(pixels).dense[:, 1:])
+
+
+@pytest.mark.parametrize("network", [by_side, without_background])
+@pytest.mark.parametrize(("shape", "axes"), [((7, 8), (0, 1)), ((7, 8), (1,)), ((3, 4, 6), (0, 2))])
+def test_flips_with_swap_change_nothing_for_a_network_that_tells_sides_by_the_place(
+    network, shape, axes
+):
+    pixels = np.random.default_rng(0).random((2, 1, *shape), np.float32)
+    call = Call("flips", {"axes": list(axes), "swap": [["left", "right"]]})
+    swapped, expected = wrap_network([call], network, SIDES)(pixels), network(pixels)
+    for found, right in zip(swapped.arrays(), expected.arrays(), strict=True):
+        np.testing.assert_allclose(found, right, atol=1e-6)
+    unswapped = wrap_network([call.without("swap")], network, SIDES)(pixels)
+    assert not np.allclose(unswapped.logits, expected.logits, atol=0.1)
+
+
+def test_flips_along_the_other_axis_swap_nothing_and_swap_axis_is_the_first_of_some_scans():
+    pixels = np.random.default_rng(0).random((1, 1, 7, 8), np.float32)
+    upright = flips(by_side, (0,), (("left", "right"),), labels=SIDES)
+    np.testing.assert_allclose(upright(pixels).logits, by_side(pixels).logits, atol=1e-6)
+
+    def turned(pixels):
+        return Output(np.swapaxes(by_side(np.swapaxes(pixels, 2, 3)).logits, 2, 3))
+
+    first = flips(turned, (0, 1), (("left", "right"),), 0, labels=SIDES)
+    np.testing.assert_allclose(first(pixels).logits, turned(pixels).logits, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"swap": [["left", "rigt"]]}, "swap names 'rigt'; the labels are liver, left"),
+        ({"swap": [["left", "right"], ["left", "spine"]]}, "twice"),
+        ({"swap": [["left", "right"]], "swap_axis": 2}, "swap_axis is 2; the images have 2 axes"),
+    ],
+)
+def test_flips_refuse_pairs_that_are_none(args, said):
+    pixels = np.zeros((1, 1, 4, 4), np.float32)
+    with pytest.raises(ValueError, match=said):
+        wrap_network([Call("flips", {"axes": [1], **args})], by_side, SIDES)(pixels)
+    one = flips(identity, (1,), (("left", "right"),), labels=SIDES)
+    with pytest.raises(ValueError, match="4 labels, and the network gives 1 channels"):
+        one(pixels)
+
+
 def test_a_network_sees_windows_of_the_size_asked_for():
     seen = []
 

@@ -23,7 +23,7 @@ from delineate.inference.wrappers.slicewise import slicewise
 from delineate.prepare import load_prepare, load_slices
 from delineate.recipe import Recipe
 from delineate.refine import load_refine
-from delineate.resolve import FIRST, Call, Trust
+from delineate.resolve import FIRST, Call, RecipeError, Trust
 from delineate.tasks import load_task
 
 
@@ -74,7 +74,7 @@ def load_bundle(
             "Install it with pip install 'delineate[train]'."
         ) from error
     network: Network = engine.load_network(bundle.folder, bundle.recipe, bundle.card, device)
-    recipe = replace(bundle.recipe, predict=_changed_by(bundle.recipe.predict, window, flips))
+    recipe = replace(bundle.recipe, predict=_changed_by(bundle.recipe, window, flips))
 
     def load(path: str) -> CasePredictor:
         return load_bundle(member_of(bundle, path), device=device, window=window, flips=flips)
@@ -151,7 +151,7 @@ def assemble(
         network = by_slices(network, slices)
     return CasePredictor(
         prepare=load_prepare(recipe.prepare),
-        network=wrap_network(recipe.predict, network),
+        network=wrap_network(recipe.predict, network, recipe.labels),
         task=load_task(recipe.task, recipe.labels),
         refine=load_refine(recipe.refine),
         keep_probabilities=keep_probabilities,
@@ -161,17 +161,24 @@ def assemble(
 
 
 def _changed_by(
-    calls: tuple[Call, ...], window: tuple[int, ...] | None, flips: tuple[int, ...] | None
+    recipe: Recipe, window: tuple[int, ...] | None, flips: tuple[int, ...] | None
 ) -> tuple[Call, ...]:
-    """The wrappers with a new window size and new flip axes; a wrapper that is not yet listed becomes the innermost."""
-    changed = list(calls)
+    """The wrappers with a new window size and new flip axes; a wrapper that is not yet listed becomes the innermost.
+
+    Flips that are not yet listed swap the labels that the flips of training swapped.
+
+    Raises:
+        RecipeError: flips of left and right organs, of a model that never learnt from flipped images.
+    """
+    changed = list(recipe.predict)
     for name, argument, value, option in (
         ("flips", "axes", flips, "--flips"),
         ("sliding_window", "size", window, "--window"),
     ):
         if value is None:
             continue
-        given, places = {argument: list(value)}, {argument: option}
+        given: dict[str, Any] = {argument: list(value)}
+        places = {argument: option}
         there = [i for i, call in enumerate(changed) if call.name == name]
         for i in there:
             call = changed[i].without(FIRST)
@@ -179,5 +186,22 @@ def _changed_by(
                 call, args={**call.args, **given}, places={**call.places, **places}
             )
         if not there:
-            changed.insert(0, Call(name, given, option, places))
+            swapped = _swapped_in_training(recipe) if name == "flips" else {}
+            changed.insert(0, Call(name, {**given, **swapped}, option, places))
     return tuple(changed)
+
+
+def _swapped_in_training(recipe: Recipe) -> dict[str, Any]:
+    """The arguments `swap` and `swap_axis` of the flips in training; {} if no labels come in left and right."""
+    if not recipe.labels.sides:
+        return {}
+    for call in recipe.augment:
+        if call.name == "flip":
+            known = {name: call.args[name] for name in ("swap", "swap_axis") if name in call.args}
+            if "swap" in known:
+                return known
+    left, right = recipe.labels.sides[0]
+    raise RecipeError(
+        f"--flips: the labels {left} and {right} have to be swapped where left and right are flipped, and the recipe "
+        "has no flip that says so (augment: [{flip: {swap: ...}}]). Leave out --flips."
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,9 @@ Kind = Literal["stuff", "thing", "ignore"]
 
 PALETTE = ("#00c2a8", "#e4572e", "#3d6fd9", "#f2b134", "#9b5de5", "#4caf50", "#ef476f", "#8d6e63")
 """Default colours, in the order of the labels in the recipe."""
+
+_SIDES = (("left", "right"), ("lt", "rt"), ("l", "r"))
+"""Words for left and right in the names of labels."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,44 @@ class LabelSet:
         return tuple(found)
 
     @property
+    def sides(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of labels whose names differ in the words left and right (lt and rt, l and r) only; left first.
+
+        >>> names = ("left_kidney", "Right kidney", "lungL", "lungR", "liver")
+        >>> LabelSet(tuple(Label(name, value) for value, name in enumerate(names, start=1))).sides
+        (('left_kidney', 'Right kidney'), ('lungL', 'lungR'))
+        """
+        known = {_words(name): name for name in self.names}
+        pairs = []
+        for words, name in known.items():
+            for left, right in _SIDES:
+                other = tuple(right if word == left else word for word in words)
+                if other != words and other in known:
+                    pairs.append((name, known[other]))
+        return tuple(pairs)
+
+    def partners(self, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """The name of each label in `pairs` -> the name of the other label of its pair.
+
+        Raises:
+            ValueError: an unknown name, or a label that is in two pairs.
+        """
+        known = [label.name for label in self.labels]
+        named = [name for pair in pairs for name in pair]
+        for name in named:
+            if name not in known:
+                raise ValueError(f"swap names {name!r}; the labels are {', '.join(known)}.")
+        if len(set(named)) != len(named):
+            raise ValueError(f"a label stands twice in swap: {[list(pair) for pair in pairs]}.")
+        return dict([*pairs, *((b, a) for a, b in pairs)])
+
+    @property
     def ignored(self) -> tuple[int, ...]:
         """Values of the labels of kind "ignore"."""
         return tuple(label.value for label in self.labels if label.kind == "ignore")
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """The words of a name in lower case: those of left_kidney, "Left kidney" and LeftKidney are the same."""
+    boundary = r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    return tuple(word.lower() for word in re.split(boundary, name) if word)

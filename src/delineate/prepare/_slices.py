@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Le, Len
 
 from delineate.arguments import Axis, NonNegativeWhole
+from delineate.core import Geometry
 from delineate.prepare._layers import Layers
 from delineate.resolve import Call, bind
 
@@ -51,6 +52,19 @@ class Slices:
             )
         for axis in self.axes:
             yield from ((axis, index) for index in range(shape[axis]))
+
+    def grids(self, geometry: Geometry) -> list[Geometry]:
+        """The grid of a slice along each axis, in the patient where the volume is; its position is that of slice 0."""
+        grids = []
+        for axis in self.axes:
+            kept = [other for other in range(geometry.ndim) if other != axis]
+            affine = None
+            if geometry.to_patient is not None:
+                affine = geometry.to_patient[:, [*kept, geometry.ndim]]
+            shape = tuple(geometry.shape[i] for i in kept)
+            spacing = tuple(geometry.spacing[i] for i in kept)
+            grids.append(Geometry(shape, spacing, geometry.unit, affine))
+        return grids
 
     def slab(self, pixels: np.ndarray, axis: int, index: int) -> np.ndarray:
         """A slice and its neighbours: pixels (channel, *spatial) -> (channel, slice, rows, columns)."""

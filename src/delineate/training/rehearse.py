@@ -48,6 +48,7 @@ from delineate.training.options import (
     validation_metrics,
 )
 from delineate.training.schedules import Progress
+from delineate.training.sides import refuse_unswapped_sides
 
 SMALL = {2: 64, 3: 24}
 """Samples along an axis of the arrays on which losses, metrics and refinements are tried, by the number of axes."""
@@ -94,7 +95,7 @@ def build_parts(recipe: Recipe) -> None:
 
 
 def _check_slices(recipe: Recipe) -> None:
-    """Refuse `slices` for a task without dense logits, or with a swap of labels along an axis that differs."""
+    """Refuse `slices` for a task without dense logits."""
     slices = load_slices(recipe.slices)
     if slices is None or recipe.slices is None:
         return
@@ -104,15 +105,6 @@ def _check_slices(recipe: Recipe) -> None:
             f"slices are for tasks with dense logits only, and the task {recipe.task.name} needs: {', '.join(heads)}. "
             "Leave out slices."
         )
-    steps = load_augment(recipe.augment, recipe.labels).steps
-    for step, call in zip(steps, recipe.augment, strict=True):
-        if getattr(step, "swap", ()) and len(slices.axes) > 1:
-            raise call.fail(
-                f"{call.name} swaps labels along one axis of a slice, but slices are cut along the axes "
-                f"{list(slices.axes)}, where it has different directions. Cut slices along one axis, or leave out "
-                f"{call.name}.",
-                "swap",
-            )
 
 
 def _refuse_refinements(recipe: Recipe) -> None:
@@ -147,6 +139,7 @@ def rehearse(recipe: Recipe, splits: Splits) -> None:
         except (ValueError, OSError, MemoryError):
             continue  # the audit reports it
         ndim, volume = pixels.ndim - 1, pixels
+        refuse_unswapped_sides(recipe, fixed.geometry)
         batch = min(options.batch_size, len(train))
         if recipe.slices is not None:
             pixels, fixed = _slice(recipe, prepare, fixed, pixels)
@@ -371,7 +364,9 @@ def _try_networks(recipe: Recipe, shape: tuple[int, ...]) -> None:
     )
     for count in range(1, 1 + len(recipe.predict)):
         with telling(recipe.predict[count - 1]):
-            output = wrap_network(recipe.predict[:count], partial(_zero_logits, heads))(pixels)
+            output = wrap_network(
+                recipe.predict[:count], partial(_zero_logits, heads), recipe.labels
+            )(pixels)
             for head in heads:
                 expected, given = (getattr(o, head) for o in (_zero_logits(heads, pixels), output))
                 if head != "objects" and (given is None or given.shape != expected.shape):

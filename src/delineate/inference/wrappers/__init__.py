@@ -8,21 +8,28 @@ or a dataclass.
 from collections.abc import Callable, Sequence
 from inspect import signature
 
-from delineate.core import Network
+from delineate.core import LabelSet, Network
 from delineate.inference.predictor import CasePredictor
 from delineate.resolve import Call, build, check, resolve
 
 __all__ = ["wrap_network", "wrap_predictor"]
 
 
-def wrap_network(calls: Sequence[Call], network: Network) -> Network:
+def wrap_network(
+    calls: Sequence[Call], network: Network, labels: LabelSet | None = None
+) -> Network:
     """Wrap a network in the wrappers of networks that a recipe lists.
+
+    Args:
+        calls: all wrappers of the recipe; those of predictors are skipped.
+        network: the network to wrap.
+        labels: the labels of the recipe, for a wrapper that needs them.
 
     Raises:
         RecipeError: a wrapper cannot be built, wraps neither, or wraps a network but follows one of predictors.
     """
     for call in _split(calls)[0]:
-        network = build("predict", call, network=network)
+        network = build("predict", call, network=network, labels=labels)
     return network
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from delineate.core import Case, Geometry, Image, Probabilities
+from delineate.core import Case, Image, Probabilities
 from delineate.inference.predictor import CasePredictor
-from delineate.prepare import Carry, GridStep, linear
+from delineate.prepare import Carry, GridStep, Slices, linear
 from delineate.prepare.orient import orient
 
 VIEWS = {"axial": "SPL", "coronal": "PIL", "sagittal": "LIP"}
@@ -61,7 +61,7 @@ class _Slicewise:
         if grid.to_patient is not None:
             turn = orient(VIEWS[self.view])
             pixels, grid = turn.forward(pixels, grid, Carry(linear)), turn.grid(grid)
-        plane = _plane(grid)
+        (plane,) = Slices((0,)).grids(grid)
         unlike: dict[str, None] = {}
         shown: dict[str, float] = {}
         maps: np.ndarray | None = None
@@ -77,9 +77,3 @@ class _Slicewise:
         if maps is not None and turn is not None:
             maps = np.ascontiguousarray(turn.backward(maps, image.geometry, Carry(linear)))
         return replace(part, maps=maps, image=shown, unlike_training=tuple(unlike))
-
-
-def _plane(grid: Geometry) -> Geometry:
-    """The grid of a slice across the first axis."""
-    affine = None if grid.to_patient is None else grid.to_patient[:, 1:]
-    return Geometry(grid.shape[1:], grid.spacing[1:], grid.unit, affine)

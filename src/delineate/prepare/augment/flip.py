@@ -15,34 +15,37 @@ from delineate.prepare.augment._range import axis_of
 def flip(
     axes: tuple[Axis, ...] | None = None,
     p: Fraction = 0.5,
-    swap: tuple[tuple[str, str], ...] = (),
+    swap: tuple[tuple[str, str], ...] | None = None,
     swap_axis: Axis = -1,
     *,
     labels: LabelSet | None = None,
 ) -> Augmentation:
     """Flip along each axis with probability `p`.
 
-    A scan flipped from left to right shows a left kidney on the right: `swap` such pairs. Flips with pairs come
-    before every other augmentation that moves samples, so that the axis is still the patient's.
+    A scan flipped from left to right shows the left kidney where a right one belongs: `swap` such pairs. A label then
+    says on which side of the image its organ lies. So a flip along another axis swaps nothing, nor does a rotation by
+    less than 90 degrees. Flips with pairs come before every other augmentation that moves samples, so that the axis
+    is still the patient's.
 
     Args:
         axes: axes of the array that may be flipped, 0 the first and -1 the last; None is all of them.
         p: probability, for each axis on its own.
-        swap: pairs of labels that change places, as in [[left kidney, right kidney]].
+        swap: pairs of labels that change places, as in [[left_kidney, right_kidney]]. Where the names of labels come
+            in such pairs and the left-right axis is flipped, it must be given: [] keeps every label, for organs that
+            differ in more than their side, such as the ventricles of the heart.
         swap_axis: the axis that runs from left to right; only a flip along it swaps.
         labels: given by the program.
     """
     if swap and labels is None:
         raise ValueError("flip: to swap labels their set is needed.")
-    known = {label.name: label.value for label in labels.labels} if labels else {}
-    for name in (name for pair in swap for name in pair):
-        if name not in known:
-            raise ValueError(f"flip: swap names {name!r}; the labels are {', '.join(known)}.")
-    named = [name for pair in swap for name in pair]
-    if len(set(named)) != len(named):
-        raise ValueError(f"flip: a label stands twice in swap: {[list(pair) for pair in swap]}.")
-    pairs = tuple((known[a], known[b]) for a, b in swap)
-    return _Flip(axes, p, pairs, swap_axis)
+    if not swap or labels is None:
+        return _Flip(axes, p, (), swap_axis)
+    try:
+        labels.partners(swap)
+    except ValueError as error:
+        raise ValueError(f"flip: {error}") from error
+    value = {label.name: label.value for label in labels.labels}
+    return _Flip(axes, p, tuple((value[a], value[b]) for a, b in swap), swap_axis)
 
 
 @dataclass(frozen=True)
