@@ -6,6 +6,8 @@ import pytest
 
 from delineate.audit._audit import summed_up
 from delineate.audit._case_facts import IdentityFacts, TruthFacts
+from delineate.audit.sides import sides
+from delineate.core import Label, LabelSet
 
 
 @pytest.fixture
@@ -177,3 +179,17 @@ def test_burned_in_text(said, facts):
     assert found["burned_in_text"][1] == (("says so",),)
     assert found["burned_in_unknown"][1] == (("says nothing",),)
     assert found["identity_fields"][1] == (("says nothing",),)
+
+
+def test_a_left_organ_on_the_right_is_refused(facts):
+    labels = LabelSet(tuple(Label(n, v) for v, n in enumerate(["left_lung", "right_lung", "x"], 1)))
+
+    def lungs(id, **lateral):
+        return facts(
+            id, truth=TruthFacts(dict.fromkeys(labels.names, (9,)), 0, id, lateral=lateral)
+        )
+
+    cases = [lungs("a", left_lung=50.0, right_lung=-40.0), lungs("b", left_lung=-30.4, right_lung=9.8)]  # fmt: skip
+    (found,) = sides([*cases, lungs("c"), lungs("d", left_lung=-30.0)], labels)
+    assert (found.check, found.level, found.cases) == ("sides_swapped", "refuse", (("b",),))
+    assert found.why == ("left_lung lies 40 mm to the right of right_lung",)

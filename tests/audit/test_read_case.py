@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from delineate.audit._read_case import read_case
-from delineate.core import Case, Label, LabelSet
+from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.data._masks import read_truth
 from delineate.data._values import mask_values
 from delineate.files import read_image
@@ -95,3 +95,22 @@ def test_grids_that_differ_are_told_from_values_that_are_unknown(scan, body):
         assert [problem.kind for problem in facts.problems] == [kind], name
         assert facts.truth is None
         assert facts.image is not None
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_side_of_organs_is_where_they_lie_in_the_patient(mirrored):
+    labels = LabelSet((Label("kidney_left", 1), Label("kidney_right", 2), Label("liver", 3)))
+    classes = np.zeros((4, 10), np.uint8)
+    classes[1:3, 7:9], classes[1:3, 1:3], classes[0] = 1, 2, 3
+    to_patient = np.array([[0, -2.0 if mirrored else 2.0, 5], [3, 0, 0], [0, 0, 0], [0, 0, 1]])
+    grid = Geometry.in_patient((4, 10), to_patient)
+    truth = Segmentation(classes, labels, grid)
+    image = Image(np.zeros((1, 4, 10), np.uint8), grid)
+    found = read_case(Case("a", "a", lambda: image, lambda: truth), "train").truth.lateral
+    expected = {"kidney_left": 5 + 7.5 * 2, "kidney_right": 5 + 1.5 * 2}
+    if mirrored:
+        expected = {name: 10 - x for name, x in expected.items()}
+    assert found == pytest.approx(expected)
+    bare = Segmentation(classes, labels, Geometry.in_pixels((4, 10)))
+    plain = Image(image.pixels, bare.geometry)
+    assert not read_case(Case("a", "a", lambda: plain, lambda: bare), "train").truth.lateral

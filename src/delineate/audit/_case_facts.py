@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-VERSION = 5
+VERSION = 6
 """Version of the facts; a change makes the audit read all cases again."""
 
 QUANTILES = (0.0, 0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995, 1.0)
@@ -73,6 +73,8 @@ class TruthFacts:
 
     present: image-level labels that are known in addition to the mask; None where unknown.
     outlined: False without a mask.
+    lateral: the centre of mass along the patient's axis from right to left, in mm, of the labels that come in left and
+        right; empty if the orientation in the patient is unknown.
     """
 
     objects: Mapping[str, tuple[int, ...]]
@@ -80,6 +82,7 @@ class TruthFacts:
     digest: str
     present: Mapping[str, bool | None] = field(default_factory=dict)
     outlined: bool = True
+    lateral: Mapping[str, float] = field(default_factory=dict)
 
     def shows(self, name: str) -> bool | None:
         """Whether the image shows a label: by its image-level label, else by the mask; None if unknown."""

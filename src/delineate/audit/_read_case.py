@@ -191,7 +191,22 @@ def _truth(truth: Segmentation) -> TruthFacts:
         digest,
         dict(truth.present),
         truth.outlined,
+        _lateral(truth),
     )
+
+
+def _lateral(truth: Segmentation) -> dict[str, float]:
+    """The centre of mass along the patient's left axis, in mm, of each label that comes in left and right."""
+    to_patient = truth.geometry.to_patient
+    if to_patient is None or not truth.outlined:
+        return {}
+    centres = {}
+    for name in (name for pair in truth.labels.sides for name in pair):
+        places = np.nonzero(truth.mask(name))
+        if places[0].size:
+            centre = [float(along.mean()) for along in places]
+            centres[name] = float(to_patient[0] @ [*centre, 1.0])
+    return centres
 
 
 def _objects(mask: np.ndarray) -> tuple[int, ...]:
