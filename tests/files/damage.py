@@ -166,8 +166,57 @@ def metaimage():
     return found
 
 
+def dicom():
+    """A slice in the transfer syntaxes whose structure differs, and one in colour."""
+    from pydicom.uid import (
+        DeflatedExplicitVRLittleEndian,
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        JPEG2000Lossless,
+        JPEGLSLossless,
+        RLELossless,
+    )
+
+    def stored(syntax, pixels):
+        from pydicom.dataset import Dataset, FileMetaDataset
+
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        dataset.SOPInstanceUID = "1.2.3.4"
+        dataset.Modality = "CT"
+        dataset.SeriesInstanceUID = "1.2.3"
+        dataset.ImagePositionPatient = [1, 2, 3]
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        dataset.PixelSpacing = [0.5, 0.75]
+        dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+        bits = pixels.dtype.itemsize * 8
+        photometric = "MONOCHROME2" if pixels.ndim == 2 else "RGB"
+        dataset.set_pixel_data(pixels, photometric, bits)
+        if syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless):
+            dataset.compress(syntax)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        stream = io.BytesIO()
+        dataset.save_as(stream, enforce_file_format=True)
+        return stream.getvalue()
+
+    deep = smooth((48, 40), 3000).astype(np.uint16)
+    rgb = np.asarray(pictures()["rgb"])
+    return [
+        Example("explicit", stored(ExplicitVRLittleEndian, deep)),
+        Example("implicit", stored(ImplicitVRLittleEndian, deep)),
+        Example("deflated", stored(DeflatedExplicitVRLittleEndian, deep)),
+        Example("rle", stored(RLELossless, deep)),
+        Example("jpeg 2000", stored(JPEG2000Lossless, deep)),
+        Example("jpeg-ls", stored(JPEGLSLossless, deep)),
+        Example("rgb", stored(ExplicitVRLittleEndian, rgb)),
+    ]
+
+
 EXAMPLES = {
     "bmp": partial(of_pillow, "BMP", ("grey", "rgb", "palette")),
+    "dicom": dicom,
     "gif": partial(of_pillow, "GIF", ("grey", "palette")),
     "jpeg": jpeg,
     "jpeg2000": jpeg2000,

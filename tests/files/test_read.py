@@ -31,7 +31,7 @@ def nifti(path, array):
         (b"id,rle\n1,2 3\n", "is text that begins with 'id,rle"),
         ("Bệnh nhân".encode(), "is text"),
         (b"\x01\x02\x03\x04\x05", "begins with the bytes 01 02 03"),
-        (b"\0" * 128 + b"DICM", "is DICOM"),
+        (b"\0" * 128 + b"DICM", "is DICOM without a transfer syntax"),
         (b"\x89PNG\r\n\x1a\n", "truncated"),
         (b"\x1f\x8b\x08nothing", "begins with the bytes 1f 8b"),
         (b"BM\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x28\x00", "begins like BMP"),
@@ -48,7 +48,7 @@ def test_what_is_no_image_is_named(read, content, words, tmp_path):
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(UnreadableFile, match="no such file"):
         read_image(tmp_path / "a.png")
-    with pytest.raises(UnreadableFile, match="cannot be opened"):
+    with pytest.raises(UnreadableFile, match="is a folder without DICOM files"):
         read_image(tmp_path)
 
 

@@ -4,10 +4,12 @@ The format is detected from the content when a file is read, and taken from the 
 """
 
 from delineate.files._format import (
+    Series,
     UnreadableFile,
     by_content,
     by_ending,
     image_suffixes,
+    is_image_folder,
     mask_suffix,
 )
 from delineate.files._read_write import (
@@ -15,24 +17,28 @@ from delineate.files._read_write import (
     read_geometry,
     read_image,
     read_mask,
+    series_in,
     write_image,
     write_mask,
 )
 from delineate.files._whole_file import cache_folder, is_part, part_folder, sha256, whole_file
 
 __all__ = [
+    "Series",
     "UnreadableFile",
     "by_content",
     "by_ending",
     "cache_folder",
     "data_files",
     "image_suffixes",
+    "is_image_folder",
     "is_part",
     "mask_suffix",
     "part_folder",
     "read_geometry",
     "read_image",
     "read_mask",
+    "series_in",
     "sha256",
     "whole_file",
     "write_image",

@@ -27,6 +27,22 @@ class UnreadableFile(ValueError):  # noqa: N818 (the name describes the file)
     """A file cannot be read as an image. The message names the file, the problem, and what to do."""
 
 
+@dataclass(frozen=True)
+class Series:
+    """One series of a folder, such as one scan of a DICOM study.
+
+    uid: its unique identifier.
+    description: in words; "" if the files have none.
+    modality: such as "CT".
+    files: the files of its images, by name.
+    """
+
+    uid: str
+    description: str
+    modality: str
+    files: tuple[Path, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Format:
     """A file format: its detection, readers and writers.
@@ -42,6 +58,8 @@ class Format:
     write_mask_like: as `write_mask`, with the image file as third argument, whose full position header is copied;
         None if a format has no more than the grid.
     data_files: the file and the data files that its header names, all checked; most formats have one file.
+    holds: whether a folder is an image of this format; its readers then accept the folder. For most formats none is.
+    series_in: the series in such a folder.
 
     Readers may raise any error of their library; `read_image`, `read_mask` and `read_geometry` convert it.
     """
@@ -56,6 +74,8 @@ class Format:
     write_mask: Callable[[Segmentation, Path], None] | None = None
     write_mask_like: Callable[[Segmentation, Path, Path], None] | None = None
     data_files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    holds: Callable[[Path], bool] = lambda folder: False
+    series_in: Callable[[Path], list[Series]] = lambda folder: []
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.about)
@@ -163,11 +183,13 @@ def by_ending(path: str | Path) -> tuple[Format | None, str]:
 
 
 def by_content(path: Path) -> Format:
-    """The format of a file, from its content.
+    """The format of a file, from its content; or of a folder that is one image, such as a DICOM series.
 
     Raises:
-        UnreadableFile: missing, not a file, empty, or of unknown format.
+        UnreadableFile: missing, neither a file nor such a folder, empty, or of unknown format.
     """
+    if path.is_dir():
+        return _of_folder(path)
     head = _head(path)
     for form in formats():
         if form.begins(head):
@@ -175,10 +197,36 @@ def by_content(path: Path) -> Format:
     raise UnreadableFile(f"{path}: {_words(head)}")
 
 
+def is_image_folder(path: str | Path) -> bool:
+    """Whether this is a folder whose files together are one image, or several, such as DICOM series.
+
+    It looks at the first bytes of files until it finds one, in the folder itself and not below.
+    """
+    path = Path(path)
+    try:
+        return path.is_dir() and any(form.holds(path) for form in formats())
+    except OSError:
+        return False
+
+
+def _of_folder(path: Path) -> Format:
+    try:
+        for form in formats():
+            if form.holds(path):
+                return form
+    except OSError as error:
+        raise UnreadableFile(
+            f"{path}: cannot be opened ({error.strerror}). Is it a folder you may read?"
+        ) from error
+    raise UnreadableFile(
+        f"{path}: is a folder without DICOM files, so it is not an image. Give a file, or the folder of one series."
+    )
+
+
 def _head(path: Path) -> bytes:
     """The first bytes of a file, after gzip decompression."""
     try:
-        if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+        if not stat.S_ISREG(path.stat().st_mode):
             raise UnreadableFile(
                 f"{path}: is not a regular file but a pipe or a device. Copy its content to a file first."
             )
@@ -209,8 +257,6 @@ def _words(head: bytes) -> str:
         return (
             "is a web page (HTML), not an image. Download it again; the address may have expired."
         )
-    if head[128:132] == b"DICM":
-        return f"is DICOM. Convert it, to NIfTI for example. {readable}"
     if all(byte >= 32 or byte in b"\t\r\n\f" for byte in head):
         return f"is text that begins with {start[:24].decode('utf-8', 'replace')!r}. {readable}"
     return f"has an unknown format; it begins with the bytes {head[:8].hex(' ')}. {readable}"

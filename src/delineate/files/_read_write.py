@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from delineate.core import Geometry, Image, Segmentation
-from delineate.files._format import Format, UnreadableFile, by_content, by_ending, formats
+from delineate.files._format import Format, Series, UnreadableFile, by_content, by_ending, formats
 
 Result = TypeVar("Result")
 
@@ -20,6 +20,9 @@ NEARLY_WHOLE = 1e-3
 
 def read_image(path: str | Path) -> Image:
     """Read an image in the dtype of its file: EXIF orientation applied, alpha dropped, palettes as RGB.
+
+    A folder that holds the files of one DICOM series is one image, with axes (slice, row, column); other files in it
+    are ignored.
 
     A scan keeps its spacing and its position in the patient. NaN and infinity are replaced by the smallest finite
     value of the image. `Image.warnings` tells how many were replaced, and whether sform and qform of a NIfTI file
@@ -66,7 +69,8 @@ def read_geometry(path: str | Path) -> Geometry:
 def data_files(path: str | Path) -> tuple[Path, ...]:
     """All files of the image in `path`: the file itself first, then the data files that its header names.
 
-    Most images are one file; NRRD and MetaImage may have separate data files. Code that hashes the bytes of an image
+    Most images are one file; NRRD and MetaImage may have separate data files. Those of a folder with a DICOM series
+    are its slices, in order along their normal. Code that hashes the bytes of an image
     must use all of them.
 
     Raises:
@@ -74,6 +78,15 @@ def data_files(path: str | Path) -> tuple[Path, ...]:
             file, or is outside the folder of the header.
     """
     return _decode(Path(path), lambda form: form.data_files)
+
+
+def series_in(folder: str | Path) -> list[Series]:
+    """The series in a folder of DICOM files, from the headers. `read_image` reads a folder that has exactly one.
+
+    Raises:
+        UnreadableFile: the folder has no DICOM images, or a DICOM file that cannot be read.
+    """
+    return _decode(Path(folder), lambda form: form.series_in)
 
 
 def _decode(path: Path, reader: Callable[[Format], Callable[[Path], Result]]) -> Result:

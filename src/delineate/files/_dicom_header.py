@@ -1,0 +1,227 @@
+"""The header of a DICOM file: the attributes that decide what its pixels mean and where they lie."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import math
+import zlib
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from delineate.files._format import MOST_BYTES, UnreadableFile
+from delineate.files._unpack import AGAIN
+
+INSTALL = 'pip install "delineate[dicom]"'
+PREAMBLE = 132
+UNDEFINED = 0xFFFFFFFF
+PIXELS = 0x7FE00010
+FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+PLAIN = (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED)
+"""Transfer syntaxes whose pixels are not compressed."""
+
+MOST_INFLATED = 16 << 20
+MOST_RATIO = 50
+"""A deflated file may unpack to `MOST_INFLATED` bytes, or to this multiple of its size if that is more."""
+
+TAGS = {
+    "ImageType": 0x00080008, "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
+    "SeriesDescription": 0x0008103E, "PatientID": 0x00100020, "SliceThickness": 0x00180050,
+    "EchoTime": 0x00180081, "EchoNumbers": 0x00180086, "TriggerTime": 0x00181060,
+    "EstimatedRadiographicMagnificationFactor": 0x00181114, "ImagerPixelSpacing": 0x00181164,
+    "NominalScannedPixelSpacing": 0x00182010, "DiffusionBValue": 0x00189087, "StudyInstanceUID": 0x0020000D,
+    "SeriesInstanceUID": 0x0020000E, "AcquisitionNumber": 0x00200012, "ImagePositionPatient": 0x00200032,
+    "ImageOrientationPatient": 0x00200037, "FrameOfReferenceUID": 0x00200052,
+    "TemporalPositionIdentifier": 0x00200100, "SamplesPerPixel": 0x00280002,
+    "PhotometricInterpretation": 0x00280004, "PlanarConfiguration": 0x00280006, "NumberOfFrames": 0x00280008,
+    "Rows": 0x00280010, "Columns": 0x00280011, "PixelSpacing": 0x00280030, "BitsAllocated": 0x00280100,
+    "BitsStored": 0x00280101, "HighBit": 0x00280102, "PixelRepresentation": 0x00280103,
+    "PixelPaddingValue": 0x00280120, "PixelPaddingRangeLimit": 0x00280121, "RescaleIntercept": 0x00281052,
+    "RescaleSlope": 0x00281053, "ModalityLUTSequence": 0x00283000,
+    "SharedFunctionalGroupsSequence": 0x52009229, "PerFrameFunctionalGroupsSequence": 0x52009230,
+}  # fmt: skip
+"""The attributes that are read, by keyword."""
+SEQUENCES = {TAGS[name] for name in TAGS if name.endswith("Sequence")}
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """The header of one file.
+
+    syntax: the UID of the transfer syntax.
+    values: the stored bytes of the attributes of `TAGS` that have a value, by tag; b"" for a sequence.
+    start, length: where the pixels are in the file, or in the inflated file; (0, 0) if there are none. The length is
+        `UNDEFINED` for compressed pixels.
+    tag: `PIXELS` or one of `FLOAT_PIXELS`.
+    size: bytes of the file.
+    inflated: the content of a deflated file.
+    """
+
+    path: Path
+    syntax: str
+    values: Mapping[int, bytes]
+    start: int
+    length: int
+    tag: int
+    size: int
+    inflated: bytes | None = field(default=None, repr=False)
+
+    @property
+    def big_endian(self) -> bool:
+        """Whether numbers are stored with the highest byte first."""
+        return self.syntax == BIG_ENDIAN
+
+    def has(self, keyword: str) -> bool:
+        """Whether the attribute is there, with a value."""
+        return TAGS[keyword] in self.values
+
+    def text(self, keyword: str) -> str:
+        """The value as text; "" if there is none."""
+        return self.values.get(TAGS[keyword], b"").decode("latin-1").strip(" \0")
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """The values of a decimal or integer string; () if there are none.
+
+        Raises:
+            UnreadableFile: a value is not a finite number.
+        """
+        text = self.text(keyword)
+        if not text:
+            return ()
+        try:
+            found = tuple(float(word) for word in text.split("\\"))
+        except ValueError:
+            found = (math.nan,)
+        if not all(math.isfinite(number) for number in found):
+            raise UnreadableFile(
+                f"has {keyword} = {text[:40]!r}; expected numbers. Export it again."
+            )
+        return found
+
+    def whole(self, keyword: str, default: int = 0, *, signed: bool = False) -> int:
+        """The value of a 16-bit whole number."""
+        data = self.values.get(TAGS[keyword], b"")
+        if not data:
+            return default
+        return int.from_bytes(data[:2], "big" if self.big_endian else "little", signed=signed)
+
+    def opened(self) -> BinaryIO:
+        """The file, or its inflated content, to be closed by the caller."""
+        return self.path.open("rb") if self.inflated is None else io.BytesIO(self.inflated)
+
+    def dataset(self, *, pixels: bool = False) -> Any:
+        """All attributes, as pydicom gives them; without the pixels unless they are asked for."""
+        with closing(self.opened()) as file:
+            if self.inflated is None:
+                _meta(file)
+            return _reader().read_dataset(
+                file,
+                self.syntax == IMPLICIT,
+                not self.big_endian,
+                stop_when=None
+                if pixels
+                else lambda tag, vr, length: tag in (PIXELS, *FLOAT_PIXELS),
+            )
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of DICOM: 128 of any value, then "DICM"."""
+    return head[128:PREAMBLE] == b"DICM"
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a DICOM file.
+
+    Raises:
+        UnreadableFile: pydicom is not installed, the file ends within its header, or it inflates to too many bytes.
+    """
+    with path.open("rb") as file:
+        meta = _meta(file)
+        syntax = str(meta.get("TransferSyntaxUID", "")).strip(" \0")
+        if not syntax:
+            raise UnreadableFile(f"is DICOM without a transfer syntax. {AGAIN}")
+        size = path.stat().st_size
+        inflated = _inflated(file, size) if syntax == DEFLATED else None
+        with closing(file if inflated is None else io.BytesIO(inflated)) as body:
+            return _read(path, syntax, body, size, inflated)
+
+
+def _read(path: Path, syntax: str, body: BinaryIO, size: int, inflated: bytes | None) -> Header:
+    found: list[tuple[int, int]] = []
+
+    def stop(tag: int, vr: str | None, length: int) -> bool:
+        if tag >> 16 > 0x7FE0 or tag in (PIXELS, *FLOAT_PIXELS):
+            found.append((int(tag), length))
+            return True
+        return False
+
+    implicit, big = syntax == IMPLICIT, syntax == BIG_ENDIAN
+    dataset = _reader().read_dataset(
+        body, implicit, not big, stop_when=stop, specific_tags=list(TAGS.values())
+    )
+    values: dict[int, bytes] = {}
+    for tag in TAGS.values():
+        if tag in dataset:
+            raw = b"" if tag in SEQUENCES else getattr(dataset.get_item(tag), "value", None)
+            if tag in SEQUENCES or (isinstance(raw, bytes) and raw):
+                values[tag] = bytes(raw or b"")
+    tag, length = found[-1] if found else (0, 0)
+    start = 0
+    if tag in (PIXELS, *FLOAT_PIXELS):
+        start = body.tell() + (8 if implicit else 12)
+    return Header(path, syntax, values, start, length if start else 0, tag, size, inflated)
+
+
+def _meta(file: BinaryIO) -> Any:
+    """The file meta information; the file is then at the start of the data set."""
+    file.seek(PREAMBLE)
+    return _reader().read_dataset(
+        file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2
+    )
+
+
+def _inflated(file: BinaryIO, size: int) -> bytes:
+    """The rest of a deflated file, unpacked up to a limit."""
+    most = min(max(MOST_INFLATED, MOST_RATIO * size), MOST_BYTES)
+    unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    data = unpacker.decompress(file.read(), most)
+    if unpacker.unconsumed_tail and not unpacker.eof:
+        raise UnreadableFile(
+            f"is deflated DICOM of {size} bytes that unpacks to more than {most}. It is malicious, or mostly empty: "
+            "write it uncompressed first."
+        )
+    if not unpacker.eof:
+        raise UnreadableFile(f"ends before the end of its deflated data. {AGAIN}")
+    return data
+
+
+def _reader() -> Any:
+    try:
+        return importlib.import_module("pydicom.filereader")
+    except ModuleNotFoundError as error:
+        raise UnreadableFile(
+            f"is DICOM, and pydicom is not installed. Install it with: {INSTALL}"
+        ) from error
+
+
+def vector(header: Header, keyword: str, size: int) -> np.ndarray:
+    """The numbers of an attribute, (size,).
+
+    Raises:
+        UnreadableFile: another count of numbers.
+    """
+    numbers = header.numbers(keyword)
+    if len(numbers) != size:
+        raise UnreadableFile(
+            f"has {len(numbers)} numbers as {keyword}; expected {size}. Export it again."
+        )
+    return np.array(numbers)
