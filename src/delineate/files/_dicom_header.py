@@ -26,6 +26,7 @@ IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
+RLE = "1.2.840.10008.1.2.5"
 PLAIN = (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED)
 """Transfer syntaxes whose pixels are not compressed."""
 
