@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,3 +45,14 @@ def test_an_id_names_a_file_below_the_folder_it_is_joined_to(tmp_path_factory, i
         return
     folder = tmp_path_factory.getbasetemp()
     assert folder in (folder / id).resolve().parents
+
+
+def test_the_first_file_is_what_to_open_unless_another_path_is_given():
+    scan, mask = Path("scan.mhd"), Path("mask.png")
+    case = Case("a", "g", lambda: None, None, (scan, Path("scan.raw")), (mask,))
+    assert (case.image_path, case.truth_path) == (scan, mask)
+    slices = (Path("ct/1.dcm"), Path("ct/2.dcm"))
+    series = Case("a", "g", lambda: None, image_files=slices, image_path=Path("ct"))
+    assert (series.image_path, series.truth_path) == (Path("ct"), None)
+    assert series.files == slices
+    assert Case("a", "g", lambda: None).image_path is None

@@ -57,10 +57,8 @@ def read_case(case: Case, split: str) -> CaseFacts:
             problems.append(Problem("values", str(error)))
     if not problems and (differences := _differences(case)):
         kind: ProblemKind = "misaligned" if differences[0].startswith("shape") else "misplaced"
-        image_file, mask_file = case.image_files[0], case.truth_files[0]
-        message = (
-            f"{image_file.name} and its mask {mask_file.name} differ in {' and '.join(differences)}"
-        )
+        names = [path.name for path in (case.image_path, case.truth_path) if path is not None]
+        message = f"{names[0]} and its mask {names[1]} differ in {' and '.join(differences)}"
         problems.append(Problem(kind, message))
     opened = case.image_files[:1] + case.truth_files[:1]
     return CaseFacts(
@@ -79,9 +77,9 @@ def read_case(case: Case, split: str) -> CaseFacts:
 
 def _differences(case: Case) -> list[str]:
     """Descriptions of the differences between the grids of image and mask."""
-    if not case.image_files or not case.truth_files:
+    if case.image_path is None or case.truth_path is None:
         return []
-    image, mask = (read_geometry(files[0]) for files in (case.image_files, case.truth_files))
+    image, mask = read_geometry(case.image_path), read_geometry(case.truth_path)
     empty = Image(np.broadcast_to(np.uint8(0), (1, *mask.shape)), mask)
     return image.differences(align(empty, image).geometry)
 
@@ -90,8 +88,8 @@ def _image(case: Case, image: Image) -> ImageFacts:
     pixels, grid = image.pixels, image.geometry
     upright = canonical(image)
     holes = 0
-    if pixels.dtype.kind == "f" and case.image_files:
-        holes = _not_finite(case.image_files[0])
+    if pixels.dtype.kind == "f" and case.image_path is not None:
+        holes = _not_finite(case.image_path)
     return ImageFacts(
         grid.shape,
         image.channels,
@@ -103,7 +101,9 @@ def _image(case: Case, image: Image) -> ImageFacts:
         holes,
         _digest(upright),
         _slices(upright) if grid.ndim == 3 else (),
-        *(looks(image) if case.image_files else ((), ())),  # generated images are similar by design
+        *(
+            looks(image) if case.image_path is not None else ((), ())
+        ),  # generated images are similar by design
         text_lines(pixels) if grid.ndim == 2 else (),
     )
 
@@ -142,9 +142,9 @@ def _slice(part: np.ndarray) -> str:
 
 def _mask(case: Case, truth: Segmentation) -> MaskFacts | None:
     """Facts of the stored mask file; None if the truth is not a file."""
-    if not case.truth_files:
+    if case.truth_path is None:
         return None
-    raw = _stored_mask(case.truth_files[0]).pixels
+    raw = _stored_mask(case.truth_path).pixels
     stored = raw.dtype.name
     if raw.dtype.kind == "f":
         raw = np.rint(raw).astype(np.int64)

@@ -18,10 +18,13 @@ class Case:
 
     id: "name" or "folder/name". Output files take their names from it, so `check_id` refuses unsafe paths.
     group: the patient. All cases of one group are in the same split.
-    image_files: all files of the image, first the one to open (a header), then its data files. Empty for a generated
-        image.
+    image_files: all regular files of the image: a header and its data files, the files of a DICOM series. Empty for a
+        generated image.
     truth_files: the same for the truth. Empty without truth, or where the truth is not an image file.
     columns: further values by name (site, device), for subgroups and stratified splits.
+    image_path: what `read_image` opens: a file, or the folder of a DICOM series. The first of `image_files` if it is
+        not given; None for a generated image.
+    truth_path: the same for the truth.
     """
 
     id: str
@@ -31,9 +34,15 @@ class Case:
     image_files: tuple[Path, ...] = ()
     truth_files: tuple[Path, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict, repr=False)
+    image_path: Path | None = None
+    truth_path: Path | None = None
 
     def __post_init__(self) -> None:
         check_id(self.id)
+        if self.image_path is None and self.image_files:
+            object.__setattr__(self, "image_path", self.image_files[0])
+        if self.truth_path is None and self.truth_files:
+            object.__setattr__(self, "truth_path", self.truth_files[0])
 
     @classmethod
     def of_image(cls, image: Image, id: str = "image") -> Case:

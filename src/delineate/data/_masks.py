@@ -87,7 +87,9 @@ class PredictionMasks:
 
     def __call__(self, case: Case) -> Segmentation:
         """The prediction for a case, on the grid of its image."""
-        return read_truth(case.image_files[0], self.files[case.id], self.values)
+        if case.image_path is None:
+            raise ValueError(f"{case.id}: a mask file needs the image file that it lies on.")
+        return read_truth(case.image_path, self.files[case.id], self.values)
 
 
 def prediction_masks(

@@ -62,8 +62,8 @@ def evaluate_cases(
             )
         if predictions:
             suffix = mask_ending(case, prediction.geometry)
-            like = case.image_files[0] if case.image_files else None
-            write_mask(prediction, out / "predictions" / (case.id + suffix), like=like)
+            file = out / "predictions" / (case.id + suffix)
+            write_mask(prediction, file, like=case.image_path)
         write_overlay(case.image, prediction, truth, drawn)
 
     scored = evaluate(predictor, cases, metrics, split=split, on_case=keep)

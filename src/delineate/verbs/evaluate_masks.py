@@ -140,7 +140,7 @@ def _cases(
     )["test"]
     if images is not None:
         return cases
-    return tuple(replace(case, load_image=partial(_blank, case.image_files[0])) for case in cases)
+    return tuple(replace(case, load_image=partial(_blank, case)) for case in cases)
 
 
 def _read_labels(path: Path, trust: Trust = NOBODY) -> tuple[LabelSet, MaskSettings]:
@@ -179,7 +179,8 @@ def _chosen(named: Sequence[str], listed: Sequence[Call], labels: LabelSet) -> M
     return chosen
 
 
-def _blank(like: Path) -> Image:
-    """A black image on the grid of a file, to draw on if no images are given."""
-    geometry = read_geometry(like)
+def _blank(case: Case) -> Image:
+    """A black image on the grid of a case, to draw on if no images are given."""
+    assert case.image_path is not None  # the layout reads files
+    geometry = read_geometry(case.image_path)
     return Image(np.zeros((1, *geometry.shape), np.uint8), geometry)

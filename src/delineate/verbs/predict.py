@@ -135,7 +135,7 @@ def predict(
     failures: dict[str, str] = {}
     with folder.table():
         for case in track(cases, "predicting", unit="image", leave=True):
-            file = shown(case.image_files[0]) if case.image_files else case.id
+            file = case.id if case.image_path is None else shown(case.image_path)
             try:
                 written = predict_case(
                     predictor,
@@ -176,7 +176,7 @@ MOST_WARNINGS = 10
 def _reason(error: Exception, case: Case) -> str:
     """The message of an error, without the file name or id of the case at its start."""
     message = str(error) or type(error).__name__
-    for name in (*map(str, case.files[:1]), case.id):
+    for name in (str(case.image_path), case.id):
         message = message.removeprefix(f"{name}: ")
     return message
 
