@@ -83,10 +83,10 @@ def test_a_volume_is_shown_where_most_was_found_or_true():
     classes = np.zeros((6, 60, 80), np.uint8)
     classes[4], classes[1, 0, 0] = square(), 1
     empty = segmentation(np.zeros_like(classes), geometry)
-    drawn = overlay(Image(pixels, geometry), empty, segmentation(classes, geometry))
-    assert drawn.shape == (60, 80, 3)
-    assert drawn[0, 0, 0] == 200
-    middle = overlay(Image(pixels, geometry), empty)
+    picture, _ = view(Image(pixels, geometry), [empty, segmentation(classes, geometry)])
+    assert picture.shape == (60, 80, 3)
+    assert picture[0, 0, 0] == 200
+    middle, _ = view(Image(pixels, geometry), [empty])
     assert middle[0, 0, 0] == 0
 
 

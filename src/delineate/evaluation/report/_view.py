@@ -16,13 +16,23 @@ UPRIGHT = {L: ((S, -1), (P, 1)), P: ((S, -1), (L, 1)), S: ((P, 1), (L, 1))}
 front up; the patient's left on the right, or the front on the left."""
 
 
+SOFT_TISSUE = -150.0, 250.0
+"""The usual window of abdominal CT, in HU: level 50, width 400."""
+
+AIR, LEAST_TISSUE = (-4096.0, -800.0), 0.02
+"""Range of the lowest value of a CT in HU, and the least share of its samples in the soft tissue window."""
+
+MOST_LOOKED_AT = 2_000_000
+"""Samples of a volume from which percentiles are computed, evenly spread."""
+
+
 def view(image: Image, shown: Sequence[Segmentation]) -> tuple[np.ndarray, list[np.ndarray]]:
     """A picture (H, W, 3) uint8 of an image, and the label maps (H, W) of `shown` in the same place.
 
     A volume is shown by its slice with most foreground, across the axis of coarsest spacing; where spacings are
     alike, across the one nearest to head-foot, or the first if the patient's axes are unknown. Known patient axes
-    are shown upright, and samples square. Bytes are shown as they are, other depths windowed to the 1st to 99th
-    percentile; of channels that are not three, the first.
+    are shown upright, and samples square. Bytes are shown as they are, CT in the soft tissue window, other
+    images from the 1st to the 99th percentile; of channels that are not three, the first.
     """
     geometry = image.geometry
     pixels, maps = image.pixels, [s.classes for s in shown]
@@ -33,7 +43,7 @@ def view(image: Image, shown: Sequence[Segmentation]) -> tuple[np.ndarray, list[
         most = _fullest(shown, across, geometry.shape[across])
         pixels = pixels.take(most, axis=across + 1)
         maps = [m.take(most, axis=across) for m in maps]
-    flat = [_bytes(pixels), *maps]
+    flat = [as_bytes(pixels, display_limits(image)), *maps]
     spacing = [geometry.spacing[axis] for axis in axes]
     if geometry.to_patient is not None:
         swap, flips = _upright(geometry.to_patient[:3, axes])
@@ -71,16 +81,37 @@ def _fullest(shown: Sequence[Segmentation], across: int, length: int) -> int:
     return int(amount.argmax()) if amount.any() else length // 2
 
 
-def _bytes(pixels: np.ndarray) -> np.ndarray:
-    """(channel, H, W) of any depth -> (H, W, 3) uint8."""
+def display_limits(image: Image) -> tuple[float, float] | None:
+    """The values that are shown black and white; None for a photograph of bytes, which is shown as it is.
+
+    A CT is shown in the soft tissue window. It is recognized by its Hounsfield units: one channel in mm, air near
+    -1000, and part of the samples in the window. Other images are shown from the 1st to the 99th percentile.
+    """
+    pixels = image.pixels if image.channels == 3 else image.pixels[:1]
+    if pixels.dtype in (bool, np.uint8):
+        return None
+    some = pixels.ravel(order="K")[:: 1 + pixels.size // MOST_LOOKED_AT].astype(np.float32)
+    some = some[np.isfinite(some)]
+    if not some.size:
+        return 0.0, 1.0
+    low, high = SOFT_TISSUE
+    if image.channels == 1 and image.geometry.unit == "mm" and AIR[0] <= some.min() <= AIR[1]:
+        inside = ((some >= low) & (some <= high)).mean()
+        if inside >= LEAST_TISSUE:
+            return SOFT_TISSUE
+    low, high = (float(value) for value in np.percentile(some, [1, 99]))
+    if low == high:  # mostly one value, such as the air around a small thing
+        low, high = float(some.min()), float(some.max())
+    return low, high
+
+
+def as_bytes(pixels: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray:
+    """(channel, H, W) of any depth -> (H, W, 3) uint8; `limits` from `display_limits`."""
     pixels = np.moveaxis(pixels if len(pixels) == 3 else pixels[:1], 0, -1)
     if pixels.dtype == bool:
         pixels = pixels * np.uint8(255)
-    if pixels.dtype != np.uint8:
-        values = pixels[np.isfinite(pixels)].astype(np.float32)
-        low, high = np.percentile(values, [1, 99]) if values.size else (0, 1)
-        if low == high:  # mostly one value, such as the air around a small thing
-            low, high = values.min(initial=low), values.max(initial=high)
+    if limits is not None:
+        low, high = limits
         scale = 255 / (high - low) if high > low else 1.0
         pixels = np.nan_to_num((pixels.astype(np.float32) - low) * scale, posinf=255, neginf=0)
         pixels = pixels.clip(0, 255).round().astype(np.uint8)

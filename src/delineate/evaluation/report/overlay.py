@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from delineate.core import Image, LabelSet, Segmentation
+from delineate.evaluation.report._planes import Entry, montage, planes
 from delineate.evaluation.report._view import view
 
 FILL = 0.35
@@ -19,8 +20,8 @@ def overlay(
 ) -> np.ndarray:
     """A picture (H, W, 3) uint8: the prediction tinted and outlined in its label's colour, the truth dashed white.
 
-    A volume is shown by its slice with most foreground (predicted or true), across the axis of coarsest spacing or,
-    where spacings are alike, from head to foot; upright where the patient's axes are known.
+    A volume is shown in three planes with a legend: axial, coronal and sagittal slices through what was predicted or
+    true, in radiological convention where the patient's axes are known (`planes`).
 
     Raises:
         ValueError: image, prediction and truth differ in shape.
@@ -32,9 +33,25 @@ def overlay(
                 f"the image is {image.geometry.shape}, the segmentation "
                 f"{segmentation.geometry.shape}; they must lie on one grid."
             )
+    if image.geometry.ndim == 3:
+        return _three_planes(image, shown)
     picture, maps = view(image, shown)
     picture = fill(picture, maps[0], prediction.labels)
     return outline(picture, maps, [s.labels for s in shown])
+
+
+def _three_planes(image: Image, shown: list[Segmentation]) -> np.ndarray:
+    cuts = planes(image, shown)
+    labels = [s.labels for s in shown]
+    panels = [outline(fill(cut.picture, cut.maps[0], labels[0]), cut.maps, labels) for cut in cuts]
+    legend = [
+        Entry(label.rgb, label.name)
+        for label in labels[0]
+        if any(labels[0].mask(label.name, classes).any() for cut in cuts for classes in cut.maps)
+    ]
+    if len(shown) > 1:
+        legend.append(Entry((255, 255, 255), "truth (dashed)"))
+    return montage(panels, cuts, legend)
 
 
 def fill(picture: np.ndarray, classes: np.ndarray, labels: LabelSet) -> np.ndarray:
