@@ -72,6 +72,27 @@ def test_a_scan_in_memory_is_written_as_nifti(tmp_path):
         predict_case(lambda case: found, case, folder, Outputs(probabilities=True))
 
 
+@pytest.mark.parametrize(
+    ("grid", "size", "ml"),
+    [
+        (Geometry((10, 20, 30), (1.0, 2.0, 2.5), "mm"), ("30000", "mm³"), "30"),
+        (Geometry((10, 20, 30), (1.0, 1.0, 1.0)), ("6000", "px³"), ""),
+        (Geometry((20, 30), (2.0, 2.0), "mm"), ("2400", "mm²"), ""),
+    ],
+)
+def test_the_volume_of_a_scan_is_also_given_in_millilitres(grid, size, ml, tmp_path):
+    from delineate import Label, LabelSet, Segmentation
+
+    labels = LabelSet((Label("liver", 1), Label("spleen", 2)))
+    found = Segmentation(np.ones(grid.shape, np.uint8), labels, grid)
+    case = Case.of_image(Image(np.zeros((1, *grid.shape), np.int16), grid), "scan")
+    folder = PredictionFolder(tmp_path, "a digest")
+    with folder.table():
+        liver, spleen = predict_case(lambda case: found, case, folder).rows
+    assert (liver["size"], liver["unit"], liver["ml"]) == (*size, ml)
+    assert spleen["ml"] == ("0" if ml else "")
+
+
 def test_nothing_is_drawn_of_a_task_that_outlines_nothing(tmp_path):
     from delineate import Label, LabelSet
     from delineate.core import Probabilities

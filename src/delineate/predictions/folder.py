@@ -17,7 +17,7 @@ from delineate.files import sha256, whole_file
 TABLE, RECORD = "predictions.csv", "predictions.jsonl"
 
 COLUMNS = (
-    "image", "mask", "label", "size", "unit", "share", "objects", "confidence", "expected_dice", "review",
+    "image", "mask", "label", "size", "unit", "ml", "share", "objects", "confidence", "expected_dice", "review",
     "unlike_training", "shows", "presence",
 )  # fmt: skip
 """Columns of the table; a row describes one label of one image."""

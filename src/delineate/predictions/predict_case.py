@@ -113,7 +113,7 @@ def predict_case(
     if not prediction.outlined:
         outputs = replace(outputs, mask=False, overlay=False)
     names = outputs.names(case, image.geometry)
-    like = case.image_files[0] if case.image_files else None
+    like = case.image_path
     if "overlay" in names:
         with folder.file(names["overlay"], ".jpg") as part:
             write_overlay(image, prediction, None, part)
@@ -142,8 +142,8 @@ def _same(image: Image) -> Image:
 
 def mask_ending(case: Case, geometry: Geometry | None = None) -> str:
     """The file ending of a case's mask: that of the image's format; .png or .nii.gz for an image made in memory."""
-    if case.image_files:
-        return mask_suffix(case.image_files[0])
+    if case.image_path is not None:
+        return mask_suffix(case.image_path)
     geometry = case.image.geometry if geometry is None else geometry
     return ".png" if geometry.ndim == 2 and geometry.unit == "px" else ".nii.gz"
 
@@ -172,12 +172,15 @@ def _rows(
         if prediction.outlined:
             there = prediction.mask(label.name)
             count = int(np.count_nonzero(there))
+            size = count * prediction.geometry.sample_size
             row |= {
-                "size": f"{count * prediction.geometry.sample_size:.6g}",
+                "size": f"{size:.6g}",
                 "unit": prediction.geometry.size_unit,
                 "share": f"{count / there.size:.6f}",
                 "objects": len(components(there)[1]) - 1,
             }
+            if prediction.geometry.size_unit == "mm³":
+                row["ml"] = f"{size / 1000:.6g}"
             if count and prediction.probabilities is not None:
                 row["confidence"] = f"{float(prediction.probabilities[channel][there].mean()):.4f}"
         expected = prediction.scores.get(EXPECTED_DICE.format(label=label.name))
