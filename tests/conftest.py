@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from pydantic import TypeAdapter, ValidationError
@@ -33,6 +34,50 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("the real images are not here: DELINEATE_DATA names no folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def write_series():
+    """Write a volume (slice, row, column) of int16 as the files of a DICOM series, CT by default."""
+    pytest.importorskip("pydicom")
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    def write(
+        folder,
+        volume,
+        *,
+        spacing=(2.0, 1.0, 1.0),
+        origin=(0.0, 0.0, 0.0),
+        orientation=(1, 0, 0, 0, 1, 0),
+        uid="1.2.3",
+        name="{:03}.dcm",
+        **attributes,
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        normal = np.cross(orientation[:3], orientation[3:])
+        for index, pixels in enumerate(volume):
+            slice_ = Dataset()
+            slice_.file_meta = FileMetaDataset()
+            slice_.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            slice_.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+            slice_.SOPInstanceUID = f"{uid}.{index + 1}"
+            slice_.Modality, slice_.PatientID, slice_.SeriesInstanceUID = "CT", "P1", uid
+            slice_.ImageOrientationPatient = list(orientation)
+            position = np.asarray(origin) + index * spacing[0] * normal
+            slice_.ImagePositionPatient = [f"{x:.12g}"[:16] for x in position]
+            slice_.PixelSpacing, slice_.SliceThickness = list(spacing[1:]), spacing[0]
+            slice_.RescaleSlope, slice_.RescaleIntercept = 1, 0
+            for keyword, value in attributes.items():
+                if value is None:
+                    delattr(slice_, keyword)
+                else:
+                    setattr(slice_, keyword, value)
+            slice_.set_pixel_data(np.ascontiguousarray(pixels, np.int16), "MONOCHROME2", 16)
+            slice_.save_as(folder / name.format(index), enforce_file_format=True)
+        return folder
+
+    return write
 
 
 # ---- contracts: what every file of a folder keeps, whoever wrote it

@@ -89,3 +89,97 @@ def test_one_path_needs_no_list(tmp_path):
     Picture.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "one.png")
     assert [case.id for case in cases_of(str(tmp_path / "one.png"))] == ["one"]
     assert [case.id for case in cases_of(tmp_path)] == ["one"]
+
+
+VOLUME = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
+UNPLACED = {"Modality": "DX", "ImagePositionPatient": None, "ImageOrientationPatient": None}
+
+
+def test_a_folder_with_a_dicom_series_is_one_case(write_series, tmp_path, monkeypatch):
+    series = write_series(tmp_path / "data" / "p1" / "ct.1", VOLUME, name="IM{}")
+    for given, id in (
+        (series, "ct.1"),
+        (tmp_path / "data", "p1/ct.1"),
+        (tmp_path / "data/*", "p1/ct.1"),
+    ):
+        (case,) = cases_of(given)
+        assert case.id == id
+        assert case.image_path == series
+        assert case.image_files == tuple(series / f"IM{i}" for i in range(3))
+        np.testing.assert_array_equal(case.image.pixels[0], VOLUME)
+    monkeypatch.chdir(series)
+    assert [case.id for case in cases_of(".")] == ["ct.1"]
+
+
+def test_a_tree_of_patients_studies_and_series(write_series, tmp_path):
+    for patient in ("p1", "p2"):
+        for series in ("1.2.840.1", "1.2.840.2"):
+            write_series(tmp_path / patient / series, VOLUME, uid=f"1.{patient[1]}.{series}")
+    write_series(
+        tmp_path / "p1", VOLUME[:1], uid="1.9", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    )
+    found = cases_of(tmp_path)
+    assert [case.id for case in found] == [
+        "p1/1.2.840.1", "p1/1.2.840.2", "p2/1.2.840.1", "p2/1.2.840.2",
+    ]  # fmt: skip
+    assert {case.image.geometry.ndim for case in found} == {3}
+
+
+def test_several_series_in_one_folder_are_cases_with_their_descriptions(write_series, tmp_path):
+    folder = tmp_path / "study"
+    for uid, description in (
+        ("1.1", "T1/FL"),
+        ("1.2", "../liver"),
+        ("1.3", "T1/FL"),
+        ("1.4", None),
+    ):
+        named = {"SeriesDescription": description} if description else {"SeriesNumber": 4}
+        write_series(folder, VOLUME, uid=uid, name=uid + "-{}", **named)
+    found = cases_of(folder)
+    ids = ["study/T1_FL", "study/_liver", "study/T1_FL-2", "study/series 4"]
+    assert [case.id for case in found] == ids
+    assert [case.image_path for case in found] == [folder / f"1.{i}" for i in (1, 2, 3, 4)]
+    assert [len(case.image_files) for case in found] == [3] * 4
+    assert found[3].image.geometry.shape == VOLUME.shape
+    assert [case.id for case in cases_of(folder / "1.2")] == ["1.2"]
+
+
+def test_radiographs_are_a_case_each(write_series, tmp_path):
+    for i in range(2):
+        write_series(tmp_path / "films", VOLUME[:1], uid=f"1.{i}", name=f"1.2.84{i}", **UNPLACED)
+    write_series(tmp_path / "films", VOLUME[:1], uid="1.5", name="a.dcm", **UNPLACED)
+    found = cases_of(tmp_path / "films")
+    assert [case.id for case in found] == ["1.2.840", "1.2.841", "a"]
+    assert {case.image.geometry.shape for case in found} == {(4, 5)}
+    assert [case.id for case in cases_of(str(tmp_path / "films" / "1.2*"))] == [
+        "1.2.840",
+        "1.2.841",
+    ]
+    assert [case.id for case in cases_of(tmp_path / "films" / "1.2.841")] == ["1.2.841"]
+
+
+def test_images_of_other_formats_beside_a_series_are_cases_too(write_series, photos):
+    series = write_series(photos / "ct", VOLUME)
+    Picture.fromarray(np.zeros((3, 5), np.uint8)).save(series / "key.png")
+    (series / "index.txt").write_text("nothing")
+    assert [case.id for case in cases_of(photos)] == [
+        "a",
+        "b",
+        "ct",
+        "ct/key",
+        "deep/a.PNG",
+        "deep/a.bmp",
+    ]
+
+
+def test_a_slice_that_is_named_itself_is_an_image_of_two_axes(write_series, tmp_path):
+    series = write_series(tmp_path, VOLUME)
+    (case,) = cases_of(series / "001.dcm")
+    assert (case.id, case.image.geometry.shape) == ("001", (4, 5))
+
+
+def test_a_file_named_dcm_that_is_none_fails_by_name(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(b"\0" * 300)
+    (case,) = cases_of(tmp_path)
+    with pytest.raises(ValueError, match=r"a\.dcm"):
+        _ = case.image

@@ -345,3 +345,79 @@ def test_a_row_of_several_lines_has_the_number_of_its_last(tmp_path):
     table = write_table(tmp_path, 'a,1,"two', 'lines"', "b,2,one", header="id,device,note")
     said = refused(tmp_path, masks=None, table=table, present={"polyp": "device"})
     assert "cases.csv:4: " in said
+
+
+VOLUME = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
+
+
+def write_volume_mask(path: Path, series: Path) -> None:
+    """A mask as NIfTI, whose axes run in another order than those of the series."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reader = itk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(series)))
+    scan = itk.DICOMOrient(reader.Execute(), "RAS")
+    itk.WriteImage(itk.Cast(scan > 30, itk.sitkUInt8), path)
+
+
+@pytest.mark.parametrize(
+    ("series", "mask", "images", "masks"),
+    [
+        ("p1/ct", "p1/mask.nii.gz", "{stem}/ct", "{stem}/mask.nii.gz"),
+        ("images/p1", "masks/p1.nii.gz", "images/*", "masks/*"),
+        ("p1/1.2.840/ser.3", "p1/m.nii.gz", "{stem}/*/*", "{stem}/*.nii.gz"),
+        ("p1", "p1/mask.nii.gz", "*", "{stem}/mask.nii.gz"),
+        ("p1", "p1.nii.gz", "p?", "*.nii.gz"),
+    ],
+)
+def test_a_folder_with_a_dicom_series_is_an_image(
+    series, mask, images, masks, write_series, tmp_path
+):
+    folder = write_series(tmp_path / series, VOLUME, name="IM{}", origin=(5, 6, 7))
+    write_volume_mask(tmp_path / mask, folder)
+    (case,) = cases(tmp_path, images=images, masks=masks)
+    assert (case.id, case.image_path, case.truth_path) == ("p1", folder, tmp_path / mask)
+    assert case.image_files == tuple(folder / f"IM{i}" for i in range(3))
+    assert case.truth_files == (tmp_path / mask,)
+    np.testing.assert_array_equal(case.image.pixels[0], VOLUME)
+    np.testing.assert_array_equal(case.truth.classes, VOLUME > 30)
+    again = pickle.loads(pickle.dumps(case))
+    assert again.image.geometry == case.truth.geometry
+
+
+def test_a_table_lists_folders_and_series(write_series, tmp_path):
+    write_series(tmp_path / "p1", VOLUME)
+    write_series(tmp_path / "p2", VOLUME, uid="1.2", name="a{}")
+    write_series(tmp_path / "p2", VOLUME[:2], uid="1.3", name="b{}")
+    table = write_table(tmp_path, "a,p1", "b,p2/1.2", "c,p2/1.3", header="id,image")
+    found = cases(tmp_path, images=None, masks=None, table=table, unlabelled="keep")
+    assert [case.id for case in found] == ["a", "b", "c"]
+    assert [case.image.geometry.shape[0] for case in found] == [3, 3, 2]
+    assert [len(case.image_files) for case in found] == [3, 3, 2]
+    (tmp_path / "empty").mkdir()
+    table = write_table(tmp_path, "a,empty", header="id,image")
+    assert "do not exist: " in refused(tmp_path, images=None, masks=None, table=table)
+
+
+def test_the_slices_of_a_series_are_not_taken_for_images_of_one_stem(write_series, tmp_path):
+    write_series(tmp_path / "p1", VOLUME)
+    said = refused(tmp_path, images="{stem}/*", masks=None, unlabelled="keep")
+    assert "have the same stem, 'p1'. For a DICOM series match its folder, not its files." in said
+
+
+def test_radiographs_pair_with_their_masks(write_series, tmp_path):
+    for i, name in enumerate(("a.dcm", "1.2.840")):
+        write_series(
+            tmp_path / "images", VOLUME[:1], uid=f"1.{i}", name=name, Modality="DX",
+            ImagePositionPatient=None, ImageOrientationPatient=None,
+        )  # fmt: skip
+    write(tmp_path / "masks" / "a.png", size=(4, 5))
+    (tmp_path / "images" / "notes.txt").write_text("nothing")
+    (case,) = cases(tmp_path, images="images/*", unlabelled="drop")
+    assert case.truth.classes.shape == (4, 5)
+    assert case.image_path == tmp_path / "images" / "a.dcm"
+    write(tmp_path / "masks" / "1.2.840.png", size=(4, 5))
+    every = cases(tmp_path, images="images/*")
+    assert [(case.id, case.image_path.name) for case in every] == [
+        ("1.2.840", "1.2.840"),
+        ("a", "a.dcm"),
+    ]

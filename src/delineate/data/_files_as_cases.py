@@ -9,12 +9,30 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from delineate.core import Case
 from delineate.core.case import DRIVE, LONGEST_PART, UNSAFE
 from delineate.data._paths import is_readable, made_of, split_ending
-from delineate.files import image_suffixes, read_image
+from delineate.files import (
+    FolderImage,
+    by_ending,
+    folder_images,
+    image_suffixes,
+    is_dicom_file,
+    is_image_folder,
+    read_image,
+)
 from delineate.words import some
+
+
+class _Found(NamedTuple):
+    """An image: what to open, its name without and with its ending, and its files if they are known."""
+
+    path: Path
+    name: str
+    ending: str = ""
+    files: tuple[Path, ...] | None = None
 
 
 def cases_of(paths: str | Path | Sequence[str | Path]) -> list[Case]:
@@ -24,38 +42,51 @@ def cases_of(paths: str | Path | Sequence[str | Path]) -> list[Case]:
     equal except for case, both keep their endings; if they are still equal, they get numbers. Characters that an id
     may not contain (a backslash, a control character) become "_". Hidden files are left out. Each file is taken once.
 
+    The slices of a DICOM series in a folder are one case with the id of the folder; several series in one folder have
+    their descriptions added. Radiographs and multi-frame files are a case each, and so is a slice that is named
+    itself. Localizers, and DICOM objects that are not images, are left out of folders.
+
     Raises:
-        ValueError: no such file or folder, or no image that can be read.
+        ValueError: no such file or folder, or no image that can be read; or there are DICOM files in a folder, and
+            pydicom is not installed.
     """
     paths = [paths] if isinstance(paths, str | Path) else paths
-    found: dict[str, tuple[Path, str]] = {}
+    found: dict[str, _Found] = {}
     for path in map(Path, paths):
-        for file, name in _files(path):
-            found.setdefault(os.path.abspath(file), (file, name))
+        for image in _images(path):
+            found.setdefault(os.path.abspath(image.path), image)
     if not found:
         raise ValueError(
             f"no image in {some(paths)}. Endings that can be read: {' '.join(sorted(image_suffixes()))}."
         )
-    ids = _unique([_safe(name) for _, name in found.values()])
+    ids = _unique([(_safe(image.name, image.ending), image.ending) for image in found.values()])
     return [
-        Case(id, id, partial(read_image, file), image_files=made_of(file))
-        for id, (file, _) in zip(ids, found.values(), strict=True)
+        Case(
+            id,
+            id,
+            partial(read_image, image.path),
+            image_files=made_of(image.path) if image.files is None else image.files,
+            image_path=image.path,
+        )
+        for id, image in zip(ids, found.values(), strict=True)
     ]
 
 
-def _files(path: Path) -> Iterator[tuple[Path, str]]:
-    """Each file of a path, with its name relative to the given folder."""
+def _images(path: Path) -> Iterator[_Found]:
+    """Each image of a path, with its name relative to the given folder."""
     if path.is_file():
-        yield path, path.name
+        yield _named(path, path.name)
     elif path.is_dir():
-        yield from _below(path, path.rglob("*"))
+        yield from _below(path, path)
+    elif is_image_folder(path):  # one of several series in a folder
+        yield _Found(path, path.name)
     elif glob.has_magic(str(path)):
         fixed = Path(*(part for part in _until_magic(path)))
-        for match in sorted(glob.glob(str(path), recursive=True)):
-            if Path(match).is_dir():
-                yield from _below(fixed, Path(match).rglob("*"))
-            else:
-                yield from _below(fixed, [Path(match)])
+        for match in map(Path, sorted(glob.glob(str(path), recursive=True))):
+            if match.is_dir():
+                yield from _below(match, fixed)
+            elif not _is_hidden(match, fixed) and match.is_file() and is_readable(match):
+                yield _named(match, match.relative_to(fixed).as_posix())
     else:
         raise ValueError(f"{path}: no such file or folder.")
 
@@ -67,38 +98,76 @@ def _until_magic(path: Path) -> Iterator[str]:
         yield part
 
 
-def _below(folder: Path, files: Iterator[Path] | Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    for file in sorted(files):
-        name = file.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if not hidden and is_readable(file) and file.is_file():
-            yield file, name.as_posix()
+def _below(folder: Path, root: Path) -> Iterator[_Found]:
+    """The images in a folder and all its subfolders, by path; names are relative to `root`."""
+    found = []
+    for inside, folders, names in os.walk(folder):
+        here = Path(inside)
+        if _is_hidden(here, root):
+            folders.clear()
+            continue
+        files = [here / name for name in names if not name.startswith(".")]
+        dicom = frozenset[Path]()
+        if any(by_ending(file)[0] in (None, by_ending(".dcm")[0]) for file in files):
+            images, dicom = folder_images(here)
+            found += [_dicom_image(image, here, root) for image in images]
+        found += [
+            _named(file, file.relative_to(root).as_posix())
+            for file in files
+            if file not in dicom and by_ending(file)[0] is not None and file.is_file()
+        ]
+    yield from sorted(found, key=lambda image: image.path)
 
 
-def _safe(name: str) -> str:
-    """The name as a valid id; file names may contain any character."""
-    parts = [
-        UNSAFE.sub("_", _cut(part))
-        for part in DRIVE.sub(lambda drive: drive[0][0] + "_", name).split("/")
-    ]
-    return "/".join(parts)
+def _dicom_image(image: FolderImage, folder: Path, root: Path) -> _Found:
+    """A DICOM image with the name of its folder, or of its file."""
+    if image.path.is_file():
+        name = image.path.relative_to(root).as_posix()
+        return _named(image.path, name, files=image.files)
+    name = folder.relative_to(root).as_posix()
+    if name == ".":
+        name = Path(os.path.abspath(folder)).name or "series"
+    if image.name:
+        name += "/" + image.name.replace("/", "_").lstrip(".")
+    return _Found(image.path, name, files=image.files)
 
 
-def _cut(part: str) -> str:
+def _named(file: Path, name: str, files: tuple[Path, ...] | None = None) -> _Found:
+    """A file; a DICOM file may be named 1.2.840, which has no ending."""
+    name, ending = split_ending(name)
+    if ending.lower() not in image_suffixes() and is_dicom_file(file):
+        name, ending = name + ending, ""
+    return _Found(file, name, ending, files)
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _safe(name: str, ending: str) -> str:
+    """The name as a valid id, with its ending; file names may contain any character."""
+    *folders, last = DRIVE.sub(lambda drive: drive[0][0] + "_", name).split("/")
+    parts = [*(_cut(part, "") for part in folders), _cut(last, ending)]
+    return "/".join(UNSAFE.sub("_", part) for part in parts)
+
+
+def _cut(part: str, ending: str) -> str:
     """A part shortened to the maximum length, with its ending and with room for a number."""
-    stem, ending = split_ending(part)
-    while len((stem + ending).encode(errors="surrogatepass")) > LONGEST_PART - 10:
-        stem, ending = (stem[:-1], ending) if stem else ("", ending[:-1])
-    return stem + ending
+    while len((part + ending).encode(errors="surrogatepass")) > LONGEST_PART - 10:
+        part, ending = (part[:-1], ending) if part else ("", ending[:-1])
+    return part + ending
 
 
-def _unique(names: Sequence[str]) -> list[str]:
-    """Ids that are unique regardless of case, since file systems of macOS and Windows ignore case."""
-    short = [split_ending(name)[0] for name in names]
+def _unique(names: Sequence[tuple[str, str]]) -> list[str]:
+    """Ids that are unique regardless of case, since file systems of macOS and Windows ignore case.
+
+    names: names with their endings, and the endings.
+    """
+    short = [name[: max(len(name) - len(ending), 0)] for name, ending in names]
     counts = Counter(map(_folded, short))
     wanted = [
         name if counts[_folded(s)] > 1 or UNSAFE.search(s) or not s.split("/")[-1] else s
-        for name, s in zip(names, short, strict=True)
+        for (name, _), s in zip(names, short, strict=True)
     ]
     known = set(map(_folded, wanted))
     taken: set[str] = set()

@@ -6,7 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from delineate.files import by_ending, image_suffixes
+from delineate.files import (
+    by_ending,
+    folder_files,
+    image_suffixes,
+    is_dicom_file,
+    is_image_folder,
+)
 from delineate.words import some
 
 STEM = "{stem}"
@@ -47,10 +53,11 @@ def _first(name: str, places: Sequence[Path], fits: Callable[[Path], bool], prob
 
 
 def by_stem(root: Path, pattern: str, what: str) -> dict[str, Path]:
-    """The files below `root` that match a glob, by stem, sorted.
+    """The images below `root` that match a glob, by stem, sorted: files, and folders with a DICOM series.
 
     The stem is the name without its ending (".nii.gz" is one ending), or the part at {stem} in the pattern. The case
-    of the ending is ignored. Hidden files and files with other endings than those of images are left out.
+    of the ending is ignored. Hidden files and files with other endings than those of images are left out, except for
+    DICOM files without an ending.
 
     Raises:
         ValueError: no readable file matches, or two files have the same stem.
@@ -64,14 +71,14 @@ def by_stem(root: Path, pattern: str, what: str) -> dict[str, Path]:
             "in all, because more take too long to match."
         )
     try:
-        fitting = sorted(path for path in root.glob(_glob(pattern)) if path.is_file())
+        fitting = sorted(p for p in root.glob(_glob(pattern)) if p.is_file() or is_image_folder(p))
     except (ValueError, NotImplementedError, IndexError) as error:
         raise ValueError(f"{what} is {pattern!r}; expected a glob below {root}.") from error
     written = PurePosixPath(pattern).parts
     files = [
         path
         for path in fitting
-        if is_readable(path)
+        if (is_readable(path) or not path.is_file())
         and not any(p.startswith(".") and p not in written for p in path.relative_to(root).parts)
     ]
     if not files:
@@ -82,18 +89,23 @@ def by_stem(root: Path, pattern: str, what: str) -> dict[str, Path]:
         )
     by_name: dict[str, Path] = {}
     for path in files:
-        stem = _stem(path.relative_to(root).as_posix(), pattern)
+        stem = _stem(path, root, pattern)
         if by_name.setdefault(stem, path) is not path:
+            slices = (
+                "For a DICOM series match its folder, not its files. "
+                if is_dicom_file(path)
+                else ""
+            )
             raise ValueError(
-                f"{what}: {by_name[stem]} and {path} have the same stem, {stem!r}. Narrow the pattern, "
+                f"{what}: {by_name[stem]} and {path} have the same stem, {stem!r}. {slices}Narrow the pattern, "
                 "write {stem} in it where the names differ, rename one, or list the cases in a table."
             )
     return dict(sorted(by_name.items()))
 
 
 def is_readable(path: Path) -> bool:
-    """Whether the file has the ending of an image format."""
-    return path.name.lower().endswith(tuple(image_suffixes()))
+    """Whether the file has the ending of an image format, or is DICOM without a known ending."""
+    return by_ending(path)[0] is not None or is_dicom_file(path)
 
 
 def split_ending(name: str) -> tuple[str, str]:
@@ -115,14 +127,16 @@ def _glob(pattern: str) -> str:
     return before + ending
 
 
-def _stem(name: str, pattern: str) -> str:
-    """The stem of a file that matches the pattern; the endings of both are ignored."""
-    name = split_ending(name)[0]
+def _stem(path: Path, root: Path, pattern: str) -> str:
+    """The stem of a file that matches the pattern, whose endings are ignored; a folder and 1.2.840 have none."""
+    name = path.relative_to(root).as_posix()
+    if path.is_file() and by_ending(path)[0] is not None:
+        name, pattern = split_ending(name)[0], split_ending(pattern)[0]
     if STEM not in pattern:
         return PurePosixPath(name).name
     meaning = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]", STEM: "(?P<stem>[^/]+)"}
     expression = ""
-    for part in re.split(r"(\{stem\}|\*\*/|\*|\?|\[[^]]*\])", split_ending(pattern)[0]):
+    for part in re.split(r"(\{stem\}|\*\*/|\*|\?|\[[^]]*\])", pattern):
         expression += meaning.get(part, "[^/]" if part.startswith("[") else re.escape(part))
         if part == STEM:
             meaning[STEM] = "(?P=stem)"  # a second {stem} must match the same text
@@ -138,8 +152,11 @@ def made_of(path: Path) -> tuple[Path, ...]:
     """The file, and the data files that its header names; for `Case.image_files` and `Case.truth_files`.
 
     Only files of formats with separate data files are opened. If the header cannot be read or a data file is missing,
-    the result is the file alone; reading the image will raise the error.
+    the result is the file alone; reading the image will raise the error. A folder with a DICOM series is all its DICOM
+    files.
     """
+    if not path.is_file():
+        return folder_files(path)
     form, _ = by_ending(path)
     if form is None:
         return (path,)

@@ -15,7 +15,7 @@ from delineate.data._paths import by_stem, find_file, find_folder, made_of
 from delineate.data._splits import split_cases
 from delineate.data._tables import Row, rows_by_id
 from delineate.data._values import Values, mask_values
-from delineate.files import read_image
+from delineate.files import is_image_folder, read_image
 from delineate.resolve import nearest
 from delineate.words import some
 
@@ -132,6 +132,8 @@ def folder(
                 made_of(image),
                 made_of(mask) if mask else (),
                 _facts(rows.get(id, {})),
+                image,
+                mask,
             )
         )
     return split_cases(cases, split, seed=seed, stratify=stratify, places=places)
@@ -158,10 +160,11 @@ def _mask_files(home: Path, masks: Text | None, rows: Mapping[str, Row]) -> dict
 def _listed(home: Path, rows: Mapping[str, Row], column: str) -> dict[str, Path]:
     """The files named in a column of the table; rows with an empty field are left out."""
     files = {id: home / row[column] for id, row in rows.items() if row.get(column)}
-    missing = [path for path in files.values() if not path.is_file()]
+    missing = [p for p in files.values() if not p.is_file() and not is_image_folder(p)]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len(files)} files in the table do not exist: {some(missing)}."
+            f"{len(missing)} of {len(files)} files in the table do not exist: {some(missing)}. "
+            "A folder must hold the files of a DICOM series."
         )
     return files
 

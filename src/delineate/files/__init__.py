@@ -3,6 +3,7 @@
 The format is detected from the content when a file is read, and taken from the ending when it is written.
 """
 
+from delineate.files._dicom_folder import FolderImage, folder_files, folder_images, is_dicom_file
 from delineate.files._format import (
     Series,
     UnreadableFile,
@@ -24,13 +25,17 @@ from delineate.files._read_write import (
 from delineate.files._whole_file import cache_folder, is_part, part_folder, sha256, whole_file
 
 __all__ = [
+    "FolderImage",
     "Series",
     "UnreadableFile",
     "by_content",
     "by_ending",
     "cache_folder",
     "data_files",
+    "folder_files",
+    "folder_images",
     "image_suffixes",
+    "is_dicom_file",
     "is_image_folder",
     "is_part",
     "mask_suffix",

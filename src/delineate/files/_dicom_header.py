@@ -40,8 +40,8 @@ TAGS = {
     "EchoTime": 0x00180081, "EchoNumbers": 0x00180086, "TriggerTime": 0x00181060,
     "EstimatedRadiographicMagnificationFactor": 0x00181114, "ImagerPixelSpacing": 0x00181164,
     "NominalScannedPixelSpacing": 0x00182010, "DiffusionBValue": 0x00189087, "StudyInstanceUID": 0x0020000D,
-    "SeriesInstanceUID": 0x0020000E, "AcquisitionNumber": 0x00200012, "ImagePositionPatient": 0x00200032,
-    "ImageOrientationPatient": 0x00200037, "FrameOfReferenceUID": 0x00200052,
+    "SeriesInstanceUID": 0x0020000E, "SeriesNumber": 0x00200011, "AcquisitionNumber": 0x00200012,
+    "ImagePositionPatient": 0x00200032, "ImageOrientationPatient": 0x00200037, "FrameOfReferenceUID": 0x00200052,
     "TemporalPositionIdentifier": 0x00200100, "SamplesPerPixel": 0x00280002,
     "PhotometricInterpretation": 0x00280004, "PlanarConfiguration": 0x00280006, "NumberOfFrames": 0x00280008,
     "Rows": 0x00280010, "Columns": 0x00280011, "PixelSpacing": 0x00280030, "BitsAllocated": 0x00280100,
@@ -212,6 +212,15 @@ def _reader() -> Any:
         raise UnreadableFile(
             f"is DICOM, and pydicom is not installed. Install it with: {INSTALL}"
         ) from error
+
+
+def require_pydicom() -> None:
+    """Check that DICOM can be read here.
+
+    Raises:
+        UnreadableFile: pydicom is not installed; says how to install it.
+    """
+    _reader()
 
 
 def vector(header: Header, keyword: str, size: int) -> np.ndarray:

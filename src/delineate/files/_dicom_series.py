@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from delineate.files._dicom_header import (
 from delineate.files._format import Series, UnreadableFile
 from delineate.files._unpack import AGAIN
 from delineate.files._whole_file import is_part
+from delineate.words import some
 
 SAME_DIRECTION = 1e-4
 """Accepted difference of direction cosines within a series."""
@@ -46,6 +48,7 @@ KINDS = {
 }  # fmt: skip
 """Objects of DICOM that are not images, by modality."""
 DIRECTORY = "1.2.840.10008.1.3.10"
+UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,31 +185,53 @@ def frame_count(header: Header) -> int:
 # A folder
 
 
+def folder_and_series(path: Path) -> tuple[Path, str]:
+    """The folder, and the series in it, of a path: a folder, or folder/SeriesInstanceUID for one of several series.
+
+    The series is "" for a folder, and for anything else that exists.
+    """
+    if UID.fullmatch(path.name) and path.parent.is_dir() and not os.path.lexists(path):
+        return path.parent, path.name
+    return path, ""
+
+
 def holds_dicom(path: Path) -> bool:
-    """Whether a folder holds a DICOM file, other than a DICOMDIR, itself and not in a folder below it."""
-    return next(_dicom_files(path), None) is not None
+    """Whether a folder holds a DICOM file, other than a DICOMDIR, itself and not in a folder below it.
+
+    The same for the folder of a path folder/SeriesInstanceUID.
+    """
+    folder, _ = folder_and_series(path)
+    return folder.is_dir() and next(dicom_files(folder), None) is not None
 
 
-def _dicom_files(folder: Path) -> Iterator[Path]:
+def dicom_files(folder: Path) -> Iterator[Path]:
     """The DICOM files in a folder, by name. Hidden files and DICOMDIR are left out."""
+    for path in candidates(folder):
+        with path.open("rb") as file:
+            if is_dicom(file.read(132)):
+                yield path
+
+
+def candidates(folder: Path) -> list[Path]:
+    """The files in a folder that may be DICOM, by name."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if entry.is_file())
-    for name in names:
-        if name.startswith(".") or is_part(name) or name.upper() == "DICOMDIR":
-            continue
-        with (folder / name).open("rb") as file:
-            if is_dicom(file.read(132)):
-                yield folder / name
+    return [
+        folder / name
+        for name in names
+        if not name.startswith(".") and not is_part(name) and name.upper() != "DICOMDIR"
+    ]
 
 
-def headers(folder: Path) -> list[Header]:
-    """The headers of the images in a folder; DICOM objects that are not images are left out.
+def headers(path: Path) -> list[Header]:
+    """The headers of the images in a folder, or in one series of it; DICOM objects that are not images are left out.
 
     Raises:
-        UnreadableFile: a DICOM file cannot be read, which may be a slice; or there is no image.
+        UnreadableFile: a DICOM file cannot be read, which may be a slice; or there is no image, or no such series.
     """
     found, others = [], []
-    for path in _dicom_files(folder):
+    folder, uid = folder_and_series(path)
+    for path in dicom_files(folder):
         try:
             header = read_header(path)
         except UnreadableFile as error:
@@ -228,7 +253,13 @@ def headers(folder: Path) -> list[Header]:
         raise UnreadableFile(
             "is a folder without DICOM images. Give the folder that holds the slices."
         )
-    return found
+    if not uid:
+        return found
+    wanted = [header for header in found if header.text("SeriesInstanceUID") == uid]
+    if not wanted:
+        known = some(dict.fromkeys(header.text("SeriesInstanceUID") for header in found))
+        raise UnreadableFile(f"no such series; {folder} has {known}.")
+    return wanted
 
 
 def series_of(found: Sequence[Header]) -> list[Series]:
@@ -264,7 +295,8 @@ def one_series(found: Sequence[Header]) -> None:
             f"; and {len(several) - 2 * MOST_NAMES} more" if len(several) > 2 * MOST_NAMES else ""
         )
         raise UnreadableFile(
-            f"holds {len(several)} series: {listed}{more}. Put each series in a folder of its own."
+            f"holds {len(several)} series: {listed}{more}. Put each series in a "
+            f"folder of its own, or name one as <folder>/{several[0].uid}."
         )
 
 

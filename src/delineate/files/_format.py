@@ -58,6 +58,7 @@ class Format:
     write_mask_like: as `write_mask`, with the image file as third argument, whose full position header is copied;
         None if a format has no more than the grid.
     data_files: the file and the data files that its header names, all checked; most formats have one file.
+    volumes: whether an image may be a volume although masks cannot be written in this format.
     holds: whether a folder is an image of this format; its readers then accept the folder. For most formats none is.
     series_in: the series in such a folder.
 
@@ -74,6 +75,7 @@ class Format:
     write_mask: Callable[[Segmentation, Path], None] | None = None
     write_mask_like: Callable[[Segmentation, Path, Path], None] | None = None
     data_files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    volumes: bool = False
     holds: Callable[[Path], bool] = lambda folder: False
     series_in: Callable[[Path], list[Series]] = lambda folder: []
 
@@ -153,7 +155,10 @@ def image_suffixes() -> frozenset[str]:
 
 
 def mask_suffix(path: str | Path) -> str:
-    """The ending for a mask of this image: the image's own, or ".png" if its format would change mask values.
+    """The ending for a mask of this image: the image's own, or another one if masks cannot be written in its format.
+
+    It is then ".png" for an image of 2 axes, and ".nii.gz" for a volume, such as a folder with a DICOM series. Only
+    for formats that may hold volumes the header is read.
 
     >>> mask_suffix("a.JPG"), mask_suffix("b.nii.gz"), mask_suffix("c.tif")
     ('.png', '.nii.gz', '.tif')
@@ -161,11 +166,22 @@ def mask_suffix(path: str | Path) -> str:
     Raises:
         UnreadableFile: both the ending and the content are unknown.
     """
+    if is_image_folder(path):
+        return ".nii.gz"
     form, suffix = by_ending(path)
     if form is None:
         form = by_content(Path(path))
         suffix = form.suffixes[0]
-    return suffix if form.write_mask else ".png"
+    if form.write_mask:
+        return suffix
+    if not form.volumes:
+        return ".png"
+    try:
+        return ".nii.gz" if form.read_geometry(Path(path)).ndim == 3 else ".png"
+    except (
+        Exception
+    ):  # each library has its own exceptions; reading the image raises this one again
+        return ".png"
 
 
 @cache
@@ -188,7 +204,7 @@ def by_content(path: Path) -> Format:
     Raises:
         UnreadableFile: missing, neither a file nor such a folder, empty, or of unknown format.
     """
-    if path.is_dir():
+    if path.is_dir() or is_image_folder(path):
         return _of_folder(path)
     head = _head(path)
     for form in formats():
@@ -200,11 +216,12 @@ def by_content(path: Path) -> Format:
 def is_image_folder(path: str | Path) -> bool:
     """Whether this is a folder whose files together are one image, or several, such as DICOM series.
 
-    It looks at the first bytes of files until it finds one, in the folder itself and not below.
+    It looks at the first bytes of files until it finds one, in the folder itself and not below. A path
+    folder/SeriesInstanceUID names one of several series in a folder.
     """
     path = Path(path)
     try:
-        return path.is_dir() and any(form.holds(path) for form in formats())
+        return not path.is_file() and any(form.holds(path) for form in formats())
     except OSError:
         return False
 

@@ -40,7 +40,7 @@ def series_in(folder: Path) -> list[Series]:
 
 def _layout(path: Path) -> tuple[list[Plane], Geometry]:
     """The planes of an image in their order, and its geometry; one plane for an image of 2 axes."""
-    if path.is_dir():
+    if not path.is_file():
         found = headers(path)
         one_series(found)
         if len(found) > 1:
@@ -139,7 +139,7 @@ def _read_mask(path: Path) -> Image:
 
 
 def _data_files(path: Path) -> tuple[Path, ...]:
-    if not path.is_dir():
+    if path.is_file():
         return (path,)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -162,6 +162,7 @@ dicom = Format(
     suffixes=(".dcm",),
     begins=is_dicom,
     holds=holds_dicom,
+    volumes=True,
     read_geometry=_read_geometry,
     read=_read,
     read_mask=_read_mask,
