@@ -189,7 +189,8 @@ def _parser() -> argparse.ArgumentParser:
         "inputs",
         nargs="+",
         metavar="PATH",
-        help="folder of a run or a bundle, then images, folders or globs; with --bundle, images only",
+        help="folder of a run or a bundle, then images, folders (of images, or of a DICOM series) or globs; "
+        "with --bundle, images only",
     )
     verb.add_argument(
         "--bundle",

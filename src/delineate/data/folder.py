@@ -68,7 +68,8 @@ def folder(
             allows the audit's finding `misplaced`.
         root: the folder of the data.
         images: a glob below root, "images/*.jpg". The stem is the name without ending, or the part at {stem},
-            "*/{stem}_flair.nii.gz". None: the paths in the column image of the table, below root.
+            "*/{stem}_flair.nii.gz". A folder with a DICOM series is one image, "{stem}/ct". None: the paths in the
+            column image of the table, below root; there folder/SeriesInstanceUID names one of several series.
         masks: the same for masks, "masks/*.png" or "masks/{stem}_mask.png"; endings may differ from those of
             the images. None: the paths in the column mask of the table, if it has one.
         table: a CSV with one row per case, identified by the column id or stem, or else by the stem of image. Rows

@@ -25,8 +25,9 @@ UNLIKE = "unlike the training images: {how}"
 class Outputs:
     """Which files are written for a case, besides the rows of the table.
 
-    mask: the label map, in the format of the image; PNG for a JPEG or a photograph that was made in memory.
-    overlay: overlays/<id>.jpg, a picture of the mask on the image.
+    mask: the label map, in the format of the image, or as `mask_suffix` says; PNG for a photograph that was made in
+        memory, NIfTI for a scan.
+    overlay: overlays/<id>.jpg, a picture of the mask on the image; of a volume in three planes.
     probabilities: <id>.probabilities.npz, (1 + label, *spatial) float16, background first.
     """
 

@@ -70,7 +70,8 @@ def predict(
 ) -> Predicted:
     """Write a mask or image-level labels for every image into `out`; returns a summary.
 
-    A mask has the format and size of its image. JPEG images get PNG masks, since compression would change a mask.
+    A mask has the format and size of its image. JPEG images get PNG masks, since compression would change a mask, and
+    a folder with a DICOM series gets a NIfTI mask on its grid.
     Besides the masks there are `overlays/` and `predictions.csv`. This table holds for each image and label: the size,
     the number of objects, the mean probability inside the mask, and the Dice that the model expects of its mask. For
     a calibrated model it also holds whether a person should review the image: "yes" if the expected Dice is below the
