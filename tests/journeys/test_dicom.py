@@ -2,17 +2,14 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
-import yaml
 
 from delineate.cli import main
-from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.files import read_geometry, read_image, read_mask, write_mask
+from delineate.core import Label, LabelSet, Segmentation
+from delineate.files import read_geometry, read_mask, write_mask
 
 SHAPE = (8, 30, 40)
 AXIAL = (1, 0, 0, 0, 1, 0)

@@ -3,7 +3,7 @@ import pytest
 
 from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluation.report import overlay
-from delineate.evaluation.report._planes import GROUND, planes
+from delineate.evaluation.report._planes import GROUND, _areas, planes
 from delineate.files import read_image, read_mask
 
 LABELS = LabelSet((Label("liver", 1, colour="#00ff00"), Label("kidney", 2, colour="#ff0000")))
@@ -56,6 +56,15 @@ def test_slices_go_through_all_labels_so_that_a_small_one_is_seen_too():
     nothing = Segmentation(np.zeros_like(found.classes), LABELS, found.geometry)
     assert planes(image, [nothing])[0].lines == (210, 205)  # the middle
     assert set(np.unique(planes(image, [nothing, found])[0].maps[1])) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("step", [1, -1])
+def test_areas_are_those_of_every_slice(order, step):
+    mask = np.random.default_rng(0).random((5, 6, 7)).transpose(order)[::step] > 0.8
+    for axis, found in enumerate(_areas(mask)):
+        others = tuple(other for other in range(3) if other != axis)
+        np.testing.assert_array_equal(found, mask.sum(axis=others))
 
 
 def test_lines_say_where_the_other_planes_cut():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import cv2
 import numpy as np
 
 from delineate.core import Geometry, Image, Segmentation
@@ -153,11 +154,24 @@ def _fullest(
     amount = [np.zeros(n) for n in shape]
     for segmentation, classes in zip(shown, maps, strict=True):
         for label in segmentation.labels:
-            where = np.nonzero(segmentation.labels.mask(label.name, classes))
-            for total, index in zip(amount, where, strict=True):
-                areas = np.bincount(index, minlength=len(total))
-                total += areas / max(areas.max(), 1)
+            areas = _areas(segmentation.labels.mask(label.name, classes))
+            for total, area in zip(amount, areas, strict=True):
+                total += area / max(area.max(), 1)
     return [int(total.argmax()) if total.any() else len(total) // 2 for total in amount]
+
+
+def _areas(mask: np.ndarray) -> list[np.ndarray]:
+    """For each axis the number of samples in each slice across it. OpenCV's sums are many times faster than NumPy's."""
+    order = np.argsort([-stride for stride in mask.strides], kind="stable")
+    slices = np.ascontiguousarray(mask.transpose(order)).view(np.uint8)
+    areas = [np.zeros(n, np.int64) for n in slices.shape]
+    for index, one in enumerate(slices):
+        count = cv2.countNonZero(one)
+        if count:
+            areas[0][index] = count
+            areas[1] += cv2.reduce(one, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+            areas[2] += cv2.reduce(one, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+    return [areas[axis] for axis in np.argsort(order)]
 
 
 def _sizes(geometry: Geometry) -> list[int]:
