@@ -43,7 +43,10 @@ def overlay(
 def _three_planes(image: Image, shown: list[Segmentation]) -> np.ndarray:
     cuts = planes(image, shown)
     labels = [s.labels for s in shown]
-    panels = [outline(fill(cut.picture, cut.maps[0], labels[0]), cut.maps, labels) for cut in cuts]
+    width = max(1, round(max(max(cut.picture.shape[:2]) for cut in cuts) / 400))
+    panels = [
+        outline(fill(cut.picture, cut.maps[0], labels[0]), cut.maps, labels, width) for cut in cuts
+    ]
     legend = [
         Entry(label.rgb, label.name)
         for label in labels[0]
@@ -66,13 +69,17 @@ def fill(picture: np.ndarray, classes: np.ndarray, labels: LabelSet) -> np.ndarr
     return np.where(inside[..., None], mixed, picture)
 
 
-def outline(picture: np.ndarray, maps: list[np.ndarray], labels: list[LabelSet]) -> np.ndarray:
+def outline(
+    picture: np.ndarray, maps: list[np.ndarray], labels: list[LabelSet], width: int | None = None
+) -> np.ndarray:
     """The picture with outlines, a label's around all that it includes.
 
-    `maps` and `labels` are those of the prediction, then of the truth if it is known.
+    `maps` and `labels` are those of the prediction, then of the truth if it is known. `width` is that of the lines in
+    pixels; None: by the size of the picture.
     """
     drawn = np.ascontiguousarray(picture).copy()
-    width = max(1, round(min(drawn.shape[:2]) / 240))
+    if width is None:
+        width = max(1, round(min(drawn.shape[:2]) / 240))
     for label in reversed(labels[0].inner_first):  # a part over what includes it
         curves = _outlines(labels[0].mask(label.name, maps[0]))
         _draw(drawn, curves, label.rgb, width, closed=True)
