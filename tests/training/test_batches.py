@@ -78,6 +78,33 @@ def test_a_label_that_no_case_shows_takes_no_draws():
     assert sorted(drawn(nothing, 0)) == list(range(6))
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    st.integers(1, 9),
+    st.integers(1, 2),
+    st.integers(0, 3),
+)
+def test_a_batch_is_of_one_group_and_epochs_have_one_length(sizes, batch, world, epoch):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    shows = np.ones((len(groups), 1), bool)
+    drawn_by = []
+    for rank in range(world):
+        sampler = CaseSampler(shows, 0, None, False, groups, batch, rank, world)
+        mine = np.array(drawn(sampler, epoch))
+        assert len(mine) == len(sampler) > 0
+        assert (np.ptp(groups[mine].reshape(-1, batch), axis=1) == 0).all()
+        drawn_by += list(mine)
+    expected = max(1, len(groups) // (batch * world)) * world * batch
+    assert len(drawn_by) == expected
+    times = Counter(drawn_by)
+    for group, size in enumerate(
+        sizes
+    ):  # whole batches hold a case once; one more batch may repeat some
+        repeats = sum(n - 1 for i, n in times.items() if groups[i] == group)
+        assert repeats < batch * (1 if len(groups) >= batch * world else world)
+
+
 def test_valid_is_filled_in_where_one_case_has_it():
     here = np.zeros((2, 2), np.uint8)
     items = [

@@ -24,7 +24,7 @@ class Slices:
 
     axes: axes of the prepared volume along which slices are cut, 0 to 2. After `orient: SPL`, 0 gives axial, 1 coronal
         and 2 sagittal slices. With several axes one model learns from all, and a prediction is the mean of the logits
-        over the axes; the slices then must have one shape, so the prepared volume is best a cube.
+        over the axes. All slices of a batch are then along one axis.
     neighbours: slices on each side of the slice that are further channels of the input: 1 gives three slices. At the
         ends of the volume the last slice is repeated. The target is that of the middle slice.
     """

@@ -60,6 +60,9 @@ class CaseSampler(Sampler[tuple[int, int]]):
         equally often. None samples every case once.
     class_balanced: the samples that show a label are drawn label by label: each label gets the same number of draws
         among the cases that show it, so that a rare label is drawn as often as a frequent one.
+    groups: the group of each case: all samples of a batch are of one group, such as slices along one axis, since
+        groups may differ in shape. None if all cases fit together.
+    batch_size: samples of a batch; needed for groups.
     rank, world: number of this process, and number of processes.
     """
 
@@ -69,6 +72,8 @@ class CaseSampler(Sampler[tuple[int, int]]):
         seed: int,
         oversample_foreground: float | None = None,
         class_balanced: bool = False,
+        groups: np.ndarray | None = None,
+        batch_size: int = 1,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -76,6 +81,8 @@ class CaseSampler(Sampler[tuple[int, int]]):
         self.seed = seed
         self.oversample_foreground = oversample_foreground
         self.class_balanced = class_balanced
+        self.groups = groups
+        self.batch_size = batch_size
         self.rank = rank
         self.world = world
         self.epoch = 0
@@ -91,7 +98,14 @@ class CaseSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.shows) // self.world
+        if self.groups is None:
+            return len(self.shows) // self.world
+        return self._batches // self.world * self.batch_size
+
+    @property
+    def _batches(self) -> int:
+        """The number of batches of all devices; a multiple of `world`."""
+        return max(1, len(self.shows) // (self.batch_size * self.world)) * self.world
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -110,8 +124,30 @@ class CaseSampler(Sampler[tuple[int, int]]):
                 ]
             )
             rng.shuffle(order)
-        mine = order[self.rank : len(self) * self.world : self.world]
+        if self.groups is None:
+            mine = order[self.rank : len(self) * self.world : self.world]
+        else:
+            mine = self._in_batches(order, rng)[self.rank :: self.world].ravel()
         return ((self.epoch, int(index)) for index in mine)
+
+    def _in_batches(self, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(batch, sample): the cases in batches of one group each, in random order.
+
+        The number of batches is the same in every epoch: the groups with most cases left over get one batch more,
+        which is completed with their first cases.
+        """
+        assert self.groups is not None
+        parts = [order[self.groups[order] == group] for group in np.unique(self.groups[order])]
+        counts = np.array([len(part) // self.batch_size for part in parts])
+        rest = np.array([len(part) % self.batch_size for part in parts])
+        missing = self._batches - int(counts.sum())
+        counts += missing // len(parts)
+        counts[np.argsort(-rest, kind="stable")[: missing % len(parts)]] += 1
+        batches = [
+            np.resize(part, (count, self.batch_size))
+            for part, count in zip(parts, counts, strict=True)
+        ]
+        return rng.permutation(np.concatenate(batches))
 
     def _foreground(self, order: np.ndarray, wanted: int) -> np.ndarray:
         """`wanted` cases that show a label, in the given order, repeated where there are too few."""

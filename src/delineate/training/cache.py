@@ -133,6 +133,11 @@ class SlicesOfCases:
         case, axis, position = map(int, self.places[index])
         return f"{self.cases.name(case)} (axis {axis}, slice {position})"
 
+    @property
+    def axes(self) -> np.ndarray | None:
+        """The axis of each slice; None if there is but one. Slices along different axes may differ in shape."""
+        return self.places[:, 1] if len(self.slices.axes) > 1 else None
+
     def finish(self, pixels: np.ndarray) -> np.ndarray:
         """The pixels of a slice with the steps of preparation that come after augmentation.
 

@@ -239,7 +239,12 @@ def _cases(
     shows = samples.fill()
     try:
         sampler = CaseSampler(
-            shows, recipe.seed, options.oversample_foreground, options.class_balanced
+            shows,
+            recipe.seed,
+            options.oversample_foreground,
+            options.class_balanced,
+            samples.axes if isinstance(samples, SlicesOfCases) else None,
+            options.batch_size,
         )
     except ValueError as error:
         raise recipe.trainer.fail(str(error)) from error

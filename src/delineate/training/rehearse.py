@@ -138,58 +138,49 @@ def rehearse(recipe: Recipe, splits: Splits) -> None:
             pixels = prepare.finish(fixed.pixels)
         except (ValueError, OSError, MemoryError):
             continue  # the audit reports it
-        ndim, volume = pixels.ndim - 1, pixels
         refuse_unswapped_sides(recipe, fixed.geometry)
-        batch = min(options.batch_size, len(train))
-        if recipe.slices is not None:
-            pixels, fixed = _slice(recipe, prepare, fixed, pixels)
-            batch = options.batch_size
-        _try_augment(recipe, fixed)
-        if sees_target(_model(recipe, pixels.shape)):
-            _try_with_target(recipe, options, (min(batch, 2), *pixels.shape))
-        else:
-            output = _try_model(recipe, (batch, *pixels.shape))
-            _try_losses(recipe, *_small(recipe, pixels.shape[1:], output))
-        _try_networks(recipe, volume.shape)
-        _try_predictors(recipe, ndim)
+        for sample, image_of in _samples(recipe, prepare, fixed, pixels):
+            _try_augment(recipe, image_of)
+            batch = (
+                min(options.batch_size, len(train)) if recipe.slices is None else options.batch_size
+            )
+            if sees_target(_model(recipe, sample.shape)):
+                _try_with_target(recipe, options, (min(batch, 2), *sample.shape))
+            else:
+                output = _try_model(recipe, (batch, *sample.shape))
+                _try_losses(recipe, *_small(recipe, sample.shape[1:], output))
+        _try_networks(recipe, pixels.shape)
+        _try_predictors(recipe, pixels.ndim - 1)
         _try_refinements_and_metrics(recipe, image)
         return
 
 
-def _slice(
+def _samples(
     recipe: Recipe, prepare: Prepare, fixed: Image, pixels: np.ndarray
-) -> tuple[np.ndarray, Image]:
-    """The middle slice of a prepared volume: as the network gets it, and before the steps after augmentation.
+) -> Iterator[tuple[np.ndarray, Image]]:
+    """What training draws from a prepared image, finished and before augmentation: the image, or a slice of each axis.
 
     Raises:
-        RecipeError: the image has no three axes, slices along several axes differ in shape, or a step after
-            augmentation gives a slice other values than the same slice of a volume.
+        RecipeError: slices of an image without three axes, or a step after augmentation that gives a slice other
+            values than the same slice of a volume.
     """
     slices = load_slices(recipe.slices)
-    assert slices is not None
-    assert recipe.slices is not None
-    shape = pixels.shape[1:]
+    if slices is None or recipe.slices is None:
+        yield pixels, fixed
+        return
     with telling(recipe.slices):
-        list(slices.positions(shape))
-    sizes = {axis: tuple(n for i, n in enumerate(shape) if i != axis) for axis in slices.axes}
-    if len(set(sizes.values())) > 1:
-        raise recipe.slices.fail(
-            f"a prepared volume has the shape {list(shape)}, so slices along its axes differ in shape "
-            f"({', '.join(f'axis {a}: {list(s)}' for a, s in sizes.items())}), and a batch needs one. "
-            "Crop, pad or resize to a cube, or cut along one axis."
-        )
-    axis = slices.axes[0]
-    middle = shape[axis] // 2
-    before, after = (slices.slab(p, axis, middle) for p in (fixed.pixels, pixels))
-    if not np.allclose(prepare.finish(before), after, rtol=1e-4, atol=1e-4):
-        names = [call.name for call in recipe.prepare[len(prepare.before) :]]
-        raise recipe.slices.fail(
-            f"{' and '.join(names)} in prepare gives a slice other values in training, where it sees the slice, than "
-            "in prediction, where it sees the volume. Use a step that treats each sample alike, such as standardize "
-            "by: values; to standardize each volume, write rescale_intensity before it."
-        )
-    flat = stacked(before)
-    return stacked(after), Image(flat, Geometry.in_pixels(flat.shape[1:]))
+        places = dict(slices.positions(pixels.shape[1:]))
+    for axis, last in places.items():
+        before, after = (slices.slab(p, axis, last // 2) for p in (fixed.pixels, pixels))
+        if not np.allclose(prepare.finish(before), after, rtol=1e-4, atol=1e-4):
+            names = [call.name for call in recipe.prepare[len(prepare.before) :]]
+            raise recipe.slices.fail(
+                f"{' and '.join(names)} in prepare gives a slice other values in training, where it sees the slice, "
+                "than in prediction, where it sees the volume. Use a step that treats each sample alike, such as "
+                "standardize by: values; to standardize each volume, write rescale_intensity before it."
+            )
+        flat = stacked(before)
+        yield stacked(after), Image(flat, Geometry.in_pixels(flat.shape[1:]))
 
 
 def _try_oversampling(recipe: Recipe, options: Options, train: Sequence[Case]) -> None:

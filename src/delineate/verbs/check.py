@@ -106,7 +106,7 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
     problems: list[str] = []
     grids: Counter[str] = Counter()
     cases = [(name, case) for name, part in splits.items() for case in part]
-    learnt_from: Counter[str] = Counter()
+    learnt_from: dict[int, Counter[str]] = {}
     for split, case in track(cases, "preparing"):
         try:
             image = case.image
@@ -120,7 +120,8 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
         shape = f"{pixels.shape[0]} x {' x '.join(map(str, grid.shape))}"
         grids[shape] += 1
         if split == "train":
-            learnt_from.update(_learnt_from(plan, pixels.shape))
+            for axis, sample in _samples(plan, pixels.shape).items():
+                learnt_from.setdefault(axis, Counter())[sample] += 1
             if case.load_truth is None:
                 problems.append(f"{case.id}: no truth to learn from.")
         if np.isfinite(image.pixels).all() and not np.isfinite(pixels).all():
@@ -130,22 +131,30 @@ def _prepared(plan: Recipe, splits: Splits) -> tuple[str, list[str]]:
             f"prepared images differ in channels ({_common(grids)}): add {{channels: 1}} or "
             "{channels: 3} to prepare."
         )
-    elif len(learnt_from) > 1 and load_options(plan.trainer).batch_size > 1:
-        what = "cases" if plan.slices is None else "slices"
-        problems.append(
-            f"prepared training {what} differ in shape ({_common(learnt_from)}), and a batch needs one: add "
-            "{resize: ...} or {crop: ...} to prepare, or set trainer.batch_size to 1."
-        )
+    elif load_options(plan.trainer).batch_size > 1:
+        for axis, shapes in learnt_from.items():
+            what = "cases" if plan.slices is None else f"slices along axis {axis}"
+            if len(shapes) > 1:
+                problems.append(
+                    f"prepared training {what} differ in shape ({_common(shapes)}), and a batch needs one: add "
+                    "{resize: ...} or {crop: ...} to prepare, or set trainer.batch_size to 1."
+                )
     return f"prepared {_common(grids)}", list(dict.fromkeys(problems))
 
 
-def _learnt_from(plan: Recipe, shape: tuple[int, ...]) -> set[str]:
-    """The shapes of what the model gets of a prepared image: of the image, or of its slices."""
+def _samples(plan: Recipe, shape: tuple[int, ...]) -> dict[int, str]:
+    """The shapes of what training draws from a prepared image: of the image, or of its slices by axis."""
     slices = load_slices(plan.slices)
     if slices is None or len(shape) != 4:
-        return {" x ".join(map(str, shape))}
-    sides = {tuple(n for i, n in enumerate(shape[1:]) if i != axis) for axis in slices.axes}
-    return {" x ".join(map(str, (slices.channels(shape[0]), *side))) for side in sides}
+        return {0: " x ".join(map(str, shape))}
+    return {
+        axis: " x ".join(
+            map(
+                str, (slices.channels(shape[0]), *(n for i, n in enumerate(shape[1:]) if i != axis))
+            )
+        )
+        for axis in slices.axes
+    }
 
 
 def _common(counted: Counter[str]) -> str:
