@@ -98,9 +98,8 @@ def test_a_batch_is_of_one_group_and_epochs_have_one_length(sizes, batch, world,
     expected = max(1, len(groups) // (batch * world)) * world * batch
     assert len(drawn_by) == expected
     times = Counter(drawn_by)
-    for group, size in enumerate(
-        sizes
-    ):  # whole batches hold a case once; one more batch may repeat some
+    for group in range(len(sizes)):
+        # whole batches hold a case once; one more batch may repeat some
         repeats = sum(n - 1 for i, n in times.items() if groups[i] == group)
         assert repeats < batch * (1 if len(groups) >= batch * world else world)
 
