@@ -177,28 +177,11 @@ def dicom():
         RLELossless,
     )
 
-    def stored(syntax, pixels):
-        from pydicom.dataset import Dataset, FileMetaDataset
+    from conftest import dicom_slice
 
-        dataset = Dataset()
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-        dataset.SOPInstanceUID = "1.2.3.4"
-        dataset.Modality = "CT"
-        dataset.SeriesInstanceUID = "1.2.3"
-        dataset.ImagePositionPatient = [1, 2, 3]
-        dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-        dataset.PixelSpacing = [0.5, 0.75]
-        dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
-        bits = pixels.dtype.itemsize * 8
-        photometric = "MONOCHROME2" if pixels.ndim == 2 else "RGB"
-        dataset.set_pixel_data(pixels, photometric, bits)
-        if syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless):
-            dataset.compress(syntax)
-        dataset.file_meta.TransferSyntaxUID = syntax
+    def stored(syntax, pixels):
         stream = io.BytesIO()
-        dataset.save_as(stream, enforce_file_format=True)
+        dicom_slice(pixels, syntax).save_as(stream, enforce_file_format=True)
         return stream.getvalue()
 
     deep = smooth((48, 40), 3000).astype(np.uint16)

@@ -181,7 +181,28 @@ def tiff_packbits(path):
     tiff_strip(path, "packbits", b"\x81\0" * (4 << 20))
 
 
+def dicom(path, syntax, rows, packed):
+    """A header of 65535 columns and these rows, before packed bytes."""
+    meta = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
+    numbers = {0x02: 1, 0x10: rows, 0x11: 65_535, 0x100: 16, 0x101: 16, 0x102: 15, 0x103: 0}
+    body = b"".join(struct.pack("<HH2sHH", 0x28, tag, b"US", 2, n) for tag, n in numbers.items())
+    path.write_bytes(bytes(128) + b"DICM" + meta + body + packed)
+
+
+def dicom_deflated(path):
+    syntax = b"1.2.840.10008.1.2.1.99"
+    dicom(path, syntax, 0, b"")
+    start = 132 + 8 + len(syntax)
+    path.write_bytes(path.read_bytes()[:start] + zeros(HUGE, -15))
+
+
+def dicom_declared(path):
+    pixels = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + bytes(1 << 20)
+    dicom(path, b"1.2.840.10008.1.2.4.90", 15_000, pixels)
+
+
 BOMBS = [
+    dicom_deflated, dicom_declared,
     gzip_of_another_length, many_times, declared_volume,
     nrrd_of_another_length, nrrd_declared, meta_of_another_length, meta_declared,
     png_declared, png_of_zeros, palette_of_another_length, png_text, png_profile,

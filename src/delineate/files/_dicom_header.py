@@ -8,7 +8,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,6 +63,7 @@ class Header:
     start, length: where the pixels are in the file, or in the inflated file; (0, 0) if there are none. The length is
         `UNDEFINED` for compressed pixels.
     tag: `PIXELS` or one of `FLOAT_PIXELS`.
+    kind: the UID of its SOP class; "" if there is none.
     size: bytes of the file.
     inflated: the content of a deflated file.
     """
@@ -74,6 +75,7 @@ class Header:
     length: int
     tag: int
     size: int
+    kind: str = ""
     inflated: bytes | None = field(default=None, repr=False)
 
     @property
@@ -86,8 +88,13 @@ class Header:
         return TAGS[keyword] in self.values
 
     def text(self, keyword: str) -> str:
-        """The value as text; "" if there is none."""
-        return self.values.get(TAGS[keyword], b"").decode("latin-1").strip(" \0")
+        """The value as text without control characters; "" if there is none."""
+        data = self.values.get(TAGS[keyword], b"")
+        try:
+            text = data.decode("utf-8").strip(" \0")
+        except UnicodeDecodeError:  # a single byte for each letter is the most frequent other set
+            text = data.decode("latin-1").strip(" \0")
+        return text if text.isprintable() else "".join(c for c in text if c.isprintable())
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """The values of a decimal or integer string; () if there are none.
@@ -153,7 +160,9 @@ def read_header(path: Path) -> Header:
         size = path.stat().st_size
         inflated = _inflated(file, size) if syntax == DEFLATED else None
         with closing(file if inflated is None else io.BytesIO(inflated)) as body:
-            return _read(path, syntax, body, size, inflated)
+            header = _read(path, syntax, body, size, inflated)
+    declared = str(meta.get("MediaStorageSOPClassUID", "")).strip(" \0")
+    return replace(header, kind=header.text("SOPClassUID") or declared)
 
 
 def _read(path: Path, syntax: str, body: BinaryIO, size: int, inflated: bytes | None) -> Header:
@@ -179,7 +188,7 @@ def _read(path: Path, syntax: str, body: BinaryIO, size: int, inflated: bytes | 
     start = 0
     if tag in (PIXELS, *FLOAT_PIXELS):
         start = body.tell() + (8 if implicit else 12)
-    return Header(path, syntax, values, start, length if start else 0, tag, size, inflated)
+    return Header(path, syntax, values, start, length if start else 0, tag, size, inflated=inflated)
 
 
 def _meta(file: BinaryIO) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from delineate.core import Geometry
 from delineate.files._dicom_header import (
     PIXELS,
+    PREAMBLE,
     Header,
     is_dicom,
     read_header,
@@ -22,8 +23,6 @@ from delineate.files._dicom_header import (
 )
 from delineate.files._format import Series, UnreadableFile
 from delineate.files._unpack import AGAIN
-from delineate.files._whole_file import is_part
-from delineate.words import some
 
 SAME_DIRECTION = 1e-4
 """Accepted difference of direction cosines within a series."""
@@ -89,10 +88,19 @@ def why_no_image(header: Header) -> str:
     return ""
 
 
-def _kind(header: Header) -> str:
+def _is_image_class(header: Header) -> bool:
+    """Whether the file should have pixels, by its SOP class; also if it has none."""
+    return not header.kind or "Image Storage" in _class_name(header)
+
+
+def _class_name(header: Header) -> str:
     from pydicom.uid import UID
 
-    name = UID(header.text("SOPClassUID")).name
+    return str(UID(header.kind).name)
+
+
+def _kind(header: Header) -> str:
+    name = _class_name(header)
     modality = header.text("Modality")
     return (
         ", ".join(word for word in (name, f"modality {modality}" if modality else "") if word)
@@ -196,53 +204,52 @@ def folder_and_series(path: Path) -> tuple[Path, str]:
 
 
 def holds_dicom(path: Path) -> bool:
-    """Whether a folder holds a DICOM file, other than a DICOMDIR, itself and not in a folder below it.
-
-    The same for the folder of a path folder/SeriesInstanceUID.
-    """
-    folder, _ = folder_and_series(path)
-    return folder.is_dir() and next(dicom_files(folder), None) is not None
+    """Whether a folder holds a DICOM file, other than a DICOMDIR, itself and not in a folder below it."""
+    return any(is_dicom(_start(file)) for file in _files(path))
 
 
-def dicom_files(folder: Path) -> Iterator[Path]:
-    """The DICOM files in a folder, by name. Hidden files and DICOMDIR are left out."""
-    for path in candidates(folder):
-        with path.open("rb") as file:
-            if is_dicom(file.read(132)):
-                yield path
-
-
-def candidates(folder: Path) -> list[Path]:
-    """The files in a folder that may be DICOM, by name."""
+def _files(folder: Path) -> Iterator[Path]:
+    """The files in a folder, by name. Hidden files and DICOMDIR are left out."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if entry.is_file())
-    return [
-        folder / name
-        for name in names
-        if not name.startswith(".") and not is_part(name) and name.upper() != "DICOMDIR"
-    ]
+    for name in names:
+        if not (name.startswith(".") or name.upper() == "DICOMDIR"):
+            yield folder / name
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(PREAMBLE)
 
 
 def headers(path: Path) -> list[Header]:
     """The headers of the images in a folder, or in one series of it; DICOM objects that are not images are left out.
 
     Raises:
-        UnreadableFile: a DICOM file cannot be read, which may be a slice; or there is no image, or no such series.
+        UnreadableFile: a file that may be a slice cannot be read; or there is no image.
     """
     found, others = [], []
-    folder, uid = folder_and_series(path)
-    for path in dicom_files(folder):
+    for path in _files(folder):
+        start = _start(path)
+        if not is_dicom(start):
+            if not start or path.suffix.lower() == ".dcm":
+                what = "is not DICOM" if start else "is empty (0 bytes)"
+                raise UnreadableFile(f"its file {path.name} {what}, and may be a slice. {AGAIN}")
+            continue
         try:
             header = read_header(path)
         except UnreadableFile as error:
             raise UnreadableFile(f"its file {path.name} {error}") from error
         except Exception as error:
             raise UnreadableFile(
-                f"its file {path.name} cannot be decoded ({error or type(error).__name__}). Is it truncated? {AGAIN}"
+                f"its file {path.name} cannot be decoded ({str(error) or type(error).__name__}). {AGAIN}"
             ) from error
-        if header.text("SOPClassUID") == DIRECTORY:
+        why = why_no_image(header)
+        if why and header.text("Modality") not in KINDS and _is_image_class(header):
+            raise UnreadableFile(f"its file {path.name} {why} Is it truncated? {AGAIN}")
+        if header.kind == DIRECTORY:
             continue
-        if why := why_no_image(header):
+        if why:
             others.append((path, why))
         else:
             found.append(header)
@@ -284,7 +291,7 @@ def one_series(found: Sequence[Header]) -> None:
     Raises:
         UnreadableFile: several, each with its description and count.
     """
-    _same(found, [h.text("PatientID") for h in found], "belong to another patient", "")
+    _same(found, [h.text("PatientID") for h in found], "patient (PatientID)")
     several = series_of(found)
     if len(several) > 1:
         listed = "; ".join(
@@ -346,46 +353,65 @@ def _check_alike(planes: Sequence[Plane]) -> None:
     heads = [p.header for p in planes]
     if any(h.whole("SamplesPerPixel", 1) != 1 for h in heads):
         raise UnreadableFile(
-            f"holds {len(planes)} colour images, which are not a volume. Give them one by one."
+            f"holds {len(planes)} colour images, which are not a volume. Give its files one by one."
         )
     unplaced = [p for p in planes if p.position is None or p.orientation is None]
     if unplaced:
         raise UnreadableFile(
             f"holds {len(planes)} images, and {_names(unplaced)} has no position in the patient: they are not the "
-            "slices of a volume. Give them one by one."
+            "slices of a volume. Give its files one by one."
         )
     if any(p.spacing is None for p in planes):
         raise UnreadableFile("has no PixelSpacing. Export it again.")
-    localizer = ["LOCALIZER" in h.text("ImageType").split("\\") for h in heads]
-    _same(planes, localizer, "are localizers", "")
+    scouts = [i for i, h in enumerate(heads) if "LOCALIZER" in h.text("ImageType").split("\\")]
+    if scouts and len(scouts) < len(planes):
+        are = "is a localizer" if len(scouts) == 1 else "are localizers"
+        raise UnreadableFile(
+            f"{_of(scouts, planes)} {are}: {_names([planes[i] for i in scouts])}. {_move(scouts)}"
+        )
     sizes = [f"{h.whole('Rows')} x {h.whole('Columns')}" for h in heads]
-    _same(planes, sizes, "have other Rows x Columns", sizes)
+    _same(planes, sizes, "Rows x Columns", sizes)
     orientations = np.array([p.orientation for p in planes])
     off = np.abs(orientations - np.median(orientations, axis=0)).max(axis=1) > SAME_DIRECTION
-    _same(planes, off.tolist(), "have another orientation", "")
+    _same(planes, off.tolist(), "orientation")
     spacings = np.array([p.spacing for p in planes])
     off = ~np.isclose(spacings, np.median(spacings, axis=0), rtol=1e-4).all(axis=1)
-    _same(planes, off.tolist(), "have another PixelSpacing", "")
+    _same(planes, off.tolist(), "PixelSpacing", [f"{row} x {col} mm" for row, col in spacings])
     _same(
         planes,
         [h.text("FrameOfReferenceUID") for h in heads],
-        "have another frame of reference",
-        "",
+        "frame of reference",
     )
 
 
-def _same(items: Sequence[Any], values: Sequence[Any], are: str, said: Sequence[Any] | str) -> None:
-    """Refuse items whose value differs from that of most of them."""
+def _same(
+    items: Sequence[Header] | Sequence[Plane],
+    values: Sequence[Any],
+    what: str,
+    said: Sequence[str] | None = None,
+) -> None:
+    """Refuse items whose value differs from that of most of them.
+
+    said: the values in words, if they should be in the message.
+    """
     counts = Counter(values)
     if len(counts) < 2:
         return
-    most = counts.most_common(1)[0][0]
-    odd = [i for i, value in enumerate(values) if value != most]
-    what = f" ({said[odd[0]]} instead of {most})" if said else ""
+    usual = values.index(counts.most_common(1)[0][0])
+    odd = [i for i, value in enumerate(values) if value != values[usual]]
+    values_of = f" ({said[odd[0]]} instead of {said[usual]})" if said else ""
     raise UnreadableFile(
-        f"{len(odd)} of its {len(items)} images {are} than the others{what}: {_names([items[i] for i in odd])}. "
-        "Move them to a folder of their own."
+        f"{_of(odd, items)} {'differs' if len(odd) == 1 else 'differ'} from the others in {what}{values_of}: "
+        f"{_names([items[i] for i in odd])}. {_move(odd)}"
     )
+
+
+def _of(odd: Sequence[int], items: Sequence[Any]) -> str:
+    return f"{len(odd)} of its {len(items)} images"
+
+
+def _move(odd: Sequence[int]) -> str:
+    return f"Move {'it' if len(odd) == 1 else 'them'} to another folder."
 
 
 def _names(items: Sequence[Any]) -> str:
@@ -465,7 +491,7 @@ def _geometry(planes: Sequence[Plane], at: np.ndarray, normal: np.ndarray) -> Ge
 
 def _check_even(planes: Sequence[Plane], at: np.ndarray) -> None:
     steps = np.diff(at)
-    usual = float(np.median(steps))
+    usual = float(np.sort(steps)[(steps.size - 1) // 2])  # of two steps the smaller
     odd = np.flatnonzero(np.abs(steps - usual) > max(EVEN * usual, EVEN_MM))
     if not odd.size:
         return
