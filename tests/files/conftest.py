@@ -31,7 +31,7 @@ def dicom_slice(pixels, syntax="1.2.840.10008.1.2.1", bits=None, **attributes):
         if value is not None:
             setattr(made, keyword, value)
     if UID(syntax).is_compressed and not UID(syntax).is_deflated:
-        made.compress(syntax)
+        made.compress(syntax, generate_instance_uid=False)
     made.file_meta.TransferSyntaxUID = syntax
     return made
 

@@ -12,6 +12,8 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
 from pydicom.sequence import Sequence
@@ -27,7 +29,14 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from delineate.files import UnreadableFile, data_files, read_geometry, read_image, read_mask
+from delineate.files import (
+    UnreadableFile,
+    _dicom_header,
+    data_files,
+    read_geometry,
+    read_image,
+    read_mask,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 4096, (40, 36)).astype(np.uint16)
 
@@ -589,3 +598,46 @@ def test_big_endian_is_native_after_reading(saved):
     path = saved(syntax=ExplicitVRBigEndian)
     found = read_image(path).pixels
     assert found.dtype.isnative
+
+
+# Two readers of headers
+
+
+def agree(path):
+    """Whether the quick reader covers a file; then it must say what pydicom says."""
+    data = path.read_bytes()
+    quick = _dicom_header._quick(path, data[: _dicom_header.QUICK_BYTES], len(data))
+    if quick is None:
+        return False
+    slow = _dicom_header._slow(path, len(data))
+    for name in ("syntax", "values", "start", "length", "tag", "size", "kind"):
+        assert getattr(quick, name) == getattr(slow, name), (path.name, name)
+    return True
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_quick_reader_of_headers_agrees_with_pydicom_on_the_zoo(real_data):
+    zoo = real_data / "dicom_zoo"
+    files = [path for path in sorted(zoo.rglob("*")) if path.is_file()]
+    dicom = [path for path in files if path.read_bytes()[128:132] == b"DICM"]
+    assert sum(agree(path) for path in dicom) > 60
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_the_quick_reader_of_headers_agrees_with_pydicom_on_damage(syntax, data, saved):
+    path = saved(syntax=syntax)
+    whole = path.read_bytes()
+    at = data.draw(st.integers(132, 760))
+    value = data.draw(st.binary(min_size=1, max_size=8))
+    path.write_bytes(whole[:at] + value + whole[at + data.draw(st.integers(0, len(value))) :])
+    try:
+        agree(path)
+    except AssertionError:
+        raise
+    except Exception:
+        return  # pydicom refuses more

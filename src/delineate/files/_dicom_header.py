@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import io
 import math
+import os
+import struct
 import zlib
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -29,6 +31,19 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 RLE = "1.2.840.10008.1.2.5"
 PLAIN = (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED)
 """Transfer syntaxes whose pixels are not compressed."""
+
+QUICK_BYTES = 1 << 14
+"""The header of a plain slice is usually shorter."""
+EXPLICIT_ELEMENT = struct.Struct("<HH2sH")
+LENGTH = struct.Struct("<I")
+LONG_TYPES = frozenset(
+    (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+)
+TYPES = LONG_TYPES | {
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS",
+    b"ST", b"TM", b"UI", b"UL", b"US",
+}  # fmt: skip
+"""Value representations; those of `LONG_TYPES` have a length of 32 bits (PS3.5, section 7.1.2)."""
 
 MOST_INFLATED = 16 << 20
 MOST_RATIO = 50
@@ -51,6 +66,8 @@ TAGS = {
     "SharedFunctionalGroupsSequence": 0x52009229, "PerFrameFunctionalGroupsSequence": 0x52009230,
 }  # fmt: skip
 """The attributes that are read, by keyword."""
+SYNTAX, CLASS = 0x00020010, 0x00020002
+WANTED = {*TAGS.values(), SYNTAX, CLASS}
 SEQUENCES = {TAGS[name] for name in TAGS if name.endswith("Sequence")}
 
 
@@ -152,17 +169,88 @@ def read_header(path: Path) -> Header:
     Raises:
         UnreadableFile: pydicom is not installed, the file ends within its header, or it inflates to too many bytes.
     """
+    _reader()
+    with path.open("rb", buffering=0) as file:
+        start = file.read(QUICK_BYTES)
+        size = os.fstat(file.fileno()).st_size
+    quick = _quick(path, start, size)
+    return quick if quick is not None else _slow(path, size)
+
+
+def _slow(path: Path, size: int) -> Header:
+    """Read a header with pydicom."""
     with path.open("rb") as file:
         meta = _meta(file)
         syntax = str(meta.get("TransferSyntaxUID", "")).strip(" \0")
         if not syntax:
             raise UnreadableFile(f"is DICOM without a transfer syntax. {AGAIN}")
-        size = path.stat().st_size
         inflated = _inflated(file, size) if syntax == DEFLATED else None
         with closing(file if inflated is None else io.BytesIO(inflated)) as body:
             header = _read(path, syntax, body, size, inflated)
     declared = str(meta.get("MediaStorageSOPClassUID", "")).strip(" \0")
     return replace(header, kind=header.text("SOPClassUID") or declared)
+
+
+def _quick(path: Path, start: bytes, size: int) -> Header | None:
+    """Read the header of a plain slice from the first bytes of its file; None for what `_slow` must read.
+
+    pydicom takes most of the time that a series takes, because it makes an object of each attribute. Here only the
+    bytes of the attributes of `TAGS` are kept. Covered are little endian files with attributes in ascending order, of
+    known types and defined lengths, whose pixels begin within `start`, and which have none of the sequences of `TAGS`.
+    """
+    meta = _walk(start, PREAMBLE, implicit=False, stop=0x00030000)
+    if meta is None:
+        return None
+    syntax = meta.values.get(SYNTAX, b"").decode("latin-1").strip(" \0")
+    if syntax in ("", BIG_ENDIAN, DEFLATED):
+        return None
+    implicit = syntax == IMPLICIT
+    if (start[meta.at + 4 : meta.at + 6] in TYPES) == implicit:  # not what the syntax says
+        return None
+    found = _walk(start, meta.at, implicit=implicit, stop=FLOAT_PIXELS[0])
+    if found is None or found.tag != PIXELS:
+        return None
+    header = Header(path, syntax, found.values, found.start, found.length, PIXELS, size)
+    declared = meta.values.get(CLASS, b"").decode("latin-1").strip(" \0")
+    return replace(header, kind=header.text("SOPClassUID") or declared)
+
+
+class Walk(NamedTuple):
+    """Where a walk ended: the element `tag` at byte `at`, whose value has `length` bytes from byte `start` on."""
+
+    values: dict[int, bytes]
+    tag: int
+    at: int
+    start: int
+    length: int
+
+
+def _walk(data: bytes, at: int, *, implicit: bool, stop: int) -> Walk | None:
+    """Walk over the elements from byte `at` to the first whose tag is `stop` or more; None if that cannot be done."""
+    values: dict[int, bytes] = {}
+    last = 0
+    try:
+        while True:
+            group, element, kind, length = EXPLICIT_ELEMENT.unpack_from(data, at)
+            tag = group << 16 | element
+            start = at + 8
+            if implicit:
+                length = LENGTH.unpack_from(data, at + 4)[0]
+            elif kind in LONG_TYPES:
+                length = LENGTH.unpack_from(data, start)[0]
+                start += 4
+            if tag >= stop:
+                return Walk(values, tag, at, start, length)
+            if tag <= last or length == UNDEFINED or not (implicit or kind in TYPES):
+                return None
+            at = start + length
+            if tag in WANTED and length:
+                if tag in SEQUENCES or at > len(data):
+                    return None
+                values[tag] = data[start:at]
+            last = tag
+    except struct.error:  # goes on after these bytes
+        return None
 
 
 def _read(path: Path, syntax: str, body: BinaryIO, size: int, inflated: bytes | None) -> Header:
