@@ -155,6 +155,10 @@ def test_a_modality_table_is_applied(saved):
     found = read_image(path).pixels[0]
     np.testing.assert_array_equal(found, (PIXELS.astype(int) ** 2) % 65536)
     np.testing.assert_array_equal(found, apply_modality_lut(PIXELS, pydicom.dcmread(path)))
+    one = pydicom.dcmread(path)
+    one.PhotometricInterpretation = "MONOCHROME1"
+    one.save_as(path)
+    np.testing.assert_array_equal(read_image(path).pixels[0], 65535 - found)
 
 
 @pytest.mark.parametrize("signed", [0, 1])
@@ -305,6 +309,9 @@ def test_frames_that_are_no_volume_are_refused(saved):
     )
     assert words(enhanced(saved, [2, 4, 2, 4])).startswith(
         "has 4 images at 2 positions: frame 1 and frame 3 are both at (1, 2, 2) mm."
+    )
+    assert words(enhanced(saved, [2, 4, 2, 4])).endswith(
+        "Export the frames that you need as single images."
     )
     cine = enhanced(
         saved, [1, 2], PerFrameFunctionalGroupsSequence=None, SharedFunctionalGroupsSequence=None

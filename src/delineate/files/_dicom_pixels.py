@@ -148,15 +148,31 @@ def _padding(plane: Plane, raw: np.ndarray) -> np.ndarray | None:
 
 
 def _through_table(planes: Sequence[Plane], values: np.ndarray) -> np.ndarray:
-    """The values by the modality table of each plane."""
+    """The values by the modality table of each plane; MONOCHROME1 is inverted within the bits of the table."""
     apply = importlib.import_module("pydicom.pixels.processing").apply_modality_lut
-    return np.stack([apply(raw, plane.header.dataset()) for plane, raw in _stored(planes, values)])
+    found = []
+    for plane, raw in _stored(planes, values, invert=False):
+        dataset = plane.header.dataset()
+        table = apply(raw, dataset)
+        if _is_dark(plane.header):
+            bits = int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])
+            table = table.dtype.type((1 << bits) - 1) - table
+        found.append(table)
+    return np.stack(found)
 
 
-def _stored(planes: Sequence[Plane], into: np.ndarray) -> Iterator[tuple[Plane, np.ndarray]]:
+def _is_dark(header: Header) -> bool:
+    """Whether more is darker, and the numbers are not measurements."""
+    dark = header.text("PhotometricInterpretation") == "MONOCHROME1"
+    return dark and header.text("Modality") not in QUANTITIES
+
+
+def _stored(
+    planes: Sequence[Plane], into: np.ndarray, *, invert: bool = True
+) -> Iterator[tuple[Plane, np.ndarray]]:
     """The stored values of each plane, (row, column), in the memory of `into` (plane, row, column) where they fit.
 
-    A MONOCHROME1 image, in which more is darker, is inverted within its bits, unless its numbers are measurements.
+    invert: whether MONOCHROME1, in which more is darker, is inverted within its bits.
     """
     index = 0
     for header, group in groupby(planes, key=lambda plane: plane.header):
@@ -168,11 +184,11 @@ def _stored(planes: Sequence[Plane], into: np.ndarray) -> Iterator[tuple[Plane, 
             buffers = np.empty((len(ours), *into.shape[1:]), dtype)
         reader = _plain if header.syntax in PLAIN else _unpacked
         reader(header, [plane.frame for plane in ours], buffers)
-        dark = header.text("PhotometricInterpretation") == "MONOCHROME1"
+        dark = invert and _is_dark(header)
         for plane, raw in zip(ours, buffers, strict=True):
             if header.syntax in (*PLAIN, RLE):
                 _clean(header, raw)
-            if dark and header.text("Modality") not in QUANTITIES:
+            if dark:
                 if dtype.kind == "i":
                     np.invert(raw, out=raw)
                 else:

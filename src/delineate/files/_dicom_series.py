@@ -46,6 +46,7 @@ KINDS = {
     "DOC": "a document", "FID": "a set of fiducials", "RWV": "a value mapping",
 }  # fmt: skip
 """Objects of DICOM that are not images, by modality."""
+FRAMES = "Export the frames that you need as single images."
 DIRECTORY = "1.2.840.10008.1.3.10"
 UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
@@ -70,10 +71,14 @@ class Plane:
     thickness: float = 0.0
 
     @property
+    def is_frame(self) -> bool:
+        """Whether it is one of several frames of a file."""
+        return self.header.numbers("NumberOfFrames")[:1] > (1,)
+
+    @property
     def name(self) -> str:
         """What a message calls it."""
-        many = self.header.numbers("NumberOfFrames")[:1] > (1,)
-        return f"frame {self.frame + 1}" if many else self.header.path.name
+        return f"frame {self.frame + 1}" if self.is_frame else self.header.path.name
 
 
 def why_no_image(header: Header) -> str:
@@ -133,7 +138,7 @@ def frames(header: Header) -> list[Plane]:
     if not header.has("PerFrameFunctionalGroupsSequence"):
         raise UnreadableFile(
             f"has {count} frames without positions in the patient: a cine, a time series or several views. "
-            "Export the frames that you need as single images."
+            + FRAMES
         )
     dataset = header.dataset()
     each = dataset.PerFrameFunctionalGroupsSequence
@@ -367,7 +372,7 @@ def _check_alike(planes: Sequence[Plane]) -> None:
     if scouts and len(scouts) < len(planes):
         are = "is a localizer" if len(scouts) == 1 else "are localizers"
         raise UnreadableFile(
-            f"{_of(scouts, planes)} {are}: {_names([planes[i] for i in scouts])}. {_move(scouts)}"
+            f"{_of(scouts, planes)} {are}: {_names([planes[i] for i in scouts])}. {_move(scouts, planes)}"
         )
     sizes = [f"{h.whole('Rows')} x {h.whole('Columns')}" for h in heads]
     _same(planes, sizes, "Rows x Columns", sizes)
@@ -402,7 +407,7 @@ def _same(
     values_of = f" ({said[odd[0]]} instead of {said[usual]})" if said else ""
     raise UnreadableFile(
         f"{_of(odd, items)} {'differs' if len(odd) == 1 else 'differ'} from the others in {what}{values_of}: "
-        f"{_names([items[i] for i in odd])}. {_move(odd)}"
+        f"{_names([items[i] for i in odd])}. {_move(odd, items)}"
     )
 
 
@@ -410,7 +415,9 @@ def _of(odd: Sequence[int], items: Sequence[Any]) -> str:
     return f"{len(odd)} of its {len(items)} images"
 
 
-def _move(odd: Sequence[int]) -> str:
+def _move(odd: Sequence[int], items: Sequence[Any]) -> str:
+    if isinstance(items[0], Plane) and items[0].is_frame:
+        return FRAMES
     return f"Move {'it' if len(odd) == 1 else 'them'} to another folder."
 
 
@@ -460,11 +467,11 @@ def _clash(
     several = (
         "Several times, echoes or b-values are in one series"
         if differ or (len(clashes) + positions == len(planes) and len(clashes) >= positions)
-        else "Two exports may lie in one folder"
+        else "A slice or a whole export may be there twice"
     )
     return (
         f"has {len(planes)} images at {positions} positions: {one.name} and {other.name} are both at ({place}) mm"
-        f"{why}. {several}. Put each volume in a folder of its own."
+        f"{why}. {several}. {FRAMES if one.is_frame else 'Put each volume in a folder of its own.'}"
     )
 
 

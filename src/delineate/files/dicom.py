@@ -1,4 +1,21 @@
-"""DICOM: a folder with one series as a volume, a multi-frame file as a volume, another file as an image of 2 axes."""
+"""DICOM: a folder with one series as a volume, a multi-frame file as a volume, another file as an image of 2 axes.
+
+A volume has axes (slice, row, column), with slices in order along the normal of the image orientation (the cross
+product of row and column direction); InstanceNumber does not count. Slices that are not one even volume are refused.
+
+Values (PS3.3 C.11.1, C.7.6.3): stored numbers are cut to BitsStored, sign-extended and rescaled, each slice by its own
+slope and intercept or its modality table. CT, and other images with whole slopes and intercepts, are int16 if they fit,
+otherwise float32; without rescaling the dtype of the file stays. Window and VOI table are not applied.
+
+- MONOCHROME1 is inverted, so that more is brighter, except in CT, PET and nuclear medicine, whose numbers are
+  measurements.
+- In CT, samples with the declared padding value are set to -1024 HU (air) if that value lies outside -1024 to 3071 HU,
+  and `Image.warnings` counts them. Windows are not affected; a mean over the image would be. Other padding stays.
+- An image without a place in the patient has its PixelSpacing. A radiograph without PixelSpacing has its
+  ImagerPixelSpacing, which holds at the detector, divided by EstimatedRadiographicMagnificationFactor if the file has
+  one; else `Image.warnings` says that things in the patient are smaller.
+- Colour and palettes are RGB, in pixels.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +132,7 @@ def _magnification(header: Header) -> float:
 
 def _check(planes: Sequence[Plane], geometry: Geometry) -> None:
     """Refuse an image that takes too much memory: as stored, rescaled, and while a plane is decoded."""
-    check_size(geometry.shape, 12 if planes[0].header.whole("SamplesPerPixel", 1) == 3 else 8)
+    check_size(geometry.shape, 16 if geometry.ndim == 2 else 8)
     for header in dict.fromkeys(one.header for one in planes):
         check_pixels(header)
 
