@@ -23,6 +23,7 @@ from delineate.files._dicom_header import (
 )
 from delineate.files._format import Series, UnreadableFile
 from delineate.files._unpack import AGAIN
+from delineate.words import some
 
 SAME_DIRECTION = 1e-4
 """Accepted difference of direction cosines within a series."""
@@ -209,11 +210,20 @@ def folder_and_series(path: Path) -> tuple[Path, str]:
 
 
 def holds_dicom(path: Path) -> bool:
-    """Whether a folder holds a DICOM file, other than a DICOMDIR, itself and not in a folder below it."""
-    return any(is_dicom(_start(file)) for file in _files(path))
+    """Whether a folder holds a DICOM file, other than a DICOMDIR, itself and not in a folder below it.
+
+    The same for the folder of a path folder/SeriesInstanceUID.
+    """
+    folder, _ = folder_and_series(path)
+    return folder.is_dir() and next(dicom_files(folder), None) is not None
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def dicom_files(folder: Path) -> Iterator[Path]:
+    """The DICOM files in a folder, by name. Hidden files and DICOMDIR are left out."""
+    return (file for file in candidates(folder) if is_dicom(_start(file)))
+
+
+def candidates(folder: Path) -> Iterator[Path]:
     """The files in a folder, by name. Hidden files and DICOMDIR are left out."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if entry.is_file())
@@ -231,10 +241,11 @@ def headers(path: Path) -> list[Header]:
     """The headers of the images in a folder, or in one series of it; DICOM objects that are not images are left out.
 
     Raises:
-        UnreadableFile: a file that may be a slice cannot be read; or there is no image.
+        UnreadableFile: a file that may be a slice cannot be read; or there is no image, or no such series.
     """
     found, others = [], []
-    for path in _files(folder):
+    folder, uid = folder_and_series(path)
+    for path in candidates(folder):
         start = _start(path)
         if not is_dicom(start):
             if not start or path.suffix.lower() == ".dcm":
