@@ -330,7 +330,7 @@ FAULTS = {
     emptied: "its file 05.dcm is empty (0 bytes), and may be a slice.",
     patients: "1 of its 6 images differs from the others in patient (PatientID): 05.dcm. Move it to another folder.",
     other_series: "holds 2 series: CT 'portal', 6 files, from 00.dcm; CT 'arterial', 2 files, from x. Put each series "
-    "in a folder of its own.",
+    "in a folder of its own, or name one as <folder>/1.2.",
     rows: "1 of its 6 images differs from the others in Rows x Columns (4 x 4 instead of 5 x 4): 05.dcm.",
     orientation: "1 of its 6 images differs from the others in orientation: 05.dcm.",
     other_spacing: "1 of its 6 images differs from the others in PixelSpacing (0.5 x 0.8 mm instead of 0.5 x "
