@@ -23,7 +23,7 @@ from delineate.audit._look import canonical, looks
 from delineate.audit._text import text_lines
 from delineate.components import components
 from delineate.core import Case, Geometry, Image, Segmentation
-from delineate.data import MaskValues, align
+from delineate.data import MaskValues, align, opened_files
 from delineate.files import UnreadableFile, by_content, by_ending, read_geometry
 from delineate.files.nifti import two_places
 
@@ -60,7 +60,8 @@ def read_case(case: Case, split: str) -> CaseFacts:
         names = [path.name for path in (case.image_path, case.truth_path) if path is not None]
         message = f"{names[0]} and its mask {names[1]} differ in {' and '.join(differences)}"
         problems.append(Problem(kind, message))
-    opened = case.image_files[:1] + case.truth_files[:1]
+    images = opened_files(case)
+    opened = (images if len(images) > 1 else case.image_files[:1]) + case.truth_files[:1]
     return CaseFacts(
         case.id,
         case.group,
@@ -89,7 +90,7 @@ def _image(case: Case, image: Image) -> ImageFacts:
     upright = canonical(image)
     holes = 0
     if pixels.dtype.kind == "f" and case.image_path is not None:
-        holes = _not_finite(case.image_path)
+        holes = sum(map(_not_finite, opened_files(case)))
     return ImageFacts(
         grid.shape,
         image.channels,

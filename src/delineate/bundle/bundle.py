@@ -80,6 +80,12 @@ class Bundle:
         return dict(review.get("thresholds", {}))
 
     @property
+    def image_channels(self) -> tuple[str, ...]:
+        """The names of the channels of the training images; empty if the data did not name them."""
+        names = self.card.get("image_channels")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
+
+    @property
     def fingerprint(self) -> Fingerprint | None:
         """The fingerprint of the training images; None if the card has none.
 

@@ -25,6 +25,7 @@ class Case:
     image_path: what `read_image` opens: a file, or the folder of a DICOM series. The first of `image_files` if it is
         not given; None for a generated image.
     truth_path: the same for the truth.
+    channels: the names of the image's channels, where the data name them (FLAIR, T1c); else empty.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Case:
     columns: Mapping[str, str] = field(default_factory=dict, repr=False)
     image_path: Path | None = None
     truth_path: Path | None = None
+    channels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_id(self.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from delineate.core import Splits
+from delineate.data._channels import opened_files
 from delineate.data._files_as_cases import cases_of
 from delineate.data._masks import PredictionMasks, align, prediction_masks
 from delineate.data._paths import NotThereError
@@ -20,6 +21,7 @@ __all__ = [
     "cases_of",
     "load_cases",
     "mask_values",
+    "opened_files",
     "prediction_masks",
     "write_split",
 ]

@@ -6,13 +6,14 @@ import glob
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from delineate.core import Case
 from delineate.core.case import DRIVE, LONGEST_PART, UNSAFE
+from delineate.data._channels import numbered, read_channels
 from delineate.data._paths import is_readable, made_of, split_ending
 from delineate.files import (
     FolderImage,
@@ -25,6 +26,9 @@ from delineate.files import (
 )
 from delineate.words import some
 
+WHOLE = -1
+"""In place of the number of a channel: a file with all channels."""
+
 
 class _Found(NamedTuple):
     """An image: what to open, its name without and with its ending, and its files if they are known."""
@@ -35,7 +39,7 @@ class _Found(NamedTuple):
     files: tuple[Path, ...] | None = None
 
 
-def cases_of(paths: str | Path | Sequence[str | Path]) -> list[Case]:
+def cases_of(paths: str | Path | Sequence[str | Path], channels: Sequence[str] = ()) -> list[Case]:
     """A case without truth for each image in files, folders (with all subfolders) and globs, one or several.
 
     The id is the path below the given folder, or the name of a single file, without the ending. If two ids would be
@@ -46,9 +50,16 @@ def cases_of(paths: str | Path | Sequence[str | Path]) -> list[Case]:
     their descriptions added. Radiographs and multi-frame files are a case each, and so is a slice that is named
     itself. Localizers, and DICOM objects that are not images, are left out of folders.
 
+    Args:
+        paths: files, folders and globs.
+        channels: the names of the channels, if an image has one file for each of them. The files of one image are
+            then named as in nnU-Net, CASE_0000.nii.gz and CASE_0001.nii.gz, or after the channels, CASE_flair.nii.gz
+            and CASE_t1c.nii.gz. A file with another name is an image that holds all channels, and so is
+            each file if none of them has a complete set.
+
     Raises:
-        ValueError: no such file or folder, or no image that can be read; or there are DICOM files in a folder, and
-            pydicom is not installed.
+        ValueError: no such file or folder, no image that can be read, or an image without one of its channels; or
+            there are DICOM files in a folder, and pydicom is not installed.
     """
     paths = [paths] if isinstance(paths, str | Path) else paths
     found: dict[str, _Found] = {}
@@ -59,6 +70,8 @@ def cases_of(paths: str | Path | Sequence[str | Path]) -> list[Case]:
         raise ValueError(
             f"no image in {some(paths)}. Endings that can be read: {' '.join(sorted(image_suffixes()))}."
         )
+    if len(channels) > 1:
+        return _of_channels(found.values(), tuple(channels))
     ids = _unique([(_safe(image.name, image.ending), image.ending) for image in found.values()])
     return [
         Case(
@@ -69,6 +82,50 @@ def cases_of(paths: str | Path | Sequence[str | Path]) -> list[Case]:
             image_path=image.path,
         )
         for id, image in zip(ids, found.values(), strict=True)
+    ]
+
+
+def _of_channels(found: Collection[_Found], channels: tuple[str, ...]) -> list[Case]:
+    """A case for the files of each image."""
+    images: dict[str, dict[int, Path]] = {}
+    for image in found:
+        file, name = image.path, image.name + image.ending
+        stem, ending = image.name, image.ending
+        case, channel = numbered(stem, channels) or (stem, WHOLE)
+        if channel >= len(channels):
+            case, channel = stem, WHOLE
+        known = images.setdefault(case + ending, {})
+        if other := known.get(channel):
+            raise ValueError(
+                f"{other} and {file} are the same channel of {case}. Give one of them."
+            )
+        known[channel] = file
+    everything = set(range(len(channels)))
+    if not any(everything <= set(parts) for parts in images.values()):
+        images = {
+            image.name + image.ending: {WHOLE: image.path} for image in found
+        }  # the numbers are those of the images
+    for name, parts in images.items():
+        if set(parts) not in (everything, {WHOLE}):
+            missing = [f"_{n:04d} or _{channels[n]}" for n in sorted(everything - set(parts))]
+            told = f"no file that ends in {some(missing)}" if missing else "a file too many"
+            raise ValueError(
+                f"{some(parts.values())}: the model takes {len(channels)} channels ({', '.join(channels)}), and there "
+                f"is {told}. Give one file for each channel of {split_ending(name)[0]}, or one file with all."
+            )
+    names = [split_ending(name) for name in images]
+    ids = _unique([(_safe(stem, ending), ending) for stem, ending in names])
+    return [
+        Case(
+            id,
+            id,
+            partial(read_channels, files, channels),
+            image_files=tuple(made for file in files for made in made_of(file)),
+            image_path=files[0],
+            channels=channels,
+        )
+        for id, parts in zip(ids, images.values(), strict=True)
+        for files in [tuple(file for _, file in sorted(parts.items()))]
     ]
 
 

@@ -155,7 +155,7 @@ def align(image: Image, onto: Geometry) -> Image:
     flips = [bool(cosine < 0) for cosine in matched]
     pixels = image.pixels.transpose(0, *(a + 1 for a in axes))
     pixels = pixels[(slice(None), *(slice(None, None, -1 if flip else 1) for flip in flips))]
-    return Image(pixels, here.reordered(axes, flips))
+    return Image(pixels, here.reordered(axes, flips), image.warnings)
 
 
 def _directions(geometry: Geometry) -> np.ndarray:

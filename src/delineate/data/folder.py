@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Len
 
 from delineate.arguments import NonNegative, Text
 from delineate.core import Case, LabelSet, Segmentation, Splits
+from delineate.data._channels import read_channels
 from delineate.data._groups import group_names
 from delineate.data._masks import image_level_truth, read_truth
 from delineate.data._paths import by_stem, find_file, find_folder, made_of
@@ -19,6 +22,7 @@ from delineate.files import is_image_folder, read_image
 from delineate.resolve import nearest
 from delineate.words import some
 
+Channels = Annotated[dict[Text, Text], Len(1)] | Annotated[list[Text], Len(1)]
 Unlabelled = Literal["refuse", "keep", "drop"]
 YES_OR_NO = {
     "1": True,
@@ -42,7 +46,7 @@ def folder(
     seed: int,
     trust_shape: bool = False,
     root: Text,
-    images: Text | None = None,
+    images: Text | Channels | None = None,
     masks: Text | None = None,
     table: Text | None = None,
     group: Text | None = None,
@@ -69,7 +73,9 @@ def folder(
         root: the folder of the data.
         images: a glob below root, "images/*.jpg". The stem is the name without ending, or the part at {stem},
             "*/{stem}_flair.nii.gz". A folder with a DICOM series is one image, "{stem}/ct". None: the paths in the
-            column image of the table, below root; there folder/SeriesInstanceUID names one of several series.
+            column image of the table, below root; there folder/SeriesInstanceUID names one of several series. Several
+            globs, {flair: "{stem}/flair.nii.gz", t1c: "{stem}/t1c.nii.gz"} or a list of globs: the channels of the
+            image, in this order, each with one file per case; all files of a case must be on one grid.
         masks: the same for masks, "masks/*.png" or "masks/{stem}_mask.png"; endings may differ from those of
             the images. None: the paths in the column mask of the table, if it has one.
         table: a CSV with one row per case, identified by the column id or stem, or else by the stem of image. Rows
@@ -85,8 +91,9 @@ def folder(
             contain needs no column. If the field is empty, the mask decides, if masks contain the label.
         unlabelled: refuse, keep or drop images that have neither a mask nor a known image-level label.
         split: fractions {train: 0.8, val: 0.1, test: 0.1}, folds {folds: 5, fold: 0, test: 0.1},
-            "column:NAME", or a CSV with the columns id and split. None: the column split of the table if it
-            has one, else those fractions.
+            "column:NAME", a CSV with the columns id and split, or "splits_final.json:2", fold 2 of the folds of
+            nnU-Net (without a number, fold 0). None: the column split of the table if it has one, else those
+            fractions.
         stratify: keep the proportions of "labels" (which labels, and their area; reads every mask once) or
             of "column:NAME" in fractions and folds.
 
@@ -100,7 +107,8 @@ def folder(
     places = (folder, data_folder, *current)
     table_file = None if table is None else find_file(table, places, "table")
     rows = {} if table_file is None else rows_by_id(table_file)
-    image_files = _image_files(data_folder, images, rows)
+    channels = _channels(images)
+    image_files = _image_files(data_folder, images, channels, rows)
     mask_files = _mask_files(data_folder, masks, rows)
     if images is not None:
         _refuse_unpaired(image_files, {} if masks is None else mask_files, rows)
@@ -114,35 +122,59 @@ def folder(
     groups = group_names(kept, group, rows)
     cases = []
     for id in kept:
-        image, mask = image_files[id], mask_files.get(id)
+        files, mask = image_files[id], mask_files.get(id)
         known = shown[id]
         load_truth: Callable[[], Segmentation] | None = None
         if mask:
-            load_truth = partial(read_truth, image, mask, known_values, trust_shape)
+            load_truth = partial(read_truth, files[0], mask, known_values, trust_shape)
             known = {n: s for n, s in known.items() if s is not None or not known_values.holds(n)}
             if known:
                 load_truth = partial(load_truth, present=known)
         elif any(s is not None for s in known.values()):
-            load_truth = partial(image_level_truth, image, labels, present=known)
+            load_truth = partial(image_level_truth, files[0], labels, present=known)
         cases.append(
             Case(
                 id,
                 groups[id],
-                partial(read_image, image),
+                partial(read_channels, files, channels)
+                if channels
+                else partial(read_image, files[0]),
                 load_truth,
-                made_of(image),
+                tuple(made for file in files for made in made_of(file)),
                 made_of(mask) if mask else (),
                 _facts(rows.get(id, {})),
-                image,
+                files[0],
                 mask,
+                channels,
             )
         )
     return split_cases(cases, split, seed=seed, stratify=stratify, places=places)
 
 
-def _image_files(home: Path, images: Text | None, rows: Mapping[str, Row]) -> dict[str, Path]:
+def _channels(images: Text | Channels | None) -> tuple[str, ...]:
+    """The names of the channels; numbers for a list of globs, and empty for a single glob."""
+    if images is None or isinstance(images, str):
+        return ()
+    return tuple(images) if isinstance(images, dict) else tuple(str(n) for n in range(len(images)))
+
+
+def _image_files(
+    home: Path,
+    images: Text | Channels | None,
+    channels: tuple[str, ...],
+    rows: Mapping[str, Row],
+) -> dict[str, tuple[Path, ...]]:
+    """The files of each image, by id: one for each channel."""
+    if isinstance(images, str):
+        return {id: (file,) for id, file in by_stem(home, images, "images").items()}
     if images is not None:
-        return by_stem(home, images, "images")
+        globs = images.values() if isinstance(images, dict) else images
+        parts = {
+            name: by_stem(home, pattern, f"images, channel {name}")
+            for name, pattern in zip(channels, globs, strict=True)
+        }
+        _refuse_missing_channels(parts)
+        return {id: tuple(part[id] for part in parts.values()) for id in parts[channels[0]]}
     if not rows:
         raise ValueError("neither images nor a table is given; write images: 'images/*.jpg'.")
     listed = _listed(home, rows, "image")
@@ -151,7 +183,26 @@ def _image_files(home: Path, images: Text | None, rows: Mapping[str, Row]) -> di
         raise ValueError(
             f"the table has no image for {some(bare)}; fill the column image or give images."
         )
-    return listed
+    return {id: (file,) for id, file in listed.items()}
+
+
+def _refuse_missing_channels(parts: Mapping[str, Mapping[str, Path]]) -> None:
+    """Refuse images without a file for one of their channels, and a file that is given as two channels."""
+    every = set().union(*parts.values())
+    for name, files in parts.items():
+        if missing := sorted(every - files.keys()):
+            raise ValueError(
+                f"images: the channel {name} has no file for {len(missing)} of {len(every)} cases: {some(missing)}. "
+                "The files of a case are those of one stem; write {stem} in each glob where the case is named."
+            )
+    for id in sorted(every):
+        files_of = [part[id] for part in parts.values()]
+        twice = [file for file in files_of if files_of.count(file) > 1]
+        if twice:
+            names = [name for name, part in parts.items() if part[id] == twice[0]]
+            raise ValueError(
+                f"images: the channels {' and '.join(names)} are the same file, {twice[0]}."
+            )
 
 
 def _mask_files(home: Path, masks: Text | None, rows: Mapping[str, Row]) -> dict[str, Path]:
@@ -206,7 +257,7 @@ def _shown(
 
 
 def _refuse_unpaired(
-    images: Mapping[str, Path], masks: Mapping[str, Path], rows: Mapping[str, Row]
+    images: Mapping[str, tuple[Path, ...]], masks: Mapping[str, Path], rows: Mapping[str, Row]
 ) -> None:
     without_image = [path for id, path in masks.items() if id not in images]
     if without_image:
@@ -222,7 +273,7 @@ def _refuse_unpaired(
 
 
 def _labelled(
-    images: Mapping[str, Path],
+    images: Mapping[str, tuple[Path, ...]],
     masks: Mapping[str, Path],
     shown: Mapping[str, Mapping[str, bool | None]],
     unlabelled: Unlabelled,
@@ -230,7 +281,7 @@ def _labelled(
     """The ids of the cases to keep."""
     known = {id for id, labels in shown.items() if any(s is not None for s in labels.values())}
     wanted = "mask or known image-level label" if any(shown.values()) else "mask"
-    bare = [path for id, path in images.items() if id not in masks and id not in known]
+    bare = [files[0] for id, files in images.items() if id not in masks and id not in known]
     if bare and unlabelled == "refuse":
         raise ValueError(
             f"{len(bare)} of {len(images)} images have no {wanted}: {some(bare)}. "

@@ -62,6 +62,7 @@ def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
             "groups": {name: len({c.group for c in cases}) for name, cases in splits.items()},
         },
         "fingerprint": fingerprint(recipe, splits.get("train", ())),
+        "image_channels": next((list(case.channels) for case in splits.get("train", ())), []),
         "split": {name: [case.id for case in cases] for name, cases in splits.items()},
     }
 

@@ -82,6 +82,9 @@ def predict(
     and label whether the image shows it, and the probability. For a calibrated model a person should review the image
     if the larger of the probability and its complement is low.
 
+    A model of several channels takes either images that hold all of them, or one file for each channel, named as in
+    nnU-Net (CASE_0000.nii.gz, CASE_0001.nii.gz) or after the channels of its training data (CASE_flair.nii.gz).
+
     A second run into the same folder replaces files that the same bundle wrote and that have not changed since, as
     `predictions.jsonl` records. Any other file of the same name is refused before the first prediction. Rows of the
     table are written case by case; rows of images that are not predicted again stay.
@@ -107,9 +110,11 @@ def predict(
     inputs = [inputs] if isinstance(inputs, str | Path | Case) else inputs
     images = [each for each in inputs if isinstance(each, Case)]
     paths = [each for each in inputs if not isinstance(each, Case)]
-    cases = [*images, *(cases_of(paths) if paths or not images else ())]
     bundles = [bundle] if isinstance(bundle, str | Path) else bundle
     known = join_bundles([open_bundle(path, trust) for path in bundles])
+    cases = [*images]
+    if paths or not images:
+        cases += cases_of(paths, known.image_channels)
     gives = load_task(known.recipe.task, known.recipe.labels).gives
     if probabilities and "probabilities" not in gives:
         raise ValueError(

@@ -39,10 +39,14 @@ def load_network(folder: Path, recipe: Recipe, card: Mapping[str, Any], device: 
 
     def network(pixels: np.ndarray) -> Output[np.ndarray]:
         if pixels.shape[1] != card["channels"]:
+            advice = (
+                f"A recipe that begins prepare with {{channels: {card['channels']}}} converts grey and colour."
+                if card["channels"] in (1, 3)
+                else "Give all channels of the image, in the order of the training data."
+            )
             raise ValueError(
                 f"the image has {pixels.shape[1]} channel(s) when prepared, the network takes "
-                f"{card['channels']}. A recipe that begins prepare with {{channels: {card['channels']}}} "
-                "converts grey and colour."
+                f"{card['channels']}. {advice}"
             )
         return run(pixels)
 
