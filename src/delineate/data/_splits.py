@@ -11,7 +11,7 @@ from delineate.core import Case, Splits
 from delineate.data._groups import COLUMN, column_values
 from delineate.data._paths import find_file
 from delineate.data._strata import strata
-from delineate.data._tables import read_split
+from delineate.data._tables import FOLD, read_folds, read_split
 from delineate.words import some
 
 
@@ -28,8 +28,9 @@ def split_cases(
     Args:
         cases: the cases, with unique ids.
         split: fractions by name that sum to 1; {folds: 5, fold: 0, test: 0.1}, where fold 0 is "val", the other
-            folds are "train", and the optional "test" is the same for every fold; "column:NAME"; or a CSV with
-            the columns id and split.
+            folds are "train", and the optional "test" is the same for every fold; "column:NAME"; a CSV with
+            the columns id and split; or "splits_final.json:2", fold 2 of nnU-Net's list of folds (without a number,
+            fold 0).
         seed: the seed of fractions and folds.
         stratify: "labels" or "column:NAME": fractions and folds keep its proportions.
         places: the folders in which the CSV is searched.
@@ -45,8 +46,13 @@ def split_cases(
         if split.startswith(COLUMN):
             rows = {case.id: case.columns for case in cases}
             return _gathered(cases, column_values(rows, split, "split"))
-        path = find_file(split, places, "split")
-        return _gathered(cases, _complete(read_split(path), cases, path))
+        if folds := FOLD.fullmatch(split):
+            path = find_file(folds[1], places, "split")
+            names = read_folds(path, int(folds[2] or 0))
+        else:
+            path = find_file(split, places, "split")
+            names = read_split(path)
+        return _gathered(cases, _complete(names, cases, path))
     check = _check_folds if "folds" in split else _check_fractions
     check(split)
     kinds = strata(cases, stratify)  # may read every mask

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from delineate.core import Splits
 from delineate.data._paths import split_ending
@@ -98,6 +101,53 @@ def read_split(path: Path) -> dict[str, str]:
                 f"{path}: no split for {id!r}; expected a column split, filled everywhere."
             )
     return {id: row["split"] for id, row in rows.items()}
+
+
+FOLD = re.compile(r"(.+\.json)(?::(\d+))?", re.DOTALL | re.IGNORECASE)
+"""A splits_final.json of nnU-Net, and the number of its fold."""
+
+
+def read_folds(path: Path, fold: int) -> dict[str, str]:
+    """The split of each id in one fold of nnU-Net's splits_final.json: a list of {"train": [...], "val": [...]}.
+
+    Raises:
+        ValueError: not such a file, no such fold, or an id that is in two splits.
+    """
+    folds = read_json(path)
+    if not isinstance(folds, list) or not all(
+        isinstance(f, dict)
+        and all(
+            isinstance(ids, list) and all(isinstance(i, str) for i in ids) for ids in f.values()
+        )
+        for f in folds
+    ):
+        raise ValueError(
+            f"{path}: expected the splits_final.json of nnU-Net, a list of {{'train': [ids], 'val': [ids]}}."
+        )
+    if fold >= len(folds):
+        raise ValueError(
+            f"{path}: has {len(folds)} folds, and fold {fold} is asked for; expected 0 to {len(folds) - 1}."
+        )
+    splits: dict[str, str] = {}
+    for name, ids in folds[fold].items():
+        for id in ids:
+            if splits.setdefault(id, name) != name:
+                raise ValueError(
+                    f"{path}: {id!r} is in two splits of fold {fold}: {splits[id]} and {name}."
+                )
+    return splits
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        ValueError: not JSON; names the file.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # also raised for text that is not UTF-8
+        raise ValueError(f"{path}: not valid JSON ({error}). Copy or export it again.") from error
 
 
 def write_split(splits: Splits, path: str | Path) -> None:

@@ -32,11 +32,34 @@ def load_labels(path: str | Path) -> tuple[LabelSet, Call]:
         written = _of_nnunet(
             written, tree.get("regions_class_order"), where("labels") if inner else str(path)
         )
-    written = {n: v for n, v in written.items() if isinstance(v, bool) or v not in (0, "0")}
-    labels = labels_of(written, where if inner else lambda *place: where(*place[1:]))
+    labels = labels_of(
+        _without_background(written), where if inner else lambda *place: where(*place[1:])
+    )
     beside = {k: v for k, v in tree.items() if inner and k != "labels"}
     others = Call(str(path), beside, str(path), {key: where(key) for key in beside}, labels.names)
     return labels, others
+
+
+def dataset_labels(dataset: Mapping[str, Any], where: str) -> LabelSet:
+    """The labels of a dataset.json of the Decathlon or nnU-Net that is already read.
+
+    where: the file, for messages.
+
+    Raises:
+        RecipeError: the section `labels` is missing or invalid.
+    """
+    written = dataset.get("labels")
+    if not isinstance(written, Mapping):
+        raise RecipeError(
+            f"{where}: labels is {shown(written)}; expected {{'background': 0, 'liver': 1}}, or before version 2 of "
+            "nnU-Net {'0': 'background', '1': 'liver'}."
+        )
+    named = _of_nnunet(written, dataset.get("regions_class_order"), where)
+    return labels_of(_without_background(named), lambda *_: where)
+
+
+def _without_background(labels: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: v for n, v in labels.items() if isinstance(v, bool) or v not in (0, "0")}
 
 
 def labels_of(tree: Any, where: Where) -> LabelSet:
