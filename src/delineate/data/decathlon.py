@@ -340,7 +340,7 @@ def _case(
         tuple(made for file in images for made in made_of(file)),
         made_of(mask),
         {k: v for k, v in row.items() if k not in ("id", "stem", "image", "mask")},
-        names,
+        channels=names,
     )
 
 
