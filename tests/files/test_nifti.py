@@ -308,3 +308,50 @@ def test_several_members_of_gzip_are_one_file(tmp_path):
     data = nibabel.Nifti1Image(array, np.eye(4)).to_bytes()
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(data[:360]) + gzip.compress(data[360:]))
     np.testing.assert_array_equal(read_image(tmp_path / "a.nii.gz").pixels[0], array)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "int64", "float32", ">i2"])
+@pytest.mark.parametrize(
+    "shape", [(1, 4, 5, 6), (3, 4, 5, 6), (1, 7, 8), (1, 1, 5, 1), (1, 4, 1, 6)]
+)
+def test_the_bytes_are_those_of_nibabel(ending, order, dtype, shape, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 100, shape).astype(dtype, order=order)
+    affine = np.diag([-2.0, -1, 4, 1])
+    affine = affine if len(shape) == 4 else np.delete(affine, 2, axis=1)
+    write_image(Image(pixels, Geometry.in_patient(shape[1:], affine)), tmp_path / f"a{ending}")
+    found = (tmp_path / f"a{ending}").read_bytes()
+    samples = pixels[0] if shape[0] == 1 else np.moveaxis(pixels, 0, -1)
+    samples = samples.astype(samples.dtype.newbyteorder("="))
+    expected = nibabel.Nifti1Image(samples, None, dtype=samples.dtype)
+    place = nibabel.load(tmp_path / f"a{ending}").get_sform()
+    expected.set_sform(place, 1)
+    expected.set_qform(place, 1)
+    expected.header.set_xyzt_units("mm")
+    plain = gzip.decompress(found) if ending == ".nii.gz" else found
+    assert plain == expected.to_bytes()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_equal_masks_give_equal_files_that_other_programs_read(order, tmp_path):
+    rng = np.random.default_rng(0)
+    classes = np.asarray(rng.integers(0, 3, (40, 50, 60)).astype(np.uint8), order=order)
+    labels = LabelSet((Label("a", 1), Label("b", 2)))
+    mask = Segmentation(classes, labels, Geometry.in_patient(classes.shape, OBLIQUE))
+    for name in ("one", "two"):
+        write_mask(mask, tmp_path / f"{name}.nii.gz")
+    assert (tmp_path / "one.nii.gz").read_bytes() == (tmp_path / "two.nii.gz").read_bytes()
+    assert (tmp_path / "one.nii.gz").read_bytes()[4:8] == bytes(4)  # no time
+    by_nibabel = np.asanyarray(nibabel.load(tmp_path / "one.nii.gz").dataobj)
+    by_itk = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(tmp_path / "one.nii.gz")).T
+    for found in (by_nibabel, by_itk, read_mask(tmp_path / "one.nii.gz").pixels[0]):
+        np.testing.assert_array_equal(found, classes)
+
+
+def test_an_image_larger_than_the_pieces_comes_back(tmp_path):
+    pixels = np.random.default_rng(0).integers(-1000, 1000, (1, 300, 210, 70)).astype(np.int16)
+    write_image(
+        Image(pixels, Geometry.in_patient(pixels.shape[1:], OBLIQUE)), tmp_path / "a.nii.gz"
+    )
+    np.testing.assert_array_equal(read_image(tmp_path / "a.nii.gz").pixels, pixels)

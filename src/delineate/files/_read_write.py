@@ -209,11 +209,12 @@ def write_mask(
         raise _unknown(path, [s for f in formats() if f.write_mask for s in f.suffixes])
     classes = segmentation.classes
     # By the labels, so that all masks of one recipe have the same dtype.
-    top = max([int(classes.max()), *(label.value for label in segmentation.labels.labels)])
+    highest = 0 if classes.dtype.itemsize == 1 else int(classes.max())
+    top = max([highest, *(label.value for label in segmentation.labels.labels)])
     if top > 65535:
         raise ValueError(f"{path}: the label map holds {top}; at most 65535 can be written.")
     narrow = classes.astype(np.uint8 if top < 256 else np.uint16, copy=False)
-    mask = replace(segmentation, classes=narrow)
+    mask = segmentation if narrow is classes else replace(segmentation, classes=narrow)
     if like is not None and form.write_mask_like and by_content(Path(like)) is form:
         form.write_mask_like(mask, Path(path), Path(like))
     else:

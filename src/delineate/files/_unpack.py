@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import bz2
-import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
+from isal import isal_zlib
 
 from delineate.files._format import UnreadableFile
 
@@ -17,11 +17,12 @@ MOST_AT_ONCE = 1 << 20
 """Maximum number of decompressed bytes held in addition to the result."""
 
 UNPACKERS: dict[str, Callable[[], Any]] = {
-    "gzip": lambda: zlib.decompressobj(wbits=31),
-    "zlib": lambda: zlib.decompressobj(),
-    "zlib or gzip": lambda: zlib.decompressobj(wbits=47),
+    "gzip": lambda: isal_zlib.decompressobj(wbits=31),
+    "zlib": lambda: isal_zlib.decompressobj(),
+    "zlib or gzip": lambda: isal_zlib.decompressobj(wbits=47),
     "bzip2": bz2.BZ2Decompressor,
 }
+DAMAGED = cast(type[Exception], isal_zlib.error)
 SEVERAL = ("gzip", "bzip2")
 """Compressions that allow several concatenated streams, padded with zeros."""
 
@@ -37,7 +38,7 @@ def unpack(file: BinaryIO, size: int, packing: str) -> np.ndarray:
     """
     try:
         return _unpacked(file, size, packing)
-    except (zlib.error, OSError) as error:
+    except (DAMAGED, OSError) as error:
         raise UnreadableFile(f"has damaged {packing} data ({error}). {AGAIN}") from error
 
 

@@ -6,12 +6,15 @@ import gzip
 import io
 import math
 import os
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import cv2
 import numpy as np
+from isal import isal_zlib
 
 from delineate.core import Geometry, Image, Segmentation
 from delineate.files._format import MOST_BYTES, Format, UnreadableFile, as_image, check_size
@@ -27,6 +30,14 @@ PLACE = (
     "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
     "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
 )  # fmt: skip
+
+DATA = 352
+"""The first byte of the samples in a file without header extensions."""
+GZIP, PACKING = 31, 1
+"""The container (window of 32 KiB, with gzip header and checksum), and the level: the sizes of zlib's level 6."""
+PIECE = 1 << 22
+WORDS = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.float64}
+"""Types of OpenCV, by bytes."""
 
 SAME_PLACE = 0.01
 """Maximum distance between sform and qform due to rounding, in samples."""
@@ -209,13 +220,45 @@ def _write(image: Image, path: Path, like: Path | None = None) -> None:
         else:
             stored.header.set_zooms((*geometry.spacing, *(1.0,) * (pixels.ndim - geometry.ndim)))
         stored.header.set_xyzt_units("mm" if geometry.unit == "mm" else "unknown")
-    data = stored.to_bytes()
-    if path.name.lower().endswith(".gz"):
-        data = gzip.compress(
-            data, compresslevel=1, mtime=0
-        )  # without a time stamp, so that equal masks give equal files
-    with whole_file(path) as part:
-        part.write_bytes(data)
+    header = stored.header
+    header["magic"], header["vox_offset"] = b"n+1\0", DATA
+    header.set_slope_inter(1, 0)
+    volumes = [pixels] if pixels.ndim == geometry.ndim else np.moveaxis(pixels, -1, 0)
+    packer = None
+    if path.name.lower().endswith(
+        ".gz"
+    ):  # its header has no time stamp: equal masks give equal files
+        packer = isal_zlib.compressobj(PACKING, isal_zlib.DEFLATED, GZIP)
+    with whole_file(path) as part, part.open("wb") as file:
+        for piece in _pieces(header.binaryblock + bytes(4), volumes):
+            file.write(packer.compress(piece) if packer else piece)
+        file.write(packer.flush() if packer else b"")
+
+
+def _pieces(header: bytes, volumes: Iterable[np.ndarray]) -> Iterator[bytes | memoryview]:
+    """The content of a file, in pieces, so that packing needs little memory."""
+    yield header
+    for volume in volumes:
+        samples = _first_axis_fastest(volume).view(np.uint8).reshape(-1).data
+        for start in range(0, len(samples), PIECE):
+            yield samples[start : start + PIECE]
+
+
+def _first_axis_fastest(volume: np.ndarray) -> np.ndarray:
+    """The samples in the order of the file, native and contiguous: (i, j, k) becomes (k, j, i)."""
+    volume = volume.astype(volume.dtype.newbyteorder("="), copy=False)
+    turned = volume.T
+    if volume.ndim == 2 or not volume.flags.c_contiguous:
+        return np.ascontiguousarray(turned)
+    turned = np.empty(volume.shape[::-1], volume.dtype)
+    word = WORDS[
+        volume.dtype.itemsize
+    ]  # OpenCV moves blocks that fit the cache, NumPy single samples
+    for plane, into in zip(
+        volume.view(word).swapaxes(0, 1), turned.view(word).swapaxes(0, 1), strict=True
+    ):
+        into[...] = cv2.transpose(plane).reshape(into.shape)
+    return turned
 
 
 def _copy_place(source: Any, target: Any) -> None:
