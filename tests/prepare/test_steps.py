@@ -28,6 +28,9 @@ MOVES = [
     pad(shape=(12, 50, 30)),
     crop((10, 50, 31)),
     resample((2.0, 1.1, 0.5)),
+    resize((None, 50, 20)),
+    resize((20, None, 44), keep_aspect=True),
+    resample((None, 1.1, 0.5)),
     orient("LAI"),
     orient("SPL"),
 ]
@@ -90,6 +93,21 @@ def test_respace_reaches_the_spacing():
     grid = resample(1.25).grid(Geometry((20, 40, 40), (2.5, 0.625, 1.25), "mm"))
     assert grid.shape == (40, 20, 40)
     assert grid.spacing == (1.25, 1.25, 1.25)
+
+
+def test_null_keeps_an_axis():
+    assert resize((None, 64, 20)).grid(SCAN).shape == (12, 64, 20)
+    assert resize((None, 82, 82), keep_aspect=True).grid(SCAN).shape == (12, 82, 82)
+    assert resample((None, 1.6, 0.7)).grid(SCAN).shape == (12, 21, 33)
+    assert resample((None, 1.6, 0.7)).grid(SCAN).spacing[0] == SCAN.spacing[0]
+    slices = np.random.default_rng(0).random((1, *SCAN.shape), np.float32)
+    found = seen(resize((None, 20, 16)), Image(slices, SCAN)).pixels[0]
+    alone = [Image(slices[:, i], Geometry.in_pixels(SCAN.shape[1:])) for i in range(12)]
+    expected = [seen(resize((20, 16)), image).pixels[0] for image in alone]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for step, said in (("resize", "shape"), ("resample", "spacing")):
+        with pytest.raises(RecipeError, match=f"{step}: {said} keeps every axis"):
+            load_prepare([Call(step, {said: [None, None]})])
 
 
 def test_pad_and_crop_by_hand():
