@@ -24,7 +24,11 @@ def test_all_recipes_were_found():
         "chest-presence-quick",
         "demo",
         "kvasir-unetplusplus",
+        "organs-quick",
         "polyp-quick",
+        "rsna-organs",
+        "rsna-organs-finetune",
+        "rsna-organs-png",
     }
     for path in RECIPES:
         first, second, *_ = path.read_text().splitlines()
@@ -43,8 +47,10 @@ def test_a_recipe_trains_two_steps(path, tmp_path):
     drawn = list(tree["labels"]) if next(iter(tree["labels"])) in SCENES else ORGANS
     scene = SCENES[drawn[0]] + "_3d" * volumes
     names = dict(zip(tree["labels"], drawn, strict=False))
-    shape = [24, 24, 24] if volumes else [64, 64]
+    shape = [32, 32, 32] if volumes else [64, 64]  # multiples of 32, as encoders need
     steps = [next(iter(step)) if isinstance(step, dict) else step for step in tree["prepare"]]
+    # slices as photographs: the phantom's are in Hounsfield units
+    unwindowed = scene.startswith("abdomen") and steps[0] == "channels"
     (model,) = tree["model"]
     fetched = "pretrained" in tree["model"][model]
     overrides = [
@@ -54,10 +60,16 @@ def test_a_recipe_trains_two_steps(path, tmp_path):
         "data.phantom.split={train: 0.5, val: 0.25, test: 0.25}",
         *([f"model.{model}.pretrained=null"] if fetched else []),
         f"labels={json.dumps({names[old]: label for old, label in tree['labels'].items()})}",
+        *(
+            [f"prepare={json.dumps([{'window': 'abdomen'}, *tree['prepare']])}"]
+            if unwindowed
+            else []
+        ),
         *(f"prepare.{step}.shape={shape}" for step in steps if step in ("resize", "crop")),
         "trainer.epochs=1",
         "trainer.max_time=null",
         "trainer.batch_size=3",
+        "trainer.accumulate=1",
         "trainer.ema=0.9",
         "trainer.oversample_foreground=null",
         "trainer.loggers=[]",
