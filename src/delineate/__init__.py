@@ -1,7 +1,8 @@
 """Delineate delineates organs, lesions and polyps in medical images.
 
-`train`, `evaluate`, `predict`, `compare`, `calibrate` and `check` are the commands of the command line as functions;
-`load_bundle` gives a predictor, a function from a `Case` to a `Segmentation`. Names are imported when first used.
+`train`, `evaluate`, `predict`, `compare`, `calibrate`, `convert` and `check` are the commands of the command line as
+functions; `load_bundle` gives a predictor, a function from a `Case` to a `Segmentation`. Names are imported when first
+used.
 
     import delineate
 
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from delineate.data import cases_of, load_cases
     from delineate.files import read_image, read_mask, write_mask
     from delineate.recipe import load_recipe
-    from delineate.verbs import calibrate, check, compare, evaluate, evaluate_masks, predict, train
+    from delineate.verbs import (
+        calibrate,
+        check,
+        compare,
+        convert,
+        evaluate,
+        evaluate_masks,
+        predict,
+        train,
+    )
 
 _HOMES = {
     "_version": ("__version__",),
@@ -31,7 +41,16 @@ _HOMES = {
     "data": ("cases_of", "load_cases"),
     "files": ("read_image", "read_mask", "write_mask"),
     "recipe": ("load_recipe",),
-    "verbs": ("calibrate", "check", "compare", "evaluate", "evaluate_masks", "predict", "train"),
+    "verbs": (
+        "calibrate",
+        "check",
+        "compare",
+        "convert",
+        "evaluate",
+        "evaluate_masks",
+        "predict",
+        "train",
+    ),
 }
 
 __all__ = [
@@ -46,6 +65,7 @@ __all__ = [
     "cases_of",
     "check",
     "compare",
+    "convert",
     "evaluate",
     "evaluate_masks",
     "load_bundle",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
 from collections.abc import Sequence
 
 from delineate._version import __version__
 
 QUIET = "show no progress; errors, warnings and results are shown (before or after the verb)"
+
+LEVEL_FIRST = re.compile(r"^-\d+(\.\d+)?(/.*)?$")
+"""A window with a level below 0, which argparse would take for an option."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -215,6 +219,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     _device(verb)
     _trust(verb, "the bundle")
+
+    verb = _verb(verbs, "convert", _convert, "convert images or masks to another format")
+    verb._negative_number_matcher = LEVEL_FIRST  # so that -600/1500 is no option
+    verb.add_argument("inputs", nargs="+", metavar="PATH", help="images, folders or globs")
+    verb.add_argument(
+        "-o", "--out", required=True, help="folder to write to, or for one image a file"
+    )
+    verb.add_argument(
+        "--to",
+        metavar="FORMAT",
+        help="nifti, nrrd, png, ... (delineate list formats), or an ending; default: that of the file of -o",
+    )
+    verb.add_argument(
+        "--window",
+        metavar="WINDOW",
+        help="write this window of CT as 8 bits: abdomen, lung, bone, ..., or LEVEL/WIDTH, for instance 50/400; three, "
+        "separated by commas, make RGB",
+    )
+    verb.add_argument(
+        "--bits", type=int, choices=(8, 16), default=8, help="bits of a window; default: 8"
+    )
+    verb.add_argument("--masks", action="store_true", help="the files are label maps")
+    verb.add_argument(
+        "--orient",
+        metavar="AXES",
+        help="directions in which the axes grow, for instance RAS; default: as in the file, pictures in "
+        "radiological view",
+    )
+    verb.add_argument(
+        "--overwrite", action="store_true", help="replace existing files, except the inputs"
+    )
 
     verb = _verb(verbs, "ensemble", _ensemble, "save several bundles as one that averages them")
     verb.add_argument("bundles", nargs="+", help="folders of runs or bundles, at least two")
@@ -472,6 +507,29 @@ def _predict(options: argparse.Namespace) -> int:
         return 0
     print(
         f"delineate: {len(predicted.failures)} of the images could not be predicted.",
+        file=sys.stderr,
+    )
+    return 2
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from delineate.verbs.convert import convert
+
+    converted = convert(
+        options.inputs,
+        options.out,
+        to=options.to,
+        window=options.window,
+        bits=options.bits,
+        masks=options.masks,
+        orient=options.orient,
+        overwrite=options.overwrite,
+    )
+    print("\n".join(converted.lines))
+    if not converted.failures:
+        return 0
+    print(
+        f"delineate: {len(converted.failures)} of the images could not be converted.",
         file=sys.stderr,
     )
     return 2

@@ -22,8 +22,9 @@ import yaml
 
 from delineate import verbs
 from delineate.cli import main
+from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
 from delineate.data import load_cases
-from delineate.files import write_image
+from delineate.files import write_image, write_mask
 from delineate.recipe import load_recipe
 from delineate.verbs.train import check_calls
 
@@ -109,8 +110,21 @@ trainer: {epochs: 1, batch_size: 8, device: cpu, loggers: []}
 """
 
 
+def write_scans(desk: Path, write_series):
+    """Scans of four patients in NIfTI with their masks, and a CT series."""
+    labels = LabelSet((Label("liver", 1), Label("spine", 2)))
+    for i in range(4):
+        pixels = np.random.default_rng(i).integers(-1000, 1000, (1, 5, 12, 10), np.int16)
+        classes = (pixels[0] > 500).astype(np.uint8)
+        classes[2, 3:5, 3:5] = 2
+        grid = Geometry.in_patient(pixels.shape[1:], np.eye(4)[[2, 1, 0, 3]])
+        write_image(Image(pixels, grid), desk / f"scans/imagesTr/liver_{i}.nii.gz")
+        write_mask(Segmentation(classes, labels, grid), desk / f"scans/labelsTr/liver_{i}.nii.gz")
+    write_series(desk / "ct-series", pixels[0])
+
+
 @pytest.fixture(scope="session")
-def laid(tmp_path_factory):
+def laid(tmp_path_factory, write_series):
     """A desk with all that the pages name: a run and copies of it, photographs, masks of three labels, two studies."""
     desk = tmp_path_factory.mktemp("desk")
     for name in ("recipes/polyp-quick.yaml", "my.yaml", "my-recipe.yaml"):
@@ -148,6 +162,7 @@ def laid(tmp_path_factory):
     )
     labels = {"background": 0, "liver": 1, "spleen": 2, "lesion": 3}
     (desk / "dataset.json").write_text(json.dumps({"labels": labels, "file_ending": ".png"}))
+    write_scans(desk, write_series)
     run = verbs.train(desk / "recipes/polyp-quick.yaml", run=desk / "outputs/polyp-quick" / TIME)
     centre = desk / "centre-b"
     verbs.evaluate(run, images=centre / "images", masks=centre / "masks", values={"polyp": 255})

@@ -386,3 +386,26 @@ def test_code_is_imported_by_name_in_known_places_only():
                 if name in asked and not plain_eval:  # model.eval() is torch's
                     found.add(path.relative_to(home).as_posix())
     assert found == set(known)
+
+
+NAMES = ["a\\..\\..\\up.png", "a\x07b.png", "C:up.png", "CON ..png", " .png", "x" * 240 + ".png"]
+"""Names that a file may have on Linux, and that are paths or unusable elsewhere."""
+
+
+def test_converted_files_stay_in_their_folder(tmp_path):
+    theirs = tmp_path / "a/theirs"
+    for i, name in enumerate(NAMES):
+        (theirs / "x..").mkdir(parents=True, exist_ok=True)
+        picture = np.full((4, 5), i, np.uint8)
+        (theirs / "x.." / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    for to in ("nrrd", "tiff"):
+        out = tmp_path / "b/c" / to
+        done = delineate.convert(theirs, out, to=to)
+        assert not done.failures
+        assert len(done.files) == len(NAMES)
+        assert all(path.resolve().is_relative_to(out.resolve()) for path in done.files)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 3 * len(NAMES)
+    with pytest.raises(ValueError, match="no image in"):
+        delineate.convert(f"{tmp_path}/[a]/theirs/../theirs/*/a*.png", tmp_path / "d", to="nrrd")
+    assert not (tmp_path / "d").exists()

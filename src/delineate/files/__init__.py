@@ -5,6 +5,7 @@ The format is detected from the content when a file is read, and taken from the 
 
 from delineate.files._dicom_folder import FolderImage, folder_files, folder_images, is_dicom_file
 from delineate.files._format import (
+    Format,
     Series,
     UnreadableFile,
     by_content,
@@ -26,6 +27,7 @@ from delineate.files._whole_file import cache_folder, is_part, part_folder, sha2
 
 __all__ = [
     "FolderImage",
+    "Format",
     "Series",
     "UnreadableFile",
     "by_content",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from delineate.core import Geometry, Image, Segmentation
 from delineate.resolve import names, resolve
@@ -55,12 +55,14 @@ class Format:
     read_mask: reads pixels as stored: palettes as indices.
     write, write_mask: write a file through `whole_file`. None if the format cannot be written, or, for masks, if it
         would change their values.
-    write_mask_like: as `write_mask`, with the image file as third argument, whose full position header is copied;
-        None if a format has no more than the grid.
+    write_like: as `write`, with a file on the same grid as third argument, whose full position header is copied; None
+        if a format has no more than the grid.
     data_files: the file and the data files that its header names, all checked; most formats have one file.
-    volumes: whether an image may be a volume although masks cannot be written in this format.
+    volumes: whether one file or folder can hold a volume.
     holds: whether a folder is an image of this format; its readers then accept the folder. For most formats none is.
     series_in: the series in such a folder.
+    axes: the order of the spatial axes of its arrays: "zyx" for slices, rows and columns, as on a screen; "xyz" for
+        columns, rows and slices, as in ITK and NIfTI.
 
     Readers may raise any error of their library; `read_image`, `read_mask` and `read_geometry` convert it.
     """
@@ -73,11 +75,12 @@ class Format:
     read_mask: Callable[[Path], Image]
     write: Callable[[Image, Path], None] | None = None
     write_mask: Callable[[Segmentation, Path], None] | None = None
-    write_mask_like: Callable[[Segmentation, Path, Path], None] | None = None
+    write_like: Callable[[Image, Path, Path], None] | None = None
     data_files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     volumes: bool = False
     holds: Callable[[Path], bool] = lambda folder: False
     series_in: Callable[[Path], list[Series]] = lambda folder: []
+    axes: Literal["xyz", "zyx"] = "zyx"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.about)

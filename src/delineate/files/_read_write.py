@@ -171,8 +171,13 @@ def _label_map(pixels: np.ndarray, path: Path) -> np.ndarray:
     return pixels
 
 
-def write_image(image: Image, path: str | Path) -> None:
+def write_image(image: Image, path: str | Path, *, like: str | Path | None = None) -> None:
     """Write pixels in their dtype; the geometry of a scan is written if the format supports it.
+
+    Args:
+        image: what to write.
+        path: the file; its ending decides the format.
+        like: a file whose full position header is copied, as by `write_mask`.
 
     Raises:
         ValueError: the ending is unknown, or its format cannot hold these pixels.
@@ -180,7 +185,10 @@ def write_image(image: Image, path: str | Path) -> None:
     form, _ = by_ending(path)
     if form is None or form.write is None:
         raise _unknown(path, [s for f in formats() if f.write for s in f.suffixes])
-    form.write(image, Path(path))
+    if like is not None and form.write_like and by_content(Path(like)) is form:
+        form.write_like(image, Path(path), Path(like))
+    else:
+        form.write(image, Path(path))
 
 
 def write_mask(
@@ -215,8 +223,8 @@ def write_mask(
         raise ValueError(f"{path}: the label map holds {top}; at most 65535 can be written.")
     narrow = classes.astype(np.uint8 if top < 256 else np.uint16, copy=False)
     mask = segmentation if narrow is classes else replace(segmentation, classes=narrow)
-    if like is not None and form.write_mask_like and by_content(Path(like)) is form:
-        form.write_mask_like(mask, Path(path), Path(like))
+    if like is not None and form.write_like and by_content(Path(like)) is form:
+        form.write_like(Image(mask.classes[None], mask.geometry), Path(path), Path(like))
     else:
         form.write_mask(mask, Path(path))
 

@@ -85,6 +85,8 @@ def format_of(
         write=to_file,
         write_mask=as_image(to_file),
         data_files=lambda path: header(path).data_files(path),
+        volumes=True,
+        axes="xyz",
     )
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from isal import isal_zlib
 
-from delineate.core import Geometry, Image, Segmentation
+from delineate.core import Geometry, Image
 from delineate.files._format import MOST_BYTES, Format, UnreadableFile, as_image, check_size
 from delineate.files._pixels import NUMBERS, only
 from delineate.files._unpack import AGAIN, unpack
@@ -269,10 +269,6 @@ def _copy_place(source: Any, target: Any) -> None:
     target.set_xyzt_units(source.get_xyzt_units()[0])
 
 
-def _write_mask_like(segmentation: Segmentation, path: Path, like: Path) -> None:
-    _write(Image(segmentation.classes[None], segmentation.geometry), path, like)
-
-
 def _square(to_patient: np.ndarray) -> np.ndarray:
     """The affine as (4, 4); for a 2D image, the third axis is its normal, 1 mm long."""
     if to_patient.shape[1] == 4:
@@ -291,5 +287,7 @@ nifti = Format(
     read_mask=_read,
     write=_write,
     write_mask=as_image(_write),
-    write_mask_like=_write_mask_like,
+    write_like=_write,
+    volumes=True,
+    axes="xyz",
 )

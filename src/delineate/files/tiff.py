@@ -305,4 +305,5 @@ tiff = Format(
     read_mask=_read_mask,
     write=_write,
     write_mask=as_image(_write),
+    volumes=True,
 )

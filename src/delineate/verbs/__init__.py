@@ -3,6 +3,7 @@
 from delineate.verbs.calibrate import calibrate
 from delineate.verbs.check import check
 from delineate.verbs.compare import compare
+from delineate.verbs.convert import convert
 from delineate.verbs.demo import demo
 from delineate.verbs.ensemble import ensemble
 from delineate.verbs.evaluate import evaluate
@@ -15,6 +16,7 @@ __all__ = [
     "calibrate",
     "check",
     "compare",
+    "convert",
     "demo",
     "ensemble",
     "evaluate",
