@@ -355,9 +355,9 @@ def test_a_table_is_readable_by_people(tmp_path):
     tallied((1, 2), (0, 0), columns=columns).save(tmp_path / "cases.csv")
     assert (tmp_path / "cases.csv").read_text().splitlines() == [
         "split,case,group,label,tp,fp,fn,tn,prediction_samples,truth_samples,prediction_size,truth_size,unit,truth_digest,"
-        "column:site,column:device,dice",
-        "test,case 0,p0,polyp,,,,,1,2,,2.0,mm³,,A,,0.5",
-        'test,case 1,p1,polyp,,,,,0,0,,0.0,mm³,,,"X, Y",nan',
+        "prediction_ml,truth_ml,column:site,column:device,dice",
+        "test,case 0,p0,polyp,,,,,1,2,,2.0,mm³,,,0.002,A,,0.5",
+        'test,case 1,p1,polyp,,,,,0,0,,0.0,mm³,,,0.0,,"X, Y",nan',
     ]
 
 
@@ -492,3 +492,41 @@ def test_a_table_of_an_earlier_version_is_read_with_what_the_house_knows_today(t
     known = traits_of(resolve("metrics", "ece"))
     assert again.traits["ece"] == replace(known, empty=replace(known.empty, note=""))
     assert again.pooled("polyp", "ece") == pytest.approx((1 + 1) / 10)
+
+
+def sized(unit, *pairs):
+    """A table with a case for each pair of sizes: predicted, true."""
+    rows = [
+        Row(f"c{i}", f"p{i}", "liver", prediction_samples=1, truth_samples=1, prediction_size=found,
+            truth_size=true, unit=unit, scores={"dice": 0.5})
+        for i, (found, true) in enumerate(pairs)
+    ]  # fmt: skip
+    return Table("test", ("dice",), tuple(rows))
+
+
+def test_sizes_are_summed_up_in_millilitres():
+    size = sized("mm³", (2000.0, 1000.0), (5000.0, 3000.0), (0.0, 0.0)).scores()["labels"]["liver"][
+        "size"
+    ]
+    assert (size["unit"], size["cases"]) == ("ml", 2)  # where both masks are empty there is no size
+    assert (size["prediction"], size["truth"], size["difference"]) == (3.5, 2.0, 1.5)
+    low, high = size["limits_of_agreement"]
+    assert (low + high) / 2 == pytest.approx(1.5)
+
+
+def test_areas_are_in_square_centimetres_and_pixels_have_no_size():
+    size = sized("mm²", (200.0, 100.0)).scores()["labels"]["liver"]["size"]
+    assert (size["unit"], size["difference"]) == ("cm²", 1.0)
+    assert (size["interval"], size["limits_of_agreement"]) == ([None, None], [None, None])
+    assert "size" not in sized("px²", (200.0, 100.0)).scores()["labels"]["liver"]
+
+
+def test_millilitres_in_the_file_are_for_its_reader_only(tmp_path):
+    table = sized("mm³", (2000.0, 1000.4), (5000.0, 3000.0))
+    table.save(tmp_path / "cases.csv")
+    header, first, *_ = (tmp_path / "cases.csv").read_text().splitlines()
+    line = dict(zip(header.split(","), first.split(","), strict=True))
+    assert (line["prediction_ml"], line["truth_ml"]) == ("2.0", "1.0")
+    assert Table.load(tmp_path / "cases.csv") == table
+    sized("px²", (1.0, 1.0)).save(tmp_path / "flat.csv")
+    assert "_ml" not in (tmp_path / "flat.csv").read_text()

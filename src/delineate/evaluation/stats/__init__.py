@@ -1,5 +1,6 @@
 """Statistics of scores: intervals, tests and risk-coverage curves. They take and return numbers only."""
 
+from delineate.evaluation.stats.agreement import Agreement, agreement
 from delineate.evaluation.stats.bootstrap import Method, bootstrap
 from delineate.evaluation.stats.caution import caution
 from delineate.evaluation.stats.clopper_pearson import clopper_pearson
@@ -11,9 +12,11 @@ from delineate.evaluation.stats.weighted_mean import weighted_mean
 from delineate.evaluation.stats.wilcoxon import signed_rank_sum, wilcoxon
 
 __all__ = [
+    "Agreement",
     "Interval",
     "Method",
     "RiskCoverage",
+    "agreement",
     "bootstrap",
     "caution",
     "clopper_pearson",

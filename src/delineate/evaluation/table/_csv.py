@@ -25,6 +25,9 @@ FACT = "column:"
 IMAGE = ("image_truth", "image_prediction", "image_probability")
 """Fixed columns that are written only if a row has a value."""
 
+ML = {"prediction_ml": "prediction_size", "truth_ml": "truth_size"}
+"""Columns for a reader of the file, and the sizes in mm³ that they hold in ml. They are not read back."""
+
 LATER = ("truth_digest", *IMAGE)
 """Fixed columns that a table may lack; blank means not known."""
 
@@ -36,7 +39,7 @@ def write_table(table: Table, path: Path) -> None:
         ValueError: a metric has the name of a fixed column.
     """
     for metric in table.metrics:
-        if metric in ("split", *FIXED) or metric.startswith(FACT):
+        if metric in ("split", *FIXED, *ML) or metric.startswith(FACT):
             raise ValueError(
                 f"the metric {metric!r} has the name of a fixed column of the table; give it another name."
             )
@@ -44,14 +47,24 @@ def write_table(table: Table, path: Path) -> None:
     known = {name for name in IMAGE for row in table.rows if getattr(row, name) is not None}
     columns = [name for name in FIXED if name not in IMAGE or name in known]
     facts = list(dict.fromkeys(name for row in table.rows for name in row.columns))
+    volumes = ML if any(row.unit == "mm³" for row in table.rows) else {}
     with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["split", *columns, *(FACT + name for name in facts), *table.metrics])
+        writer.writerow(
+            ["split", *columns, *volumes, *(FACT + name for name in facts), *table.metrics]
+        )
         for row in table.rows:
             fixed = [getattr(row, name) for name in columns]
+            ml = [_ml(row, size) for size in volumes.values()]
             known_facts = [row.columns.get(name) for name in facts]
             scored = [row.scores.get(metric) for metric in table.metrics]
-            writer.writerow([table.split, *fixed, *known_facts, *scored])
+            writer.writerow([table.split, *fixed, *ml, *known_facts, *scored])
+
+
+def _ml(row: Row, name: str) -> float | None:
+    """A size in mm³ as ml, rounded to 1 mm³."""
+    size: float | None = getattr(row, name)
+    return None if size is None or row.unit != "mm³" else round(size / 1000, 3)
 
 
 def read_table(
@@ -68,7 +81,7 @@ def read_table(
         raise ValueError(
             f"{path}: no column {missing[0]!r}; expected a table that `delineate evaluate` wrote."
         )
-    further = [name for name in columns if name not in ("split", *FIXED)]
+    further = [name for name in columns if name not in ("split", *FIXED, *ML)]
     for number, line in lines:
         if None in line or None in line.values():
             raise ValueError(

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from delineate.evaluation.stats import Interval, Method, caution, clopper_pearson
+from delineate.evaluation.stats import Interval, Method, agreement, caution, clopper_pearson
+from delineate.evaluation.table.sizes import sizes
 from delineate.metrics import empty_rule
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class _Summary:
                 if None not in (r.truth_samples, r.prediction_samples)
             ),
             **_images(rows),
+            **self.sizes(rows),
             "metrics": {
                 metric: self.of_metric(self.table, label, metric)
                 | self.pooled(self.table, label, metric)
@@ -99,6 +101,26 @@ class _Summary:
             if "empty means" in self.table.traits[metric].roles:
                 summary |= self.empties(label, metric)
         return summary
+
+    def sizes(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Volumes in ml, or areas in cm²: their means over the cases that have the label, and how they differ."""
+        known = sizes(rows)
+        if known is None:
+            return {}
+        found = agreement(
+            known.prediction, known.truth, [row.group for row in known.rows], **self.how
+        )
+        return {
+            "size": {
+                "unit": known.unit,
+                "cases": len(known.rows),
+                "truth": float(known.truth.mean()),
+                "prediction": float(known.prediction.mean()),
+                "difference": found.difference,
+                "interval": _ends(found.interval),
+                "limits_of_agreement": _ends(found.limits),
+            }
+        }
 
     def of_metric(self, table: Table, label: str, metric: str) -> dict[str, Any]:
         rows = [row for row, _ in table.of(label, metric)]
