@@ -112,10 +112,10 @@ Family = Literal[
 ]  # fmt: skip
 """The property of a segmentation that a metric measures; "" if its author does not name one."""
 
-Role = Literal["compared", "beside", "on top", "empty means"]
+Role = Literal["compared", "beside", "on top", "overview", "empty means"]
 """A place of a metric in reports. compared: in a comparison, if no metric is named. beside: shown beside each case in
-the gallery. on top: among the figures at the top of the page. empty means: two more means are reported, since tools
-treat empty masks differently."""
+the gallery. on top: among the figures at the top of the page. overview: in the table with a row per label. empty means:
+two more means are reported, since tools treat empty masks differently."""
 
 Outcome = float | Literal["diagonal", "scored"] | None
 """A number: this score. None: no score (NaN), and the case is left out of the mean. "diagonal": the diagonal of the

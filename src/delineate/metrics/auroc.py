@@ -39,6 +39,7 @@ def _pooled(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
     family="ranking",
     needs=frozenset({"classes", "probabilities"}),
     place=180,
+    roles=frozenset({"overview"}),
     curve="roc",
     pooled=_pooled,
     empty=Empty(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     family="overlap",
     needs=frozenset({"classes"}),
     place=10,
-    roles=frozenset({"compared", "empty means"}),
+    roles=frozenset({"compared", "empty means", "overview"}),
     empty=Empty(truth=0, prediction=0, both=None),
 )
 def dice(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     family="overlap",
     needs=frozenset({"classes"}),
     place=20,
-    roles=frozenset({"empty means"}),
+    roles=frozenset({"empty means", "overview"}),
     empty=Empty(truth=0, prediction=0, both=None),
 )
 def iou(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:

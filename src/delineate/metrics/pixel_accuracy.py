@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     family="accuracy",
     needs=frozenset({"classes"}),
     place=240,
+    roles=frozenset({"overview"}),
     empty=Empty(truth="scored", prediction="scored", both="scored"),
 )
 def pixel_accuracy(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     family="rates",
     needs=frozenset({"classes"}),
     place=40,
-    roles=frozenset({"beside", "on top"}),
+    roles=frozenset({"beside", "on top", "overview"}),
     empty=Empty(truth=None, prediction=0, both=None),
 )
 def recall(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:

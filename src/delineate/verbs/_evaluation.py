@@ -21,7 +21,7 @@ from delineate.predictions import TABLE, mask_ending, write_overlay
 from delineate.recipe import read_yaml
 from delineate.verbs._independence import UNKNOWN, Independence
 
-WRITES = ("cases.csv", "cases.tallies.npz", "scores.json", "report.html", "overlays")
+WRITES = ("cases.csv", "cases.tallies.npz", "scores.json", "report.html", "figures", "overlays")
 """The files that an evaluation of masks writes; an evaluation of a run also writes `predictions`."""
 
 WIDTH = 110
@@ -100,7 +100,7 @@ def report(
     curves: Path | None = None,
     answers: str | Path | None = None,
 ) -> None:
-    """Write report.html into `out`, with pictures of the best, median and worst cases.
+    """Write report.html into `out`, with pictures of the best, median and worst cases, and its figures as files.
 
     card: of the evaluated bundle, if a bundle was evaluated.
     audit: of the data that the bundle was trained and evaluated on, if they were audited.
@@ -127,6 +127,7 @@ def report(
         split={n: (count, data["groups"][n]) for n, count in data.get("cases", {}).items()},
         card=card,
         answers=read_answers(answers),
+        figures=out / "figures",
     )
 
 

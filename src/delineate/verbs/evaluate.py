@@ -52,12 +52,12 @@ def evaluate(
 ) -> Table:
     """Evaluate a run's bundle on the cases of one split, or any bundle on other data, with a report.
 
-    Writes cases.csv (a row per case and label), scores.json, report.html, predictions/ and overlays/. For the run's own
-    data these are written into the run's folder, and the scores into the bundle's card. For other data they are written
-    into `external_folder`, and the run is not changed (external validation). Other data are evaluated with the run's
-    labels, task and preparation. They are audited first, also for images and patients that the model was made from.
-    Of a bundle without its run, and of the members of an ensemble, only the digests on the card are known, which find
-    exact copies of images.
+    Writes cases.csv (a row per case and label), scores.json, report.html, figures/ (its figures as files),
+    predictions/ and overlays/. For the run's own data these are written into the run's folder, and the scores into the
+    bundle's card. For other data they are written into `external_folder`, and the run is not changed (external
+    validation). Other data are evaluated with the run's labels, task and preparation. They are audited first, also for
+    images and patients that the model was made from. Of a bundle without its run, and of the members of an ensemble,
+    only the digests on the card are known, which find exact copies of images.
 
     Args:
         run: the folder that `train` wrote; or a bundle, also one that `ensemble` wrote, for other data.

@@ -68,7 +68,7 @@ def evaluate_masks(
 ) -> tuple[Table, Path]:
     """Evaluate masks of any tool, person or challenge; returns the table and the folder that was written.
 
-    Writes cases.csv, scores.json, report.html and overlays/.
+    Writes cases.csv, scores.json, report.html, figures/ (its figures as files) and overlays/.
 
     Args:
         predictions: the folder of predicted masks.

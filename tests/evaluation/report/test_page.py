@@ -223,7 +223,10 @@ def test_curves_say_the_area_of_all_cases_together():
         )
         table = Table("test", ("dice", "auroc", "ece"), rows)
         roc, reliability = thresholds(table, table.scores(), ["polyp"])
-        assert f"AUROC over all cases: {area}" in roc.words
+        assert "over all cases, AUROC" in roc.words
+        assert [(colour, words.split()[:2]) for colour, words in roc.key] == [
+            ("first", ["polyp", area])
+        ]
         assert reliability.title == "Reliability"
 
 

@@ -15,11 +15,13 @@ class Confusion:
     """A confusion matrix over all cases, in shares. Each sample is counted once.
 
     names: "background", then the labels; a label that includes others is counted without them.
+    samples: pixels or voxels; rows are the truth, columns the prediction.
     of_truth: rows are the truth, columns the prediction; a row adds up to 1.
     of_prediction: rows are the prediction, columns the truth; a row adds up to 1.
     """
 
     names: tuple[str, ...]
+    samples: tuple[tuple[int, ...], ...]
     of_truth: tuple[tuple[float | None, ...], ...]
     of_prediction: tuple[tuple[float | None, ...], ...]
 
@@ -41,7 +43,8 @@ def confusion(table: Table, known: LabelSet | None = None) -> Confusion | None:
         else name
         for name in labels
     ]
-    return Confusion(("background", *names), _shares(matrix.T), _shares(matrix))
+    samples = tuple(tuple(round(n) for n in row) for row in matrix.T)
+    return Confusion(("background", *names), samples, _shares(matrix.T), _shares(matrix))
 
 
 def _kept(table: Table, size: int) -> np.ndarray | None:

@@ -55,18 +55,22 @@ class Plot:
     """A drawing, its title, and what it shows in words.
 
     key: what each colour stands for, as (name of the page's colour, meaning), where there are several.
+    stem: the name of its own file, without its ending; "" for a plot that has none.
     """
 
     title: str
     svg: str
     words: str
     key: Sequence[tuple[str, str]] = ()
+    stem: str = ""
 
 
-def curves(path: Path) -> list[Plot]:
+def curves(path: Path, best: int | None = None) -> list[Plot]:
     """One plot per quantity of a training log: losses, validation scores, the learning rate.
 
-    path: CSV with a column "epoch"; "train/loss" and "val/loss" share a plot. Blank cells are left out.
+    Args:
+        path: CSV with a column "epoch"; "train/loss" and "val/loss" share a plot. Blank cells are left out.
+        best: the epoch whose weights were kept, which is marked; None if it is not known.
     """
     with open(path, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
@@ -79,7 +83,8 @@ def curves(path: Path) -> list[Plot]:
                 continue
             side, _, quantity = column.partition("/") if "/" in column else ("", "", column)
             quantities.setdefault(quantity, {}).setdefault(side, []).append((epoch, value))
-    return [_curve(quantity, sides) for quantity, sides in quantities.items()]
+    order = sorted(quantities, key=lambda q: (q == "lr", q != "loss"))  # the loss first
+    return [_curve(quantity, quantities[quantity], best) for quantity in order]
 
 
 def distribution(table: Table, metric: str, label: str) -> Plot:
@@ -147,7 +152,9 @@ def by_size(table: Table, metric: str, label: str) -> Plot | None:
     return Plot(f"{named(table, metric)} by size: {label}", drawn, words)
 
 
-def _curve(quantity: str, sides: Mapping[str, Sequence[tuple[float, float]]]) -> Plot:
+def _curve(
+    quantity: str, sides: Mapping[str, Sequence[tuple[float, float]]], best: int | None
+) -> Plot:
     figure, axes = _panel()
     words, key = [], []
     # Validation in the strong colour: it is what is read. Training alone has it too.
@@ -158,18 +165,24 @@ def _curve(quantity: str, sides: Mapping[str, Sequence[tuple[float, float]]]) ->
         axes.plot(epochs, values, color=colour, marker=marker, zorder=3 if colour == FIRST else 2)
         meaning = {"train": "training", "val": "validation"}.get(side, side)
         words.append(f"{meaning} from {values[0]:.3g} to {values[-1]:.3g}".strip())
+        at_best = values[epochs == best]
+        if at_best.size and quantity != "lr":
+            words[-1] += f" ({at_best[0]:.3g} at the best epoch)"
         key.append((name, meaning))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set(xlabel="epoch")
     axes.margins(x=0.02)
+    if best is not None and any(epoch == best for points in sides.values() for epoch, _ in points):
+        axes.axvline(best, color=INK, linewidth=0.8, linestyle=(0, (3, 3)), alpha=0.6)
+        words.append(f"the dashed line is the best epoch, {best}, whose weights were kept")
     heading = "Learning rate" if quantity == "lr" else title(quantity)
     if len(key) == 1 and key[0][1]:
         heading, key = f"{heading}, {key[0][1]}", []
     text = "; ".join(words)
     return Plot(
         heading, _svg(figure, "curve", quantity), text[:1].upper() + text[1:] + ".",
-        key if len(key) > 1 else (),
+        key if len(key) > 1 else (), "training_curves",
     )  # fmt: skip
 
 

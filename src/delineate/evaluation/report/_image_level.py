@@ -120,7 +120,8 @@ def image_curves(table: Table, labels: Sequence[str]) -> list[Plot]:
             draw(axes, rows[label], COLOURS[colour])
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=across, ylabel=up, aspect="equal")
         svg = _svg(figure, stem, *rows)
-        plots.append(Plot(heading, svg, words, key if len(key) > 1 else ()))
+        file = {"image-roc": "roc", "image-pr": "precision_recall"}.get(stem, "reliability")
+        plots.append(Plot(heading, svg, words, key if len(key) > 1 else (), file))
     return plots
 
 

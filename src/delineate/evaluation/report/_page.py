@@ -27,15 +27,18 @@ from delineate.evaluation.report._image_level import (
 from delineate.evaluation.report._review import Review, review
 from delineate.evaluation.report._scores import (
     Block,
+    Overview,
     Tile,
     blocks,
     leading,
     length_unit,
     named,
+    overview,
     sentences,
     tiles,
 )
 from delineate.evaluation.report._thresholds import thresholds
+from delineate.evaluation.report._volumes import Volumes, volumes
 from delineate.evaluation.report._words import one_line, several_lines
 from delineate.evaluation.report.pick_gallery import pick_gallery
 from delineate.evaluation.table import Table
@@ -48,6 +51,9 @@ GALLERY = {"worst": "The worst", "median": "Around the median", "best": "The bes
 
 PICTURED = 4
 """Cases of each kind in the gallery."""
+
+VOLUMES = 2
+"""Volumes of each kind in the gallery, since each has nine pictures."""
 
 FEW = 3
 """Labels whose figures are shown at first; those of the others are folded."""
@@ -80,6 +86,7 @@ class Page:
             "cases": ("Case by case", self.plots),
             "fails": ("Where it fails", self.forests),
             "confusion": ("Confusion", self.confusion),
+            "volumes": ("Areas" if self.areas else "Volumes", self.volumes),
             "decisions": ("Decisions", self.decisions),
             "probabilities": ("Probabilities", self.thresholds),
             "confidence": ("Confidence", self.reviews),
@@ -162,6 +169,21 @@ class Page:
         return blocks(self.table, self.scores)
 
     @cached_property
+    def overview(self) -> Overview | None:
+        """A few scores of all labels."""
+        return overview(self.table, self.scores)
+
+    @cached_property
+    def volumes(self) -> list[Volumes]:
+        """The volumes of the labels; none without millimetres."""
+        return volumes(self.table, self.scores, self._scored[:MOST])
+
+    @property
+    def areas(self) -> bool:
+        """Whether the volumes are areas."""
+        return any(of.unit == "cm²" for of in self.volumes)
+
+    @cached_property
     def plots(self) -> dict[str, list[Plot]]:
         """Scores of the cases, by label."""
         found: dict[str, list[Plot]] = {}
@@ -240,7 +262,8 @@ class Page:
         beside.sort(key=lambda m: not traits[m].expects)
         metrics = [*self._leading, *(beside if len(self._scored) == 1 else beside[:1])]
         metrics = list(dict.fromkeys(metrics))
-        chosen = pick_gallery(self.table, metrics[0], count=PICTURED)
+        volumes = any(row.unit.endswith("³") for row in self.table.rows)
+        chosen = pick_gallery(self.table, metrics[0], count=VOLUMES if volumes else PICTURED)
         return {
             GALLERY[kind]: [look(case, self.gallery, self.table, metrics) for case in cases]
             for kind, cases in chosen.items()
@@ -251,7 +274,8 @@ class Page:
     def training(self) -> list[Plot]:
         """The curves of the training log."""
         there = self.curves is not None and self.curves.is_file()
-        return _figures.curves(self.curves) if self.curves is not None and there else []
+        best = self.card.get("training", {}).get("epoch")
+        return _figures.curves(self.curves, best) if self.curves is not None and there else []
 
     @cached_property
     def checklist(self) -> dict[str, list[Item]]:

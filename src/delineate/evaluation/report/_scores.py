@@ -73,6 +73,64 @@ class Tile:
     drawn: bool = False
 
 
+@dataclass(frozen=True)
+class Overview:
+    """A few scores of all labels, a row each.
+
+    columns: name of the metric, what it says, and what the score is: "mean of cases" or "cases pooled".
+    rows: label, and a score and its interval for each column.
+    whole: scores of the image as a whole, in words.
+    """
+
+    columns: tuple[tuple[str, str, str], ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    whole: str
+
+
+def overview(table: Table, scores: Mapping[str, Any]) -> Overview | None:
+    """Dice, IoU, recall and AUROC of all labels beside each other; None for fewer than two labels or metrics.
+
+    AUROC is that of the ROC curves, which are of all cases together; the other scores are means over the cases.
+    """
+    chosen = [m for m in table.metrics if "overview" in table.traits[m].roles]
+    of = {
+        label: about["metrics"]
+        for label, about in scores["labels"].items()
+        if any(m in about["metrics"] for m in chosen)
+    }
+    whole = of.pop("all", {})
+    columns = [m for m in chosen if any(m in known for known in of.values())]
+    if len(of) < 2 or len(columns) < 2:
+        return None
+    over = {m: "pooled" if table.traits[m].curve else "mean" for m in columns}
+
+    def told(score: Mapping[str, Any] | None, which: str) -> tuple[str, str]:
+        if score is None:
+            return "", ""
+        ends = score["pooled_interval" if which == "pooled" else "interval"]
+        return number(score[which]), between(ends).replace("–", "")
+
+    return Overview(
+        tuple(
+            (
+                named(table, m),
+                explained(m, table.traits[m], length_unit(table)),
+                "cases pooled" if over[m] == "pooled" else "mean of cases",
+            )
+            for m in columns
+        ),
+        tuple(
+            (name, tuple(told(known.get(m), over[m]) for m in columns))
+            for name, known in of.items()
+        ),
+        " ".join(
+            f"{named(table, m)} of the whole image, background included: {score}"
+            + (f" (95 % interval {ends})." if ends else ".")
+            for m, (score, ends) in ((m, told(whole[m], "mean")) for m in chosen if m in whole)
+        ),
+    )
+
+
 def tiles(
     table: Table, scores: Mapping[str, Any], leading: Sequence[str], most: int = 4
 ) -> list[Tile]:

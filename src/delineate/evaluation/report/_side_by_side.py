@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from delineate.core import Image, LabelSet, Segmentation
-from delineate.evaluation.report._gallery import SIDE, Picture, _address
+from delineate.evaluation.report._gallery import SIDE, Picture
 from delineate.evaluation.report._view import scaled, view
 from delineate.evaluation.report.overlay import fill, outline
 
@@ -48,18 +48,18 @@ def side_by_side(case: str, told: str, names: Sequence[str], show: ShowAll) -> S
     shape = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
     picture, true, *maps = [scaled(array, shape) for array in (picture, *maps)]
     pictures = [
-        Picture("image", "the image alone", _address(picture)),
+        Picture("image", "the image alone", picture),
         Picture(
             "truth",
             "the truth",
-            _address(outline(fill(picture, true, truth.labels), [true], [truth.labels])),
+            outline(fill(picture, true, truth.labels), [true], [truth.labels]),
         ),
     ]
     for name, one, classes in zip(names, prediction, maps, strict=True):
         tinted = fill(picture, classes, one.labels)
         drawn = outline(tinted, [classes, true], [one.labels, truth.labels])
         says = f"the prediction of {name}, and the truth as a dashed outline"
-        pictures.append(Picture(name, says, _address(drawn)))
+        pictures.append(Picture(name, says, drawn))
     return SideBySide(
         case,
         told,

@@ -28,6 +28,7 @@ def write_report(
     split: Mapping[str, tuple[int, int]] | None = None,
     card: Mapping[str, Any] | None = None,
     answers: Mapping[str, str] | None = None,
+    figures: Path | None = None,
 ) -> None:
     """Write one self-contained HTML file: scores, plots, pictures, the data, and what was run.
 
@@ -42,6 +43,7 @@ def write_report(
         split: cases and groups of each split; empty or None where nothing was trained.
         card: of the evaluated bundle, if a bundle was evaluated.
         answers: the authors' own answers to the checklist, by "CLAIM 14" or by the topic of an item.
+        figures: a new folder for the figures as files of their own (`write_figures`); None for none.
 
     Raises:
         ValueError: an answer to an item that the checklist does not have.
@@ -51,6 +53,7 @@ def write_report(
     from markupsafe import Markup
 
     from delineate.evaluation.report._page import Page
+    from delineate.evaluation.report.write_figures import write_figures
 
     page = Page(table, facts, curves, gallery, audit, split or {}, card or {}, answers or {})
     here = files("delineate.evaluation.report")
@@ -59,7 +62,10 @@ def write_report(
     )
     environment.filters |= {"safe_svg": Markup, "unbroken": unbroken}
     text = environment.from_string(here.joinpath("page.html.jinja").read_text("utf-8")).render(
-        style=Markup(here.joinpath("style.css").read_text("utf-8")), title=title, page=page
-    )
+        style=Markup(here.joinpath("style.css").read_text("utf-8")), title=title, page=page,
+        figures=figures.name if figures else "",
+    )  # fmt: skip
+    if figures is not None:
+        write_figures(page, figures)
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
