@@ -88,7 +88,8 @@ def test_two_folders_are_judged_and_the_run_stays_as_it_is(run, other, trained, 
     assert contents(run) == before
     out = run / "external" / "centre-b"
     assert {p.name for p in out.iterdir()} == {
-        "cases.csv", "cases.tallies.npz", "scores.json", "report.html", "predictions", "overlays",
+        "cases.csv", "cases.tallies.npz", "scores.json", "report.html", "figures", "predictions",
+        "overlays",
     }  # fmt: skip
     assert len(list((out / "predictions").iterdir())) == 6
     scores = scores_of(out)

@@ -25,6 +25,7 @@ def test_a_run_leaves_what_it_says(tiny_run):
         "checkpoints",
         "log.txt",
         "metrics.csv",
+        "figures",
         "overlays",
         "predictions",
         "recipe.yaml",

@@ -11,8 +11,9 @@ import pytest
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Segmentation
 from delineate.evaluation.evaluate import evaluate
 from delineate.evaluation.report import write_report
+from delineate.evaluation.report._confusion import Confusion
 from delineate.evaluation.report._figures import Plot
-from delineate.evaluation.report.write_figures import sheet
+from delineate.evaluation.report.write_figures import _matrix, sheet
 from delineate.metrics import load_metrics
 from delineate.resolve import Call
 
@@ -156,3 +157,14 @@ def test_a_title_cannot_break_the_drawing():
         "<b>&",
         "a < b",
     ]
+
+
+def test_a_matrix_of_long_names_or_many_labels_is_drawn():
+    """A drawing that leaves the place of the names to a layout engine has no room for these."""
+    for count, name in ((3, "liver without vessel, lesion, cyst"), (30, "organ")):
+        shares = ((1.0,) * count,) * count
+        known = Confusion((name,) * count, ((12_345,) * count,) * count, shares, shares)
+        drawn = ET.fromstring(sheet([_matrix(known)]))
+        text = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+        assert text.count(name) == 2 * count
+        assert ("12k" in text) == (count == 3)

@@ -11,12 +11,10 @@ from itertools import zip_longest
 from pathlib import Path
 
 import cv2
-import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 
 from delineate.evaluation.report._confusion import Confusion
-from delineate.evaluation.report._figures import STYLE, Plot, _panel, _svg
+from delineate.evaluation.report._figures import Plot
 from delineate.evaluation.report._gallery import Look
 from delineate.evaluation.report._page import GALLERY, Page
 from delineate.evaluation.report._thresholds import roc_points
@@ -139,28 +137,45 @@ def _coloured(svg: str) -> str:
 
 def _matrix(confusion: Confusion) -> Plot:
     """Shares of the truth in percent, and below them the numbers, as a drawing."""
-    names, n = confusion.names, len(confusion.names)
-    side = 1.1 + 0.62 * n if n <= 8 else 1.1 + 0.34 * n
-    figure, axes = _panel(side + 0.4, side)
-    shares = np.array([[np.nan if s is None else s for s in row] for row in confusion.of_truth])
-    with mpl.rc_context(STYLE):
-        tint = LinearSegmentedColormap.from_list("tint", ["#ffffff", "#1f6f83"])
-        axes.pcolormesh(shares[::-1], cmap=tint, vmin=0, vmax=1, edgecolor="#ffffff", linewidth=1)
-        for down, (row, counts) in enumerate(zip(shares, confusion.samples, strict=True)):
-            for right, (share, count) in enumerate(zip(row, counts, strict=True)):
-                if share != share or (n > 8 and share < 0.005):
-                    continue
-                words = f"{100 * share:.1f}\n{_short(count)}" if n <= 8 else f"{100 * share:.0f}"
-                axes.text(
-                    right + 0.5, n - down - 0.5, words, ha="center", va="center",
-                    fontsize=7 if n <= 8 else 6, color="#ffffff" if share > 0.5 else "#1c1b19",
-                )  # fmt: skip
-    axes.grid(visible=False)
-    axes.set_xticks(np.arange(n) + 0.5, names, rotation=90 if n > 4 else 0)
-    axes.set_yticks(n - np.arange(n) - 0.5, names)
-    axes.set(xlabel="prediction", ylabel="truth", aspect="equal")
-    below = ", and the number of pixels or voxels" if n <= 8 else ""
-    return Plot(f"Share of the truth in percent{below}", _svg(figure, "confusion"), "")
+    names, few = confusion.names, len(confusion.names) <= 8
+    side = 44 if few else 22
+    left = 22 + 4.8 * max(map(len, names))
+    end = side * len(names)
+    drawn = []
+    for down, (row, counts) in enumerate(zip(confusion.of_truth, confusion.samples, strict=True)):
+        for right, (share, count) in enumerate(zip(row, counts, strict=True)):
+            x, y = left + side * right, side * down
+            middle, centre = x + side / 2, y + side / 2
+            ink = "#ffffff" if share is not None and share > 0.5 else "currentColor"
+            drawn.append(
+                f'<rect x="{x:g}" y="{y:g}" width="{side - 1}" height="{side - 1}" fill="var(--first)" '
+                f'fill-opacity="{0.03 + 0.97 * (share or 0):.3f}"/>'
+            )
+            lines = [f"{100 * share:.1f}", _short(count)] if share is not None else ["–"]
+            if not few:
+                lines = [f"{100 * share:.0f}"] if share is not None and share >= 0.005 else []
+            for line, words in enumerate(lines):
+                at = centre + 3 + 9 * line - (4.5 if len(lines) > 1 else 0)
+                drawn.append(_text(middle, at, words, 7, f'text-anchor="middle" fill="{ink}"'))
+    turned = 'text-anchor="end" transform="rotate(-90 {x:g} {y:g})"'
+    for place, name in enumerate(names):
+        middle = side * (place + 0.5) + 3
+        drawn.append(_text(left - 5, middle, name, 8, 'text-anchor="end"'))
+        drawn.append(
+            _text(left + middle, end + 5, name, 8, turned.format(x=left + middle, y=end + 5))
+        )
+    below = end + left - 4
+    drawn.append(_text(left + end / 2, below, "prediction", 8, 'text-anchor="middle"'))
+    upright = f'text-anchor="middle" transform="rotate(-90 8 {end / 2:g})"'
+    drawn.append(_text(8, end / 2, "truth", 8, upright))
+    svg = f'<svg viewBox="0 0 {left + end:g} {below + 4:g}">{"".join(drawn)}</svg>'
+    told = ", and the number of pixels or voxels" if few else ""
+    return Plot(f"Share of the truth in percent{told}", svg, "")
+
+
+def _text(x: float, y: float, words: str, size: float, how: str) -> str:
+    ink = "" if "fill=" in how else ' fill="currentColor"'
+    return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" {how}{ink}>{escape(words)}</text>'
 
 
 def _short(count: int) -> str:
