@@ -369,6 +369,8 @@ def test_code_is_imported_by_name_in_known_places_only():
         "audit/_identity.py": "SimpleITK and nibabel, when they are needed",
         "core/__init__.py": "names of this package",
         "bundle/load.py": "the engine of a kind of weights, from ENGINES",
+        "files/_dicom_header.py": "pydicom, where it is installed",
+        "files/_dicom_pixels.py": "pydicom's decoders, when they are needed",
         "files/_pillow.py": "the plugin that a format of this package names",
         "files/_samples.py": "SimpleITK, when it is needed",
         "losses/__init__.py": "names of this package",
