@@ -314,6 +314,16 @@ def test_slices_are_split_by_patient(slices):
         assert case.image.pixels[0, 6, 5] == 172
 
 
+def test_series_of_one_patient_are_one_group(write_series, tmp_path):
+    pixels = np.zeros((2, 4, 4), np.int16)
+    for n, who in enumerate(("P1", "P2", "P1")):
+        write_series(tmp_path / f"in/s{n}", pixels, uid=f"1.2.{n}", PatientID=who)
+    convert(tmp_path / "in", tmp_path / "png", to="png", window="abdomen")
+    groups = {row["case"]: row["group"] for row in table(tmp_path / "png/slices.csv")}
+    assert groups == {"s0": "s0", "s1": "s1", "s2": "s0"}
+    assert "P1" not in (tmp_path / "png/slices.csv").read_text()
+
+
 @pytest.mark.slow
 def test_slices_train_two_steps(slices, tmp_path):
     assert main(["train", str(slices), "-o", str(tmp_path / "run")]) == 0

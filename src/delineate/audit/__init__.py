@@ -8,5 +8,6 @@ from delineate.audit._audit import Audit, audit
 from delineate.audit._case_facts import CaseFacts
 from delineate.audit._checks import levels, refusals
 from delineate.audit._finding import Finding
+from delineate.audit._identity import patient
 
-__all__ = ["Audit", "CaseFacts", "Finding", "audit", "levels", "refusals"]
+__all__ = ["Audit", "CaseFacts", "Finding", "audit", "levels", "patient", "refusals"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import os
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
+from delineate.audit import patient
 from delineate.core import Case
 from delineate.data import cases_of
 from delineate.files import Format, by_ending, whole_file
@@ -85,7 +87,8 @@ def convert(
 
     A format that holds no volume gets one picture per slice, `<image>/<image>_0001.png`, and `slices.csv`, which has
     for each slice its image, its position along the normal of the slice in mm, and its spacing in mm. The data layout
-    `folder` reads it as `table`; its column `group` keeps the slices of one image in one split.
+    `folder` reads it as `table`; its column `group` keeps the slices of one image in one split, and those of all series
+    with one DICOM PatientID.
 
     Args:
         inputs: files, folders and globs, one or many.
@@ -117,7 +120,7 @@ def convert(
     values = None if window is None else Values.of(window, bits)
     if orient is not None:
         orient_step(orient)  # refuses what is not an orientation
-    cases = cases_of(inputs)
+    cases = _by_patient(cases_of(inputs))
     if single and len(cases) > 1:
         raise ValueError(
             f"{out} is one file, but there are {len(cases)} images. Give a folder, and the format with --to."
@@ -157,6 +160,17 @@ def convert(
     for loss, where in lost.items():
         warn(f"{some(where, 1)}: {loss}")
     return Converted(out, len(cases), failures, tuple(files), home / TABLE if rows else None)
+
+
+def _by_patient(cases: Sequence[Case]) -> list[Case]:
+    """The cases, with one group for all that have the same DICOM PatientID: the id of the first of them."""
+    secret = secrets.token_bytes(16)
+    first: dict[str, str] = {}
+    grouped = []
+    for case in cases:
+        known = patient(case.image_files[0], secret)
+        grouped.append(replace(case, group=first.setdefault(known, case.id)) if known else case)
+    return grouped
 
 
 def _target(out: Path, to: str | None) -> tuple[Format, str, bool]:
