@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from delineate.arguments import Positive
 from delineate.core.output import Output, Target
 from delineate.losses._deep_supervision import Weighted
+from delineate.losses._terms import wide
 from delineate.resolve import Call, bind, check, resolve
 
 Loss = Callable[[Output[Tensor], Target[Tensor]], Tensor]
@@ -23,8 +25,8 @@ def load_loss(calls: Sequence[Call], deep_supervision: Call = Call("halving")) -
 
     Each call may have an argument `weight` (default 1). If an output has side outputs, `deep_supervision` names the
     scheme that combines them; the truth is resized to each by nearest neighbour. A loss that does not read the dense
-    logits, for instance one of image-level labels, counts once. Losses get logits in float32, under mixed precision
-    too.
+    logits, for instance one of image-level labels, counts once. Losses get logits in float32 and run without autocast,
+    under mixed precision too; logits in float64 stay so.
 
     Raises:
         RecipeError: no call, an unknown loss or argument, or a weight that is not above zero.
@@ -38,7 +40,12 @@ def load_loss(calls: Sequence[Call], deep_supervision: Call = Call("halving")) -
     )
 
     def loss(output: Output[Tensor], target: Target[Tensor]) -> Tensor:
-        output = output.map(Tensor.float)
+        with torch.autocast(
+            _device(output), enabled=False
+        ):  # losses of the user too compute in float32
+            return total(output.map(wide), target)
+
+    def total(output: Output[Tensor], target: Target[Tensor]) -> Tensor:
         if not output.sides:
             values = [weight * term(output, target) for weight, term in terms]
             return sum(values[1:], values[0])
@@ -57,6 +64,11 @@ def load_loss(calls: Sequence[Call], deep_supervision: Call = Call("halving")) -
         return sum(values[1:], values[0])
 
     return loss
+
+
+def _device(output: Output[Tensor]) -> str:
+    arrays = (output.dense, output.image, *output.losses.values())
+    return next((array.device.type for array in arrays if array is not None), "cpu")
 
 
 class _TrackedOutput(Output[Tensor]):

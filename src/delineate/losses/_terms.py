@@ -32,11 +32,12 @@ class UnfitError(ValueError):
 class Pair:
     """Logits and the truth on the same grid.
 
-    logits: (batch, channel, *spatial) float32; (batch, channel) for image-level labels.
+    logits: (batch, channel, *spatial) float32, or float64 where they are given so; (batch, channel) for image-level
+        labels.
     classes: (batch, *spatial) int64, the true channel of each sample; None if labels may overlap.
-    regions: float32 of the shape of the logits, 1 where a label is; None if labels exclude each other.
-    valid: (batch, *spatial) float32, or (batch, channel) for image-level labels: 0 where the truth is ignored; None if
-        it is ignored nowhere.
+    regions: shape and type of the logits, 1 where a label is; None if labels exclude each other.
+    valid: (batch, *spatial) of the type of the logits, or (batch, channel) for image-level labels: 0 where the truth is
+        ignored; None if it is ignored nowhere.
     """
 
     logits: Tensor
@@ -73,11 +74,11 @@ class Pair:
         if self.logits.ndim < 3:
             raise UnfitError("masks", IMAGE_LEVEL)
 
-    def mean_at_truth(self, values: Tensor) -> Tensor:
+    def mean_at_truth(self, values: Tensor, per: Per) -> Tensor:
         """The mean of (batch, channel, *spatial) values over valid samples and channels; other than true ones are 0."""
         if self.classes is None:
-            return mean(values * self.label_maps(), self.valid)
-        return mean(at_truth(values, self.classes), self.valid) / values.shape[1]
+            return mean(values * self.label_maps(), self.valid, per)
+        return mean(at_truth(values, self.classes), self.valid, per) / values.shape[1]
 
     def one_vs_rest(self) -> Tensor:
         """The logits with the sign of the true channels reversed: in every channel, larger means more wrong."""
@@ -95,7 +96,9 @@ class Pair:
             assert self.regions is not None
             return self.regions
         labels = torch.arange(1, max(2, self.logits.shape[1]), device=self.classes.device)
-        return (self.classes[:, None] == labels.view(-1, *[1] * (self.classes.ndim - 1))).float()
+        return (self.classes[:, None] == labels.view(-1, *[1] * (self.classes.ndim - 1))).to(
+            self.logits.dtype
+        )
 
 
 def at_truth(values: Tensor, classes: Tensor) -> Tensor:
@@ -116,15 +119,15 @@ def read(output: Output[Tensor], target: Target[Tensor]) -> Pair:
     """
     if target.image is not None and target.classes is None and target.regions is None:
         return _image_level(output.image_logits, target.image)
-    logits = output.logits
-    valid = None if target.valid is None else target.valid.float()
+    logits = wide(output.logits)
+    valid = None if target.valid is None else target.valid.to(logits.dtype)
     if target.regions is not None:
         if logits.shape != target.regions.shape:
             raise ValueError(
                 f"logits have shape {tuple(logits.shape)}, the regions {tuple(target.regions.shape)}; "
                 "expected (batch, label, *spatial) for both."
             )
-        return Pair(logits.float(), None, target.regions.float(), valid)
+        return Pair(logits, None, target.regions.to(logits.dtype), valid)
     classes = target.classes
     if classes is None:
         raise UnfitError("masks", "none")
@@ -133,7 +136,7 @@ def read(output: Output[Tensor], target: Target[Tensor]) -> Pair:
             f"logits have shape {tuple(logits.shape)}, the classes {tuple(classes.shape)}; "
             "expected (batch, channel, *spatial) and (batch, *spatial)."
         )
-    return Pair(logits.float(), classes.long(), None, valid)
+    return Pair(logits, classes.long(), None, valid)
 
 
 def _image_level(logits: Tensor, truth: Tensor) -> Pair:
@@ -143,8 +146,14 @@ def _image_level(logits: Tensor, truth: Tensor) -> Pair:
             f"image-level logits have shape {tuple(logits.shape)}, the truth {tuple(truth.shape)}; "
             "expected (batch, label) for both."
         )
-    known = ~truth.isnan()
-    return Pair(logits.float(), None, truth.nan_to_num().float() * known, known.float())
+    logits, known = wide(logits), ~truth.isnan()
+    maps = truth.nan_to_num().to(logits.dtype) * known
+    return Pair(logits, None, maps, known.to(logits.dtype))
+
+
+def wide(values: Tensor) -> Tensor:
+    """Half precision as float32; float32 and float64 unchanged."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def with_background(logits: Tensor) -> Tensor:
@@ -154,13 +163,26 @@ def with_background(logits: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
-def mean(values: Tensor, valid: Tensor | None) -> Tensor:
-    """The mean of (batch, *spatial) or (batch, channel, *spatial) values over valid samples; 0 if none is valid."""
+def mean(values: Tensor, valid: Tensor | None, per: Per) -> Tensor:
+    """The mean of (batch, *spatial) or (batch, channel, *spatial) values over valid samples; 0 if none is valid.
+
+    per: "batch" is the mean over the samples of all images; "image" is the mean over the images of the mean of each.
+    """
     if valid is None:
         return values.mean()
     if values.ndim == valid.ndim:
-        return (values * valid).sum() / valid.sum().clamp_min(1)
-    return (values * valid[:, None]).sum() / (values.shape[1] * valid.sum()).clamp_min(1)
+        return ratio(values * valid, valid, per)
+    return ratio((values * valid[:, None]).sum(1), valid, per) / values.shape[1]
+
+
+def ratio(values: Tensor, weights: Tensor, per: Per, least: float = 1.0) -> Tensor:
+    """The sum of the values divided by that of the weights, of the whole batch or of each image.
+
+    least: the smallest divisor; it makes the ratio 0 where all weights are 0.
+    """
+    if per == "batch":
+        return values.sum() / weights.sum().clamp_min(least)
+    return (values.flatten(1).sum(1) / weights.flatten(1).sum(1).clamp_min(least)).mean()
 
 
 def overlap(pair: Pair, per: Per) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from delineate.arguments import Fraction, NonNegative
 from delineate.core.output import Output, Target
-from delineate.losses._terms import mean, read, with_background
+from delineate.losses._terms import Per, mean, ratio, read, with_background
 
 
 def cross_entropy(
@@ -17,6 +17,7 @@ def cross_entropy(
     *,
     class_weights: tuple[NonNegative, ...] | None = None,
     label_smoothing: Fraction = 0.0,
+    per: Per = "batch",
 ) -> Tensor:
     """Softmax cross-entropy, averaged over pixels.
 
@@ -25,6 +26,8 @@ def cross_entropy(
         target: the truth.
         class_weights: one for background, then one per label in order; the mean is weighted by them.
         label_smoothing: as in PyTorch: share of the truth that is spread evenly over the classes, in [0, 1].
+        per: "batch" averages over the valid samples of all images of a batch together; "image" averages over those of
+            each image, then over images. The two differ only where samples are ignored, or with class_weights.
     """
     pair = read(output, target)
     classes, valid = pair.exclusive(), pair.valid
@@ -41,7 +44,7 @@ def cross_entropy(
         logits, classes, weights, reduction="none", label_smoothing=label_smoothing
     )
     if weights is None:
-        return mean(loss, valid)
+        return mean(loss, valid, per)
     total = weights[classes] if valid is None else weights[classes] * valid
     masked = loss if valid is None else loss * valid
-    return masked.sum() / total.sum().clamp_min(torch.finfo(total.dtype).tiny)
+    return ratio(masked, total, per, least=torch.finfo(total.dtype).tiny)

@@ -26,7 +26,8 @@ def dice(
         output: logits; softmax over several channels, sigmoid of one.
         target: the truth.
         per: "batch" sums pixels over the batch; "image" sums them over each image and averages the losses.
-            The batch is that of one step before gradient accumulation, over all devices.
+            The batch is that of one step before gradient accumulation, over all devices. So only "image" gives the
+            same gradients however a batch is divided for accumulation.
         smooth: added to numerator and denominator; it stabilizes labels with few pixels.
         background: background counts as one of the labels (if it has a channel).
         absent: a label without a pixel in the truth: "count" treats it like any other, so that false positives

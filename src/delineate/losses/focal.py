@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from delineate.arguments import Fraction, NonNegative
 from delineate.core.output import Output, Target
-from delineate.losses._terms import mean, read, with_background
+from delineate.losses._terms import Per, mean, read, with_background
 
 
 def focal(
@@ -20,6 +20,7 @@ def focal(
     form: Literal["softmax", "sigmoid"] = "softmax",
     gamma: NonNegative = 2.0,
     alpha: Fraction | None = None,
+    per: Per = "batch",
 ) -> Tensor:
     """Cross-entropy with a lower weight for pixels that are already right (Lin et al., ICCV 2017, eq. 5).
 
@@ -31,6 +32,8 @@ def focal(
         gamma: focusing parameter; 0 is cross-entropy.
         alpha: weight of labels (sigmoid: of the true channel); all else has weight 1 - alpha. 0.75 favours the
             labels; none gives all the weight 1.
+        per: "batch" averages over the valid samples of all images of a batch together; "image" averages over those of
+            each image, then over images. The two differ only where samples are ignored or labels unknown.
     """
     pair = read(output, target)
     alone = pair.classes is None and pair.logits.shape[1] == 1
@@ -43,9 +46,10 @@ def focal(
         loss = -log_p * error**gamma
         if alpha is not None:
             loss = loss * torch.where(classes > 0, alpha, 1 - alpha)
-        return mean(loss, pair.valid)
+        return mean(loss, pair.valid, per)
     wrong = pair.one_vs_rest()
     each = F.softplus(wrong) * wrong.sigmoid() ** gamma
     if alpha is None:
-        return mean(each, pair.valid)
-    return (1 - alpha) * mean(each, pair.valid) + (2 * alpha - 1) * pair.mean_at_truth(each)
+        return mean(each, pair.valid, per)
+    every = mean(each, pair.valid, per)
+    return (1 - alpha) * every + (2 * alpha - 1) * pair.mean_at_truth(each, per)

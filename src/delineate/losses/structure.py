@@ -24,7 +24,7 @@ def structure(
     """Cross-entropy plus soft IoU, both weighted towards the border (PraNet; Fan et al., MICCAI 2020, section 2.3).
 
     The weight of a pixel is 1 + 5 |local mean of the truth - truth|. With several channels, the loss is the mean over
-    labels, each against the rest.
+    labels, each against the rest. Every image counts the same.
 
     Args:
         output: logits; sigmoid of each label's channel.
@@ -42,10 +42,8 @@ def structure(
     weight = used * (1 + 5 * (_local_mean(truth, width) - truth).abs())
     axes = tuple(range(2, logits.ndim))
     bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    if weighted_bce:
-        entropy = (weight * bce).sum(axes) / weight.sum(axes).clamp_min(1e-7)
-    else:
-        entropy = (used * bce).sum() / used.sum().clamp_min(1)
+    counts = weight if weighted_bce else used
+    entropy = (counts * bce).sum(axes) / counts.sum(axes).clamp_min(1e-7)
     prediction = logits.sigmoid()
     intersection = (weight * prediction * truth).sum(axes)
     union = (weight * (prediction + truth)).sum(axes) - intersection

@@ -37,7 +37,10 @@ class Learner(LightningModule):
             fast_on_cpu(self.model)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Mapping[str, torch.Tensor]:
-        """The loss of one batch.
+        """The loss of one batch, and "value", the same without gradient and without the factor of accumulation.
+
+        Lightning divides the loss by `trainer.accumulate`. The last window of an epoch may have fewer batches, and
+        its loss is scaled so that its gradient is the mean over these.
 
         Raises:
             DivergedError: the loss is NaN or infinite.
@@ -52,7 +55,12 @@ class Learner(LightningModule):
                 "--set trainer.gradient_clip=1 or --set trainer.precision=fp32 usually helps; if it happens at once, "
                 "look at these cases."
             )
-        return {"loss": loss}
+        return {"loss": loss * self._of_window(batch_idx), "value": loss.detach()}
+
+    def _of_window(self, batch_idx: int) -> float:
+        """`trainer.accumulate` divided by the number of batches in the window of this batch; 1 except in the last."""
+        full, batches = self.trainer.accumulate_grad_batches, self.trainer.num_training_batches
+        return full / min(full, batches - batch_idx // full * full)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The recipe's optimiser, with torch's fused kernel if there is one and the recipe sets neither kernel."""

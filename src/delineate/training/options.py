@@ -35,8 +35,11 @@ class Options:
     max_time: "45s", "10m", "2h" or "1h30m": training stops after this time, and the schedule is stretched to it.
         Training stops earlier if it reaches `epochs`.
     batch_size: cases per step and device. The last batch of an epoch is dropped if it is incomplete and not alone.
-    accumulate: steps whose gradients are accumulated before the optimiser updates the weights. The effective batch
-        grows by this factor, but a per-batch Dice still sees `batch_size` cases.
+    accumulate: batches whose gradients are averaged for one step of the optimiser: 16 batches of 32 cases give the
+        gradients of one batch of 512. Schedule, clipping and EMA act once per step. At the end of an epoch, a last
+        step averages the batches that are left. Two things depend on `batch_size` alone: batch normalisation, whose
+        statistics are those of each batch, and losses that divide by sums over a batch, such as dice with per: batch.
+        `check` and `train` name such losses.
     precision: "bf16" and "fp16" are mixed precision; fp16 needs a GPU.
     gradient_clip: largest norm of the gradient; larger ones are clipped.
     ema: decay of an exponential moving average of the weights; this average is validated and saved; 0.999 is common.

@@ -39,6 +39,7 @@ from delineate.recipe import Recipe
 from delineate.refine import load_refine
 from delineate.resolve import Call, build, check, names, nearest, telling
 from delineate.tasks import load_task
+from delineate.training.accumulation import inexact_losses
 from delineate.training.callbacks.clock import Clock
 from delineate.training.options import (
     Options,
@@ -117,15 +118,19 @@ def _refuse_refinements(recipe: Recipe) -> None:
         )
 
 
-def rehearse(recipe: Recipe, splits: Splits) -> None:
+def rehearse(recipe: Recipe, splits: Splits) -> list[str]:
     """Try the model, the losses, the metrics and every step on empty pixels of the size of the first case.
 
     The model runs on torch's meta device, which tracks shapes and computes nothing.
+
+    Returns:
+        What the user should know of this training, in sentences.
 
     Raises:
         RecipeError: a part cannot be built, or does not accept the output of the part before it; with its place.
     """
     options = load_options(recipe.trainer)
+    notes: list[str] = []
     train = splits.get("train", ())
     if not train:
         raise recipe.data.fail("there is no case to train on: the data has no split 'train'.")
@@ -148,11 +153,15 @@ def rehearse(recipe: Recipe, splits: Splits) -> None:
                 _try_with_target(recipe, options, (min(batch, 2), *sample.shape))
             else:
                 output = _try_model(recipe, (batch, *sample.shape))
-                _try_losses(recipe, *_small(recipe, sample.shape[1:], output))
+                small = _small(recipe, sample.shape[1:], output)
+                _try_losses(recipe, *small)
+                if options.accumulate > 1 and not notes:
+                    notes += inexact_losses(recipe, options, *small)
         _try_networks(recipe, pixels.shape)
         _try_predictors(recipe, pixels.ndim - 1)
         _try_refinements_and_metrics(recipe, image)
-        return
+        break
+    return notes
 
 
 def _samples(

@@ -61,7 +61,7 @@ def check(
     splits = load_cases(plan)
     from delineate.training.rehearse import rehearse  # imports torch, as `check_calls` did
 
-    rehearse(plan, splits)
+    notes = rehearse(plan, splits)
     prepared, problems = _prepared(plan, splits)
     found = audit_recipe(plan, splits)
     if problems:
@@ -81,6 +81,7 @@ def check(
         f"recipe   {plan.name}: every name and argument is known",
         *found.lines(allowed),
         prepared,
+        *(f"warn     {note}" for note in notes),
         f"page     {folder / 'audit.html'}",
     ]
     return Findings(lines, [finding.line() for finding in found.refused(allowed)], folder)

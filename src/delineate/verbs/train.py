@@ -79,7 +79,8 @@ def train(
     check_calls(plan)
     splits = load_cases(plan)
     if is_first_process():
-        rehearse(plan, splits)
+        for note in rehearse(plan, splits):
+            warn(note)
     folder = _begin(plan, splits, None if run is None else Path(run))
     with folder.locked():
         try:

@@ -53,7 +53,7 @@ class Bar(Callback):
         timed = self.clock.seconds is not None
         spent = min(self.clock.elapsed, self.bar.total or 0) - self.bar.done if timed else 1
         if not batch_idx % 10:
-            self.loss = outputs["loss"].item()
+            self.loss = outputs["value"].item()
         self.bar.update(spent, self._note(trainer) if not batch_idx % 10 else None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

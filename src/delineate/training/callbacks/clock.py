@@ -13,7 +13,7 @@ from delineate.training.schedules import Progress
 
 
 class Clock(Callback):
-    """Sets the learning rate before each step, and stops training when its time limit is reached.
+    """Sets the learning rate before each step of the optimiser, and stops training when its time limit is reached.
 
     Also seeds torch at the start of each epoch, so that dropout is the same in a resumed run.
     """
@@ -44,11 +44,13 @@ class Clock(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Set the learning rate."""
+        """Set the learning rate. It holds for all batches whose gradients are accumulated for one step."""
         if (
             batch_idx == 0
         ):  # here, since making the iterator of batches may or may not draw a random number
             torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) % 2**63)
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
         epoch = trainer.current_epoch + batch_idx / max(1, trainer.num_training_batches)
         spent = epoch / self.epochs
         if self.seconds is not None:

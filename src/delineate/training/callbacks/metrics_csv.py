@@ -28,7 +28,7 @@ class MetricsCsv(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep the loss. It is read at the end of the epoch, so that no step waits for the GPU."""
-        self.losses.append(outputs["loss"].detach())
+        self.losses.append(outputs["value"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the row."""
