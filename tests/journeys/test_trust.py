@@ -333,6 +333,27 @@ def test_pickles_are_not_run(doctored, tiny_run, canary, tmp_path, capsys):
     assert not canary.exists()
 
 
+@pytest.mark.parametrize("catalogue", ATTACKS)
+def test_weights_of_a_stranger_to_start_from_run_no_code(
+    catalogue, doctored, tiny_recipe, canary, tmp_path
+):
+    """Its recipe is only read: it may name any code, and none of it is imported."""
+    run = doctored(**ATTACKS[catalogue])
+    overrides = ["--set", f"model.init_from={run}", "-o", str(tmp_path / "out")]
+    main(["check", str(tiny_recipe), *overrides])
+    assert not canary.exists()
+
+
+def test_a_pickle_to_start_from_is_not_run(tiny_recipe, canary, tmp_path, capsys):
+    pickled = tmp_path / "pickled.pth"
+    torch.save({"state_dict": Payload(canary)}, pickled)
+    words = ["train", str(tiny_recipe), "-o", str(tmp_path / "out")]
+    assert main([*words, "--set", f"model.init_from={pickled}"]) == 2
+    assert "code in a file is never run" in capsys.readouterr().err
+    assert not canary.exists()
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_recipe_constructs_no_objects(doctored, canary, tmp_path, capsys):
     run = doctored()
     for path in (run / "recipe.yaml", run / "bundle" / "recipe.yaml"):

@@ -16,10 +16,10 @@ data: {phantom: {scene: endoscopy, cases: 24, shape: [64, 64], split: {train: 0.
 labels: {polyp: {value: 1, kind: thing}}
 prepare: [{channels: 3}, {resize: {shape: [32, 32]}}, {standardize: imagenet}]
 augment: [flip]
-model: {unet: {features: [8, 16]}}
+model: {unet: {features: [8, 16], norm: group}}
 loss: [{dice: {per: image, weight: 0.5}}, {focal: {weight: 0.5}}]
-optimizer: {adamw: {lr: 1.0e-2}}
-trainer: {epochs: 15, batch_size: 4, gradient_clip: 1.0, device: cpu, loggers: []}
+optimizer: {adamw: {lr: 3.0e-3}}
+trainer: {epochs: 12, batch_size: 4, gradient_clip: 1.0, device: cpu, loggers: []}
 metrics: [dice]
 """
 
@@ -38,12 +38,12 @@ def trained(tmp_path, precision, device="cpu"):
 
 
 def test_a_short_training_in_bf16_agrees_with_fp32(tmp_path):
-    """The losses of all epochs within 2 %, the probabilities within 0.02 on average."""
+    """The losses of all epochs within 1 %, the probabilities within 0.04 on average."""
     plain, mixed = (trained(tmp_path, precision) for precision in ("fp32", "bf16"))
-    np.testing.assert_allclose(mixed[0], plain[0], rtol=0.02)
+    np.testing.assert_allclose(mixed[0], plain[0], rtol=0.01)
     assert not np.array_equal(mixed[0], plain[0])  # it was another precision
-    assert plain[0][-1] < 0.9 * plain[0][0]  # and something was learnt
-    assert np.abs(mixed[1] - plain[1]).mean() < 0.02
+    assert plain[0][-1] < 0.95 * plain[0][0]  # and something was learnt
+    assert np.abs(mixed[1] - plain[1]).mean() < 0.04
 
 
 @pytest.mark.gpu

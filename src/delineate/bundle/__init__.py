@@ -10,14 +10,19 @@ from delineate.bundle.bundle import Bundle, join_bundles, open_bundle, open_memb
 from delineate.bundle.card import ENGINES
 from delineate.bundle.load import assemble, load_bundle, member_of
 from delineate.bundle.save import save_bundle
+from delineate.bundle.source import Source, find_source, model_in_words, named
 
 __all__ = [
     "ENGINES",
     "Bundle",
+    "Source",
     "assemble",
+    "find_source",
     "join_bundles",
     "load_bundle",
     "member_of",
+    "model_in_words",
+    "named",
     "open_bundle",
     "open_member",
     "save_bundle",

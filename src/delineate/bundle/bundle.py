@@ -173,12 +173,18 @@ def open_member(recipe: Recipe, path: str) -> Bundle:
     Raises:
         ValueError: no bundle there; or as `open_bundle`.
     """
-    places = [place for place in (recipe.folder, recipe.started, Path.cwd()) if place is not None]
-    tried = list(dict.fromkeys(place.absolute() / Path(path).expanduser() for place in places))
+    tried = list(
+        dict.fromkeys(place.absolute() / Path(path).expanduser() for place in places_of(recipe))
+    )
     for folder in tried:
         if folder.is_dir():
             return _open(folder, _trust_of_members(recipe), 1)
     raise ValueError(f"{path}: no bundle there. Looked for: {', '.join(map(str, tried))}.")
+
+
+def places_of(recipe: Recipe) -> list[Path]:
+    """The folders in which a relative path of a bundle is searched, in order."""
+    return [place for place in (recipe.folder, recipe.started, Path.cwd()) if place is not None]
 
 
 def _trust_of_members(recipe: Recipe) -> Trust:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.core.output import Output
+from delineate.models._init_from import Copied, OtherArchitectureError, copy_weights
 from delineate.models._speed import fast_memory_format, fast_on_cpu
 from delineate.models._weights import load_weights
 from delineate.resolve import Call, build, check, names, resolve
@@ -113,8 +114,11 @@ def _parameters(name: str | Call) -> Mapping[str, inspect.Parameter]:
 
 __all__ = [
     "HEADS",
+    "Copied",
     "Model",
+    "OtherArchitectureError",
     "check_heads",
+    "copy_weights",
     "fast_memory_format",
     "fast_on_cpu",
     "load_model",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from delineate.recipe.sections import DEFAULTS, ONE_CALL, SECTIONS
+from delineate.recipe.sections import DEFAULTS, INIT_FROM, ONE_CALL, SECTIONS
 from delineate.recipe.yaml_file import Place, read_text
 from delineate.resolve import RecipeError, nearest, shown
 
@@ -26,8 +26,9 @@ def override(tree: dict[str, Any], places: dict[Place, str], text: str) -> None:
     place: Place = ()
     for depth, key in enumerate(above):
         if depth == 1 and above[0] in ONE_CALL and isinstance(here, dict) and key not in here:
-            here.clear()  # a new optimizer replaces the old one
-            _forget(places, place)
+            for old in [old for old in here if (*place, old) != ("model", INIT_FROM)]:
+                del here[old]  # a new optimizer replaces the old one
+                _forget(places, (*place, old))
         place += _inside(here, key, text)
         if isinstance(here, dict) and key not in here:
             places[place] = f"--set {text}"

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import yaml
 from annotated_types import Len
 
-from delineate.arguments import Seed
+from delineate.arguments import Seed, Text
 from delineate.core.labels import LabelSet
 from delineate.recipe.calls import as_call, as_calls
 from delineate.recipe.labels import labels_of
 from delineate.recipe.overrides import override
-from delineate.recipe.sections import DEFAULTS, SECTIONS
+from delineate.recipe.sections import DEFAULTS, INIT_FROM, SECTIONS
 from delineate.recipe.variables import expanded, refuse_variables
 from delineate.recipe.yaml_file import nearest_place, read_sections
 from delineate.resolve import NOBODY, OWN, Call, RecipeError, Trust, bind, nearest, shown
@@ -31,6 +31,8 @@ class Recipe:
         folder: the folder of the recipe when its run was started; relative paths of `data` are searched there first.
         tree: the YAML tree to save, with overrides applied. Environment variables keep their names in `data`, because
             paths differ between machines; in all other sections they are replaced by their values.
+        init_from: what the weights of the model are initialised from, its argument `path`; None for none. It belongs to
+            the training: a bundle loads without it.
         loss: the terms of a weighted sum; each may have an argument `weight`.
         started: for a saved recipe, the folder from which its run was started; relative paths of `data` are searched
             there too.
@@ -57,6 +59,7 @@ class Recipe:
     metrics: tuple[Call, ...]
     seed: int
     started: Path | None = None
+    init_from: Call | None = None
 
     def save(self, path: Path) -> None:
         """Write the recipe of a run."""
@@ -139,6 +142,17 @@ def _load(
     def one(section: str) -> Call:
         return as_call(full[section], partial(where, section), section, labels.names, trust)
 
+    written_model = full["model"]
+    init_from = None
+    if isinstance(written_model, Mapping) and INIT_FROM in written_model:
+        path_of_weights = written_model[INIT_FROM]
+        full["model"] = {k: v for k, v in written_model.items() if k != INIT_FROM}
+        if path_of_weights is not None:
+            place = where("model", INIT_FROM)
+            given = {"path": path_of_weights}
+            init_from = Call(f"model.{INIT_FROM}", given, place, {"path": place}, trust=trust)
+            bind(_init_from, init_from)
+
     def many(section: str) -> tuple[Call, ...]:
         return as_calls(full[section], partial(where, section), section, labels.names, trust)
 
@@ -178,6 +192,7 @@ def _load(
         refine=many("refine"),
         metrics=many("metrics"),
         seed=top["seed"],
+        init_from=init_from,
     )
 
 
@@ -195,6 +210,10 @@ def _as_wrappers(settings: Mapping[Any, Any]) -> str:
 
 def _top(name: Annotated[str, Len(1, 200)], seed: Seed) -> None:
     """The signature against which the top-level values of a recipe are checked."""
+
+
+def _init_from(path: Text) -> None:
+    """The signature against which `model.init_from` is checked."""
 
 
 def all_calls(recipe: Recipe) -> Iterable[tuple[str, Call]]:

@@ -13,6 +13,9 @@ SECTIONS = (
 ONE_CALL = ("data", "task", "model", "deep_supervision", "optimizer", "schedule")
 """Sections that name one function; a new name replaces the old one."""
 
+INIT_FROM = "init_from"
+"""The option of the section `model`, beside the name of the model: what the weights are initialised from."""
+
 DEFAULTS: dict[str, Any] = {
     "audit": {},
     "task": "semantic",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -70,8 +71,8 @@ def is_mean_over_images(loss: Loss, output: Output[Tensor], target: Target[Tenso
     with torch.no_grad():
         whole = loss(output, target).double()
         parts = [
-            loss(*(x.map(lambda t, i=i: t[i : i + 1]) for x in (output, target))).double()
-            for i in range(_images(target))
+            loss(output.map(image), target.map(image)).double()
+            for image in (itemgetter(slice(i, i + 1)) for i in range(_images(target)))
         ]
     mean = torch.stack(parts).mean()
     return bool((whole - mean).abs() <= TOLERANCE * mean.abs().clamp_min(1e-3))

@@ -35,6 +35,7 @@ from delineate.training.callbacks.clock import Clock
 from delineate.training.callbacks.ema import EMA
 from delineate.training.callbacks.metrics_csv import MetricsCsv
 from delineate.training.callbacks.validate import Validation
+from delineate.training.initialise import initialised
 from delineate.training.module import DivergedError, Learner
 from delineate.training.options import (
     Options,
@@ -87,12 +88,13 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     slices = load_slices(recipe.slices)
     if slices is not None:
         channels, ndim = slices.channels(channels), 2
-    heads = load_task(recipe.task, recipe.labels).heads
     checkpoint = run / "checkpoints" / "last.ckpt"
     resumed = checkpoint.exists()
-    model = load_model(
-        recipe.model, channels=channels, heads=heads, ndim=ndim, pretrained=not resumed
-    )
+    if resumed:  # the checkpoint holds the weights
+        heads = load_task(recipe.task, recipe.labels).heads
+        model = load_model(recipe.model, channels, heads, ndim, pretrained=False)
+    else:
+        model, _ = initialised(recipe, channels, ndim)
     loss = load_loss(recipe.loss, recipe.deep_supervision)
     sampler, cases = _cases(recipe, splits["train"], options)
     metrics = load_metrics(validation_metrics(recipe))

@@ -6,7 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from delineate.resolve import Call, build, check, names, nearest, telling
 from delineate.tasks import load_task
 from delineate.training.accumulation import inexact_losses
 from delineate.training.callbacks.clock import Clock
+from delineate.training.initialise import initialised
 from delineate.training.options import (
     Options,
     load_options,
@@ -118,19 +119,29 @@ def _refuse_refinements(recipe: Recipe) -> None:
         )
 
 
-def rehearse(recipe: Recipe, splits: Splits) -> list[str]:
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a rehearsal found, in sentences.
+
+    copied: what the model takes from `model.init_from`.
+    notes: what the user should know of the training.
+    """
+
+    copied: list[str]
+    notes: list[str]
+
+
+def rehearse(recipe: Recipe, splits: Splits) -> Rehearsal:
     """Try the model, the losses, the metrics and every step on empty pixels of the size of the first case.
 
     The model runs on torch's meta device, which tracks shapes and computes nothing.
-
-    Returns:
-        What the user should know of this training, in sentences.
 
     Raises:
         RecipeError: a part cannot be built, or does not accept the output of the part before it; with its place.
     """
     options = load_options(recipe.trainer)
     notes: list[str] = []
+    copied: list[str] = []
     train = splits.get("train", ())
     if not train:
         raise recipe.data.fail("there is no case to train on: the data has no split 'train'.")
@@ -146,6 +157,8 @@ def rehearse(recipe: Recipe, splits: Splits) -> list[str]:
         refuse_unswapped_sides(recipe, fixed.geometry)
         for sample, image_of in _samples(recipe, prepare, fixed, pixels):
             _try_augment(recipe, image_of)
+            if recipe.init_from is not None and not copied:
+                copied = initialised(recipe, len(sample), sample.ndim - 1)[1]
             batch = (
                 min(options.batch_size, len(train)) if recipe.slices is None else options.batch_size
             )
@@ -161,7 +174,7 @@ def rehearse(recipe: Recipe, splits: Splits) -> list[str]:
         _try_predictors(recipe, pixels.ndim - 1)
         _try_refinements_and_metrics(recipe, image)
         break
-    return notes
+    return Rehearsal(copied, notes)
 
 
 def _samples(
@@ -230,7 +243,8 @@ class _Always(np.random.Generator):
 def _model(recipe: Recipe, shape: Sequence[int]) -> nn.Module:
     """The model for images (channel, *spatial) of this shape."""
     heads = load_task(recipe.task, recipe.labels).heads
-    return load_model(recipe.model, channels=shape[0], heads=heads, ndim=len(shape) - 1)
+    pretrained = recipe.init_from is None
+    return load_model(recipe.model, shape[0], heads, len(shape) - 1, pretrained=pretrained)
 
 
 def _try_model(recipe: Recipe, shape: tuple[int, ...]) -> Output[Tensor]:

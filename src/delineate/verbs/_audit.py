@@ -15,6 +15,7 @@ from delineate.files import cache_folder, whole_file
 from delineate.recipe import Recipe
 from delineate.resolve import Call, bind, nearest
 from delineate.tasks import load_task
+from delineate.verbs._init_from import GROUPS, IMAGES
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ def audit_options(call: Call) -> AuditOptions:
     """
     options = AuditOptions(**bind(AuditOptions, call))
     for name in options.allow:
-        if name not in refusals():
+        if name not in (*refusals(), IMAGES, GROUPS):
             raise call.fail(
                 f"audit.allow names {name!r}{_reason(name)} "
-                f"Refusals that can be allowed: {', '.join(refusals())}"
+                f"Refusals that can be allowed: {', '.join((*refusals(), IMAGES, GROUPS))}"
             )
     return options
 
@@ -101,7 +102,7 @@ def refuse(recipe: Recipe, found: Audit) -> None:
         names = list(dict.fromkeys(finding.check for finding in refused))
         allowed = (
             f" To train nevertheless, and record it: --set audit.allow=[{', '.join(names)}]"
-            if set(names) <= set(refusals())
+            if set(names) <= {*refusals(), IMAGES, GROUPS}
             else ""
         )
         raise ValueError(

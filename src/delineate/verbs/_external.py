@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from delineate.verbs._audit import audit_cases, audit_options
 from delineate.verbs._independence import (
     ACROSS,
     Independence,
+    first_images,
+    first_weights,
     in_words,
     made_of,
     members_of,
+    own_images,
     used_splits,
 )
 from delineate.verbs._two_folders import two_folders
@@ -170,16 +173,22 @@ def compared_with_training(
     if used:
         leaks, changed = _shared(used, external, bundle)
         unknown += [changed] if changed else []
+        before = first_images(bundle.card, "images") or {}
+        leaks += _copies(
+            own, external, set().union(*before.values()), "the data of the initial weights"
+        )
     else:
         unknown.append(
             f"The training data are not available ({reason.rstrip('.')}): {_looked(bundle)}."
         )
-        leaks += _copies(own, external, bundle, TRAINING)
+        leaks += _copies(own, external, made_of(bundle), TRAINING)
+    if first_images(bundle.card, "images") is None:
+        unknown += first_weights(bundle.card, ()).caveats
     for name, member in members_of(bundle):
         unknown.append(
             f"The training data of the member {name} are not available: {_looked(member)}."
         )
-        leaks += _copies(own, external, member, f"{TRAINING} of the member {name}")
+        leaks += _copies(own, external, made_of(member), f"{TRAINING} of the member {name}")
     found = replace(own, findings=(*leaks, *own.findings))
     _refuse(found, external)
     if leaks:
@@ -290,7 +299,7 @@ def _shared(
         for f in found.findings
         if f.level == "refuse" and f.check.endswith(ACROSS)
     ]
-    known = made_of(bundle)
+    known = own_images(bundle.card)
     if known and known != set(found.pixels[TRAINING]):
         return leaks, (
             "The images of the training data have changed since the training, so leaks may be missed."
@@ -305,9 +314,8 @@ def _looked(bundle: Bundle) -> str:
     return "the audit did not search for overlap with them"
 
 
-def _copies(own: Audit, external: External, bundle: Bundle, of: str) -> list[Finding]:
-    """Exact copies of training images, by the digests on the card."""
-    known = made_of(bundle)
+def _copies(own: Audit, external: External, known: Collection[str], of: str) -> list[Finding]:
+    """Exact copies of training images, by their digests on the card."""
     copies = [case.id for case in own.cases if case.image and case.image.pixels in known]
     if not copies:
         return []

@@ -23,6 +23,7 @@ from delineate.inference import Fingerprint, Measures
 from delineate.prepare import load_prepare
 from delineate.progress import track
 from delineate.recipe import Recipe
+from delineate.verbs._init_from import group_digests
 
 LIBRARIES = ("numpy", "opencv-python-headless", "torch", "timm", "segmentation-models-pytorch")
 SAMPLE = 256
@@ -60,6 +61,7 @@ def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
             "sha256": data_hash(splits),
             "cases": {name: len(cases) for name, cases in splits.items()},
             "groups": {name: len({c.group for c in cases}) for name, cases in splits.items()},
+            "group_digests": group_digests(splits),
         },
         "fingerprint": fingerprint(recipe, splits.get("train", ())),
         "image_channels": next((list(case.channels) for case in splits.get("train", ())), []),

@@ -43,12 +43,78 @@ def independence_of_split(card: Mapping[str, Any], split: str, audit: Audit | No
             caveats.append(
                 f"The split “{split}” was used {parts[0]}. On new patients the scores are likely to be worse."
             )
+    known = Independence(True)
+    if split != "train":
+        known = first_weights(card, digests(card).get(split, ()), split)
+        caveats += known.caveats
     leaks = leaks_of(audit.findings if audit else ())
     if leaks:
         caveats.append(
             f"The data are known to leak across the split: {in_words(leaks)}. On new patients the scores may be worse."
         )
+    if known.caveats and len(caveats) == 1:
+        return known
     return Independence(not caveats, tuple(caveats))
+
+
+def first_weights(
+    card: Mapping[str, Any], images: Collection[str], split: str = ""
+) -> Independence:
+    """Whether the weights that a model was initialised from are independent of images: no caveat if they are.
+
+    Groups of other data are not compared here; those of the run itself were, before its training.
+
+    Args:
+        card: of the bundle.
+        images: digests of the evaluated images.
+        split: the split of the run's own data that they are, or "".
+    """
+    record = card.get("init_from")
+    if not isinstance(record, Mapping):
+        return Independence(True)
+    known = first_images(card, "images")
+    if known is None or not images:
+        caveat = f"It is not known whether the initial weights ({record.get('path')}) were made from these images."
+        return Independence(None, (caveat,))
+    learnt = set(known["trained"]) if split == "val" else {*known["trained"], *known["chosen"]}
+    shared = len(learnt & set(images))
+    groups = (record.get("overlap") or {}).get("init_from_groups", {}).get(split, 0)
+    if not shared and not groups:
+        return Independence(True)
+    what = f"{shared} of these {len(images)} images"
+    if not shared:
+        what = f"other images of the groups of {groups} of these cases"
+    caveat = (
+        f"The initial weights ({record.get('path')}) were made from {what}. On new patients the scores are likely to "
+        "be worse."
+    )
+    return Independence(False, (caveat,))
+
+
+def first_images(card: Mapping[str, Any], kind: str) -> Mapping[str, Collection[str]] | None:
+    """Digests of the images or groups that the initial weights of a model were made from, in all stages before.
+
+    kind: "images" or "groups".
+
+    Returns:
+        Those they were trained on ("trained") and selected or calibrated on ("chosen"); empty for a model with random
+        or pretrained weights; None if they are not known.
+    """
+    record = card.get("init_from")
+    if not isinstance(record, Mapping):
+        return {"trained": (), "chosen": ()}
+    known = record.get(kind)
+    if not isinstance(known, Mapping):
+        return None
+    return {part: known.get(part, ()) for part in ("trained", "chosen")}
+
+
+def trained_and_chosen(
+    card: Mapping[str, Any], by_split: Mapping[str, Collection[str]]
+) -> Mapping[str, set[str]]:
+    """Digests by split as those that a model was trained on, and selected or calibrated on."""
+    chosen = {one for split in _chosen_on(card) for one in by_split.get(split, ())}
+    return {"trained": set(by_split.get("train", ())), "chosen": chosen}
 
 
 def with_members(known: Independence, bundle: Bundle, images: Collection[str]) -> Independence:
@@ -84,9 +150,18 @@ def members_of(bundle: Bundle) -> Iterator[tuple[str, Bundle]]:
 
 
 def made_of(bundle: Bundle) -> set[str]:
-    """Digests of the images that made a model, its members aside; none where its data were not audited."""
-    known = digests(bundle.card)
-    return {digest for split in used_splits(bundle.card) for digest in known.get(split, ())}
+    """Digests of the images that made a model and its initial weights, its members aside.
+
+    None where its data were not audited.
+    """
+    before = first_images(bundle.card, "images") or {}
+    return own_images(bundle.card).union(*before.values())
+
+
+def own_images(card: Mapping[str, Any]) -> set[str]:
+    """Digests of the images of a run that made its model."""
+    known = digests(card)
+    return {digest for split in used_splits(card) for digest in known.get(split, ())}
 
 
 def digests(card: Mapping[str, Any]) -> Mapping[str, Collection[str]]:

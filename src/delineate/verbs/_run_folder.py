@@ -6,12 +6,13 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from delineate.audit import Audit
 from delineate.core import Splits
@@ -22,6 +23,7 @@ from delineate.recipe import Recipe, saved_recipe
 from delineate.resolve import NOBODY, RecipeError, Trust, UntrustedError, check
 from delineate.verbs._audit import save_audit
 from delineate.verbs._facts import command, is_first_process
+from delineate.verbs._init_from import RECORD, save_record
 
 ORIGIN = "origin.json"
 """Holds the folder of the recipe and the folder where training was started; relative data paths refer to them."""
@@ -51,8 +53,12 @@ class RunFolder:
         splits: Splits,
         path: Path | None = None,
         audited: Audit | None = None,
+        init_from: Mapping[str, Any] | None = None,
     ) -> RunFolder:
-        """Make the folder with split, audit and recipe in it. Processes after the first use the same folder."""
+        """Make the folder with split, audit, recipe and the record of `model.init_from` in it.
+
+        Processes after the first use the same folder.
+        """
         if not is_first_process():
             known = os.environ.get(FOLDER, path)
             if known is None:
@@ -69,6 +75,8 @@ class RunFolder:
             write_split(splits, path / "split.csv")
             if audited is not None:
                 save_audit(audited, path / "audit.json")
+            if init_from is not None:
+                save_record(init_from, path)
             with whole_file(path / ORIGIN) as part:
                 part.write_text(
                     json.dumps(origin, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -151,7 +159,17 @@ class RunFolder:
         """Remove what `begin` wrote, unless something was trained since."""
         if self.trained:
             return
-        ours = ("recipe.yaml", "split.csv", ORIGIN, "audit.json", "metrics.csv", HOLDER, LOCK, LOG)
+        ours = (
+            "recipe.yaml",
+            "split.csv",
+            ORIGIN,
+            "audit.json",
+            RECORD,
+            "metrics.csv",
+            HOLDER,
+            LOCK,
+            LOG,
+        )
         for name in ours:
             with suppress(PermissionError):  # Windows cannot remove a locked file
                 (self.path / name).unlink(missing_ok=True)
@@ -221,7 +239,7 @@ def _refuse_used(path: Path) -> None:
             f"{path} holds a run already. Give another folder, or resume the run: "
             f"delineate train --resume {path}"
         )
-    ours = ("split.csv", ORIGIN, "audit.json", LOCK, HOLDER)
+    ours = ("split.csv", ORIGIN, "audit.json", RECORD, LOCK, HOLDER)
     if path.exists() and any(p.name not in ours and not is_part(p.name) for p in path.iterdir()):
         raise ValueError(f"{path} is not empty. Give a new or empty folder for the run.")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from delineate.audit import Finding
+from delineate.bundle import find_source
 from delineate.core import Splits
 from delineate.data import load_cases
 from delineate.evaluation.report import write_audit
@@ -17,6 +18,7 @@ from delineate.prepare import load_prepare, load_slices
 from delineate.progress import track
 from delineate.recipe import Recipe, load_recipe
 from delineate.verbs._audit import audit_options, audit_recipe, save_audit
+from delineate.verbs._init_from import record_of, with_leaks
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs.train import check_calls
 
@@ -61,9 +63,12 @@ def check(
     splits = load_cases(plan)
     from delineate.training.rehearse import rehearse  # imports torch, as `check_calls` did
 
-    notes = rehearse(plan, splits)
+    rehearsed = rehearse(plan, splits)
     prepared, problems = _prepared(plan, splits)
     found = audit_recipe(plan, splits)
+    source = find_source(plan)
+    if source is not None:
+        found = with_leaks(found, record_of(source, rehearsed.copied, found))
     if problems:
         found = replace(found, findings=(_unprepared(problems), *found.findings))
     with replacing(folder, WRITES) as part:
@@ -81,7 +86,8 @@ def check(
         f"recipe   {plan.name}: every name and argument is known",
         *found.lines(allowed),
         prepared,
-        *(f"warn     {note}" for note in notes),
+        *(f"weights  {line}" for line in rehearsed.copied),
+        *(f"warn     {note}" for note in rehearsed.notes),
         f"page     {folder / 'audit.html'}",
     ]
     return Findings(lines, [finding.line() for finding in found.refused(allowed)], folder)

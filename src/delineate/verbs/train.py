@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from delineate.bundle import Source, find_source, named
 from delineate.core import Splits
 from delineate.data import load_cases
 from delineate.progress import LOG, log, log_to, warn
@@ -21,6 +22,7 @@ from delineate.verbs._audit import (
     saved_audit,
 )
 from delineate.verbs._facts import built_from, command, is_first_process, make_card
+from delineate.verbs._init_from import record_of, saved_record, with_leaks
 from delineate.verbs._run_folder import RunFolder
 from delineate.verbs.calibrate import calibrate
 from delineate.verbs.evaluate import evaluate
@@ -78,10 +80,20 @@ def train(
     plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "", overrides)
     check_calls(plan)
     splits = load_cases(plan)
+    source = find_source(plan)
+    if source is not None:
+        plan = named(plan, source)
+    copied: list[str] = []
     if is_first_process():
-        for note in rehearse(plan, splits):
+        rehearsed = rehearse(plan, splits)
+        copied = rehearsed.copied
+        for note in (
+            *([source.chosen] if source and source.chosen else []),
+            *copied,
+            *rehearsed.notes,
+        ):
             warn(note)
-    folder = _begin(plan, splits, None if run is None else Path(run))
+    folder = _begin(plan, splits, None if run is None else Path(run), source, copied)
     with folder.locked():
         try:
             with _resumable(folder, plan):
@@ -112,8 +124,13 @@ def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
     known = saved_audit(folder.path)
     if known is not None:
         card["audit"] = for_card(plan, known)
+    record = saved_record(folder.path)
+    if record is not None:
+        card["init_from"] = record
     if is_first_process():
         log(built_from(card["commit"], card["versions"]))
+        for line in () if record is None else record["copied"]:
+            log(line)
         for line in () if known is None else known.lines(audit_options(plan.audit).allow):
             log(line)
     finished = fit(plan, splits, folder.path, card)
@@ -147,13 +164,19 @@ def _resumable(folder: RunFolder, plan: Recipe) -> Iterator[None]:
         ) from error
 
 
-def _begin(plan: Recipe, splits: Splits, run: Path | None) -> RunFolder:
+def _begin(
+    plan: Recipe, splits: Splits, run: Path | None, source: Source | None, copied: Sequence[str]
+) -> RunFolder:
     """The folder of a new run, with the audit of its data. Only the first of several processes audits."""
     if not is_first_process():
         return RunFolder.begin(plan, splits, run)
     audited = audit_recipe(plan, splits)
+    record = None
+    if source is not None:
+        record = record_of(source, copied, audited)
+        audited = with_leaks(audited, record)
     refuse(plan, audited)
-    return RunFolder.begin(plan, splits, run, audited)
+    return RunFolder.begin(plan, splits, run, audited, record)
 
 
 def _resume(folder: RunFolder, plan: Recipe) -> str:
@@ -171,7 +194,8 @@ def check_calls(recipe: Recipe, *, data: bool = True) -> None:
 
     All parts of the training that need no data are built here.
 
-    data: check the section `data` too; that of a saved recipe is checked when its cases are loaded.
+    data: check the section `data` and `model.init_from` too; the data of a saved recipe are checked when its cases are
+        loaded, and its weights are in the checkpoint.
 
     Raises:
         RecipeError: the recipe cannot be run as written.
@@ -187,3 +211,5 @@ def check_calls(recipe: Recipe, *, data: bool = True) -> None:
     check_monitor(options, recipe.trainer, load_metrics(validation_metrics(recipe)))
     audit_options(recipe.audit)
     build_parts(recipe)
+    if data:
+        find_source(recipe)
