@@ -43,7 +43,9 @@ ORGANS = ["liver", "spleen", "left_kidney", "right_kidney", "bowel", "lesion"]
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_trains_two_steps(path, tmp_path):
     tree = yaml.safe_load(path.read_text())
-    volumes = tree.get("slices") is not None
+    volumes = any(
+        isinstance(step, dict) and step.get("orient") == "SPL" for step in tree["prepare"]
+    )
     drawn = list(tree["labels"]) if next(iter(tree["labels"])) in SCENES else ORGANS
     scene = SCENES[drawn[0]] + "_3d" * volumes
     names = dict(zip(tree["labels"], drawn, strict=False))
@@ -51,7 +53,7 @@ def test_a_recipe_trains_two_steps(path, tmp_path):
     steps = [next(iter(step)) if isinstance(step, dict) else step for step in tree["prepare"]]
     # slices as photographs: the phantom's are in Hounsfield units
     unwindowed = scene.startswith("abdomen") and steps[0] == "channels"
-    (model,) = tree["model"]
+    (model,) = [name for name in tree["model"] if name != "init_from"]
     fetched = "pretrained" in tree["model"][model]
     overrides = [
         f"data.phantom.scene={scene}",
@@ -59,6 +61,7 @@ def test_a_recipe_trains_two_steps(path, tmp_path):
         f"data.phantom.shape={shape}",
         "data.phantom.split={train: 0.5, val: 0.25, test: 0.25}",
         *([f"model.{model}.pretrained=null"] if fetched else []),
+        *(["model.init_from=null"] if "init_from" in tree["model"] else []),
         f"labels={json.dumps({names[old]: label for old, label in tree['labels'].items()})}",
         *(
             [f"prepare={json.dumps([{'window': 'abdomen'}, *tree['prepare']])}"]

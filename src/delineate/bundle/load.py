@@ -38,7 +38,8 @@ def load_bundle(
 ) -> CasePredictor:
     """Load the predictor of a bundle, exactly as it was trained.
 
-    A model for 2D images predicts a volume slice by slice (`inference.wrappers.slicewise`).
+    A model for 2D images predicts a volume slice by slice (`inference.wrappers.slicewise`), unless it was trained on
+    colour images.
 
     Several threads may call it at the same time. It can be sent to another process (`multiprocessing`,
     `concurrent.futures`): pickling stores a reference to the bundle's folder, and unpickling loads it from there.
@@ -82,13 +83,18 @@ def load_bundle(
     predictor = assemble(
         recipe, network, keep_probabilities, bundle.temperature, bundle.fingerprint
     )
-    if bundle.axes == 2:
+    if bundle.axes == 2 and not _of_colour(bundle.fingerprint):
         predictor = slicewise(predictor)
     predictor = wrap_predictor(recipe.predict, predictor, load)
     given = {"device": device, "keep_probabilities": keep_probabilities, "window": window, "flips": flips}  # fmt: skip
     origin = partial(_load_again, _absolute(bundle), bundle.digest, given)
     object.__setattr__(predictor, "origin", origin)  # `replace` does not copy it
     return predictor
+
+
+def _of_colour(fingerprint: Fingerprint | None) -> bool:
+    """Whether all training images had colour: such a model is not for slices of scans."""
+    return fingerprint is not None and 1 not in fingerprint.channels
 
 
 def _absolute(bundle: Bundle) -> Bundle:

@@ -21,10 +21,10 @@ def slicewise(
 ) -> CasePredictor:
     """Predict a volume slice by slice, and stack the probabilities to a volume on the grid of its file.
 
-    For a model that was trained on 2D images; it is applied by itself when such a model is given a volume. Each slice
-    is prepared as a 2D image, in radiological orientation: the patient's right is on the left of an axial slice. The
-    refinements see the whole volume. Images with two axes are predicted as they are. To train on slices of volumes, use
-    the section `slices` instead, which also knows the neighbours of a slice.
+    For a model that was trained on images with two axes. A model of grey images does so by itself when it is given a
+    volume; for others the recipe says so. Each slice is prepared as a 2D image, in radiological orientation: the
+    patient's right is on the left of an axial slice. The refinements see the whole volume. Images with two axes are
+    predicted as they are. To train on slices of volumes, use the section `slices`, which also knows their neighbours.
 
     Args:
         predictor: a predictor of 2D images.
