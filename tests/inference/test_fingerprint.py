@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -145,6 +145,7 @@ def test_other_axes_and_another_unit_are_unlike(volumes):
         max_size=4,
     )
 )
+@example([np.full((1, 5, 6), 100000.5, np.float32)])  # more digits than are stored
 def test_no_training_image_is_unlike_the_training_images(images):
     seen = [measured(photo(pixels), load_prepare([])) for pixels in images]
     tree = json.loads(json.dumps(Fingerprint.of(seen).as_json()))

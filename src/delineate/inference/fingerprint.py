@@ -30,6 +30,9 @@ FEW = 4.0
 OCTAVES = {"contrast": 1.0, "size": 2.0, "spacing": 2.0, "enlarged": 2.0}
 """Margin beyond the training images, in octaves (factors of two)."""
 
+ROUNDING = 1e-5
+"""Margin for the six digits with which the ranges are stored, as a share of the value."""
+
 GREY = 0.02
 """A photograph is grey if its channels differ by less than this share of its range."""
 
@@ -276,7 +279,7 @@ class Fingerprint:
         """The range of the training images, widened by a margin."""
         low, high = (np.array(end, np.float64) for end in getattr(self, name))
         few = FEW / self.images
-        margin = (OWN + few) * (high - low)
+        margin = (OWN + few) * (high - low) + ROUNDING * np.maximum(abs(low), abs(high))
         if name != "levels":
             margin += few + OCTAVES.get(name, 0.0)
             return low - margin, high + margin
