@@ -130,8 +130,9 @@ def montage(
             pen.line((start, end), (120, 120, 120))
         pen.text((x, y - 3), cut.name, INK, font, anchor="ls")
         middle, beside = x + wide // 2, y + high // 2
+        above = max(middle, round(x + font.getlength(cut.name)) + 10)  # beside the name
         places = (
-            (middle, y - 12),
+            (above, y - 12),
             (middle, y + high + 12),
             (x - 13, beside),
             (x + wide + 12, beside),
