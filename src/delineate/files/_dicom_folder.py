@@ -1,21 +1,22 @@
-"""Which images the DICOM files in a folder are: volumes of many files, and files that are images of their own."""
+"""The DICOM files in a folder, and which images they are: volumes of many files, and files that are images alone."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from delineate.files._dicom_header import PREAMBLE, Header, is_dicom, read_header, require_pydicom
-from delineate.files._dicom_series import (
-    candidates,
-    dicom_files,
-    folder_and_series,
-    frame_count,
-    headers,
-    why_no_image,
-)
-from delineate.files._format import UnreadableFile
+from delineate.files._dicom_plane import KINDS, frame_count, is_image_class, why_no_image
+from delineate.files._format import Series, UnreadableFile
+from delineate.files._unpack import AGAIN
+from delineate.words import some
+
+DIRECTORY = "1.2.840.10008.1.3.10"
+UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
 @dataclass(frozen=True)
@@ -121,3 +122,105 @@ def _is_slice(header: Header) -> bool:
 def _name(header: Header) -> str:
     number = header.text("SeriesNumber")
     return header.text("SeriesDescription") or (f"series {number}" if number else "series")
+
+
+def folder_and_series(path: Path) -> tuple[Path, str]:
+    """The folder, and the series in it, of a path: a folder, or folder/SeriesInstanceUID for one of several series.
+
+    The series is "" for a folder, and for anything else that exists.
+    """
+    if UID.fullmatch(path.name) and path.parent.is_dir() and not os.path.lexists(path):
+        return path.parent, path.name
+    return path, ""
+
+
+def holds_dicom(path: Path) -> bool:
+    """Whether a folder holds a DICOM file, other than a DICOMDIR, itself and not in a folder below it.
+
+    The same for the folder of a path folder/SeriesInstanceUID.
+    """
+    folder, _ = folder_and_series(path)
+    return folder.is_dir() and next(dicom_files(folder), None) is not None
+
+
+def dicom_files(folder: Path) -> Iterator[Path]:
+    """The DICOM files in a folder, by name. Hidden files and DICOMDIR are left out."""
+    return (file for file in candidates(folder) if is_dicom(_start(file)))
+
+
+def candidates(folder: Path) -> Iterator[Path]:
+    """The files in a folder, by name. Hidden files and DICOMDIR are left out."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_file())
+    for name in names:
+        if not (name.startswith(".") or name.upper() == "DICOMDIR"):
+            yield folder / name
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(PREAMBLE)
+
+
+def headers(path: Path) -> list[Header]:
+    """The headers of the images in a folder, or in one series of it; DICOM objects that are not images are left out.
+
+    Raises:
+        UnreadableFile: a file that may be a slice cannot be read; or there is no image, or no such series.
+    """
+    found, others = [], []
+    folder, uid = folder_and_series(path)
+    for path in candidates(folder):
+        start = _start(path)
+        if not is_dicom(start):
+            if not start or path.suffix.lower() == ".dcm":
+                what = "is not DICOM" if start else "is empty (0 bytes)"
+                raise UnreadableFile(f"its file {path.name} {what}, and may be a slice. {AGAIN}")
+            continue
+        try:
+            header = read_header(path)
+        except UnreadableFile as error:
+            raise UnreadableFile(f"its file {path.name} {error}") from error
+        except Exception as error:
+            raise UnreadableFile(
+                f"its file {path.name} cannot be decoded ({str(error) or type(error).__name__}). {AGAIN}"
+            ) from error
+        why = why_no_image(header)
+        if why and header.text("Modality") not in KINDS and is_image_class(header):
+            raise UnreadableFile(f"its file {path.name} {why} Is it truncated? {AGAIN}")
+        if header.kind == DIRECTORY:
+            continue
+        if why:
+            others.append((path, why))
+        else:
+            found.append(header)
+    if not found and others:
+        path, why = others[0]
+        raise UnreadableFile(f"has no image: its file {path.name} {why}")
+    if not found:
+        raise UnreadableFile(
+            "is a folder without DICOM images. Give the folder that holds the slices."
+        )
+    if not uid:
+        return found
+    wanted = [header for header in found if header.text("SeriesInstanceUID") == uid]
+    if not wanted:
+        known = some(dict.fromkeys(header.text("SeriesInstanceUID") for header in found))
+        raise UnreadableFile(f"no such series; {folder} has {known}.")
+    return wanted
+
+
+def series_of(found: Sequence[Header]) -> list[Series]:
+    """The series of some images."""
+    groups: dict[str, list[Header]] = {}
+    for header in found:
+        groups.setdefault(header.text("SeriesInstanceUID"), []).append(header)
+    return [
+        Series(
+            uid,
+            group[0].text("SeriesDescription"),
+            group[0].text("Modality"),
+            tuple(header.path for header in group),
+        )
+        for uid, group in groups.items()
+    ]

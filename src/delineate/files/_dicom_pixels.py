@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from delineate.files._dicom_header import BIG_ENDIAN, INSTALL, PLAIN, RLE, Header
-from delineate.files._dicom_series import Plane, frame_count
+from delineate.files._dicom_plane import Plane, frame_count
 from delineate.files._format import UnreadableFile, check_packing
 from delineate.files._unpack import AGAIN
 

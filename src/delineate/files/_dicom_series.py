@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from delineate.core import Geometry
-from delineate.files._dicom_header import (
-    PIXELS,
-    PREAMBLE,
-    Header,
-    is_dicom,
-    read_header,
-    vector,
-)
-from delineate.files._format import Series, UnreadableFile
-from delineate.files._unpack import AGAIN
-from delineate.words import some
+from delineate.files._dicom_folder import series_of
+from delineate.files._dicom_header import Header
+from delineate.files._dicom_plane import FRAMES, Plane
+from delineate.files._format import UnreadableFile
 
 SAME_DIRECTION = 1e-4
 """Accepted difference of direction cosines within a series."""
@@ -40,265 +29,6 @@ VARYING = (
     "ImageType",
 )  # fmt: skip
 """What may differ between images at one position."""
-KINDS = {
-    "SEG": "a segmentation (SEG)", "RTSTRUCT": "a set of contours (RTSTRUCT)", "RTDOSE": "a dose (RTDOSE)",
-    "RTPLAN": "a treatment plan (RTPLAN)", "SR": "a report (SR)", "KO": "a selection of images (KO)",
-    "PR": "a presentation state (PR)", "ECG": "an electrocardiogram", "REG": "a registration (REG)",
-    "DOC": "a document", "FID": "a set of fiducials", "RWV": "a value mapping",
-}  # fmt: skip
-"""Objects of DICOM that are not images, by modality."""
-FRAMES = "Export the frames that you need as single images."
-DIRECTORY = "1.2.840.10008.1.3.10"
-UID = re.compile(r"[0-9]+(\.[0-9]+)+")
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """One slice: a file, or a frame of a multi-frame file.
-
-    position, orientation: ImagePositionPatient (3,) and ImageOrientationPatient (6,); None where there are none.
-    spacing: of rows and of columns, in mm; None where it is unknown.
-    slope, intercept: of this plane.
-    thickness: in mm; 0 where it is unknown.
-    """
-
-    header: Header
-    frame: int = 0
-    position: np.ndarray | None = None
-    orientation: np.ndarray | None = None
-    spacing: np.ndarray | None = None
-    slope: float = 1.0
-    intercept: float = 0.0
-    thickness: float = 0.0
-
-    @property
-    def is_frame(self) -> bool:
-        """Whether it is one of several frames of a file."""
-        return self.header.numbers("NumberOfFrames")[:1] > (1,)
-
-    @property
-    def name(self) -> str:
-        """What a message calls it."""
-        return f"frame {self.frame + 1}" if self.is_frame else self.header.path.name
-
-
-def why_no_image(header: Header) -> str:
-    """Which object of DICOM it is, if it is not an image; "" for an image."""
-    modality = header.text("Modality")
-    if modality in KINDS:
-        return f"is {KINDS[modality]} in DICOM, not an image. Give the image that belongs to it."
-    if not header.start or not header.has("Rows"):
-        return f"is DICOM without pixels ({_kind(header)}). Give a file or a folder with images."
-    if header.tag != PIXELS:
-        return f"holds floating point pixels ({_kind(header)}), which are not read. Convert it to NIfTI first."
-    return ""
-
-
-def _is_image_class(header: Header) -> bool:
-    """Whether the file should have pixels, by its SOP class; also if it has none."""
-    return not header.kind or "Image Storage" in _class_name(header)
-
-
-def _class_name(header: Header) -> str:
-    from pydicom.uid import UID
-
-    return str(UID(header.kind).name)
-
-
-def _kind(header: Header) -> str:
-    name = _class_name(header)
-    modality = header.text("Modality")
-    return (
-        ", ".join(word for word in (name, f"modality {modality}" if modality else "") if word)
-        or "of no class"
-    )
-
-
-def plane(header: Header) -> Plane:
-    """The plane of a file with one frame."""
-    located = header.has("ImagePositionPatient") and header.has("ImageOrientationPatient")
-    slope, intercept = header.numbers("RescaleSlope"), header.numbers("RescaleIntercept")
-    return Plane(
-        header,
-        position=vector(header, "ImagePositionPatient", 3) if located else None,
-        orientation=vector(header, "ImageOrientationPatient", 6) if located else None,
-        spacing=vector(header, "PixelSpacing", 2) if header.has("PixelSpacing") else None,
-        slope=slope[0] if slope else 1.0,
-        intercept=intercept[0] if intercept else 0.0,
-        thickness=next(iter(header.numbers("SliceThickness")), 0.0),
-    )
-
-
-def frames(header: Header) -> list[Plane]:
-    """The planes of a multi-frame file, from its functional groups.
-
-    Raises:
-        UnreadableFile: the frames have no positions.
-    """
-    count = frame_count(header)
-    if not header.has("PerFrameFunctionalGroupsSequence"):
-        raise UnreadableFile(
-            f"has {count} frames without positions in the patient: a cine, a time series or several views. "
-            + FRAMES
-        )
-    dataset = header.dataset()
-    each = dataset.PerFrameFunctionalGroupsSequence
-    shared = dataset.get("SharedFunctionalGroupsSequence") or [None]
-    if len(each) != count:
-        raise UnreadableFile(f"has {count} frames, but describes {len(each)}. {AGAIN}")
-    return [_frame(header, index, group, shared[0]) for index, group in enumerate(each)]
-
-
-def _frame(header: Header, index: int, own: Any, shared: Any) -> Plane:
-    def value(sequence: str, keyword: str, size: int) -> np.ndarray | None:
-        for group in (own, shared):
-            items = group.get(sequence) if group is not None else None
-            found = items[0].get(keyword) if items else None
-            if found is not None:
-                numbers = np.atleast_1d(np.array(found, np.float64))
-                if numbers.shape != (size,) or not np.isfinite(numbers).all():
-                    raise UnreadableFile(
-                        f"has {keyword} = {str(found)[:40]} at frame {index + 1}; expected {size} numbers. "
-                        "Export it again."
-                    )
-                return numbers
-        return None
-
-    def number(sequence: str, keyword: str, default: float) -> float:
-        found = value(sequence, keyword, 1)
-        return default if found is None else float(found[0])
-
-    transformation, measures = "PixelValueTransformationSequence", "PixelMeasuresSequence"
-    position = value("PlanePositionSequence", "ImagePositionPatient", 3)
-    orientation = value("PlaneOrientationSequence", "ImageOrientationPatient", 6)
-    if position is None or orientation is None:
-        raise UnreadableFile(
-            f"has no position or orientation in the patient at frame {index + 1}. "
-            "Export its frames as single images."
-        )
-    return Plane(
-        header,
-        index,
-        position,
-        orientation,
-        value(measures, "PixelSpacing", 2),
-        number(transformation, "RescaleSlope", 1.0),
-        number(transformation, "RescaleIntercept", 0.0),
-        number(measures, "SliceThickness", 0.0),
-    )
-
-
-def frame_count(header: Header) -> int:
-    """NumberOfFrames; 1 if there is none."""
-    count = next(iter(header.numbers("NumberOfFrames")), 1.0)
-    if count < 1 or count != int(count):
-        raise UnreadableFile(f"has {count:g} frames; expected 1 or more. {AGAIN}")
-    return int(count)
-
-
-# A folder
-
-
-def folder_and_series(path: Path) -> tuple[Path, str]:
-    """The folder, and the series in it, of a path: a folder, or folder/SeriesInstanceUID for one of several series.
-
-    The series is "" for a folder, and for anything else that exists.
-    """
-    if UID.fullmatch(path.name) and path.parent.is_dir() and not os.path.lexists(path):
-        return path.parent, path.name
-    return path, ""
-
-
-def holds_dicom(path: Path) -> bool:
-    """Whether a folder holds a DICOM file, other than a DICOMDIR, itself and not in a folder below it.
-
-    The same for the folder of a path folder/SeriesInstanceUID.
-    """
-    folder, _ = folder_and_series(path)
-    return folder.is_dir() and next(dicom_files(folder), None) is not None
-
-
-def dicom_files(folder: Path) -> Iterator[Path]:
-    """The DICOM files in a folder, by name. Hidden files and DICOMDIR are left out."""
-    return (file for file in candidates(folder) if is_dicom(_start(file)))
-
-
-def candidates(folder: Path) -> Iterator[Path]:
-    """The files in a folder, by name. Hidden files and DICOMDIR are left out."""
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_file())
-    for name in names:
-        if not (name.startswith(".") or name.upper() == "DICOMDIR"):
-            yield folder / name
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(PREAMBLE)
-
-
-def headers(path: Path) -> list[Header]:
-    """The headers of the images in a folder, or in one series of it; DICOM objects that are not images are left out.
-
-    Raises:
-        UnreadableFile: a file that may be a slice cannot be read; or there is no image, or no such series.
-    """
-    found, others = [], []
-    folder, uid = folder_and_series(path)
-    for path in candidates(folder):
-        start = _start(path)
-        if not is_dicom(start):
-            if not start or path.suffix.lower() == ".dcm":
-                what = "is not DICOM" if start else "is empty (0 bytes)"
-                raise UnreadableFile(f"its file {path.name} {what}, and may be a slice. {AGAIN}")
-            continue
-        try:
-            header = read_header(path)
-        except UnreadableFile as error:
-            raise UnreadableFile(f"its file {path.name} {error}") from error
-        except Exception as error:
-            raise UnreadableFile(
-                f"its file {path.name} cannot be decoded ({str(error) or type(error).__name__}). {AGAIN}"
-            ) from error
-        why = why_no_image(header)
-        if why and header.text("Modality") not in KINDS and _is_image_class(header):
-            raise UnreadableFile(f"its file {path.name} {why} Is it truncated? {AGAIN}")
-        if header.kind == DIRECTORY:
-            continue
-        if why:
-            others.append((path, why))
-        else:
-            found.append(header)
-    if not found and others:
-        path, why = others[0]
-        raise UnreadableFile(f"has no image: its file {path.name} {why}")
-    if not found:
-        raise UnreadableFile(
-            "is a folder without DICOM images. Give the folder that holds the slices."
-        )
-    if not uid:
-        return found
-    wanted = [header for header in found if header.text("SeriesInstanceUID") == uid]
-    if not wanted:
-        known = some(dict.fromkeys(header.text("SeriesInstanceUID") for header in found))
-        raise UnreadableFile(f"no such series; {folder} has {known}.")
-    return wanted
-
-
-def series_of(found: Sequence[Header]) -> list[Series]:
-    """The series of some images."""
-    groups: dict[str, list[Header]] = {}
-    for header in found:
-        groups.setdefault(header.text("SeriesInstanceUID"), []).append(header)
-    return [
-        Series(
-            uid,
-            group[0].text("SeriesDescription"),
-            group[0].text("Modality"),
-            tuple(header.path for header in group),
-        )
-        for uid, group in groups.items()
-    ]
 
 
 def one_series(found: Sequence[Header]) -> None:
@@ -321,9 +51,6 @@ def one_series(found: Sequence[Header]) -> None:
             f"holds {len(several)} series: {listed}{more}. Put each series in a "
             f"folder of its own, or name one as <folder>/{several[0].uid}."
         )
-
-
-# A volume
 
 
 def volume(planes: Sequence[Plane]) -> tuple[list[Plane], Geometry]:

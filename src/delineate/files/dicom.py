@@ -26,21 +26,11 @@ from pathlib import Path
 import numpy as np
 
 from delineate.core import Geometry, Image
+from delineate.files._dicom_folder import headers, holds_dicom, series_of
 from delineate.files._dicom_header import Header, is_dicom, read_header
 from delineate.files._dicom_pixels import GREY, PALETTE, check_pixels, colours, grey_values
-from delineate.files._dicom_series import (
-    Plane,
-    frame_count,
-    frames,
-    headers,
-    holds_dicom,
-    in_plane,
-    one_series,
-    plane,
-    series_of,
-    volume,
-    why_no_image,
-)
+from delineate.files._dicom_plane import Plane, frame_count, frames, plane, why_no_image
+from delineate.files._dicom_series import in_plane, one_series, volume
 from delineate.files._format import Format, Series, UnreadableFile, check_size
 from delineate.files._unpack import AGAIN
 
