@@ -76,7 +76,8 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-def test_series_are_checked_and_a_missing_slice_is_told(patients, tmp_path, capsys):
+def test_series_are_checked_and_a_missing_slice_is_told(patients, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the page of the audit is written here
     assert main(["check", str(patients / "ct.yaml")]) == 0
     said = capsys.readouterr().out
     lost = patients / "data" / "p3" / "ct" / "IM0004"
