@@ -13,6 +13,7 @@ from delineate.files import (
     folder_images,
     is_image_folder,
     mask_suffix,
+    patient_id,
     read_geometry,
     read_image,
     write_mask,
@@ -116,6 +117,18 @@ def test_a_multi_frame_file_gets_a_nifti_mask(real_data):
     assert found(file.parent)[0] == (file, "", 1)
     assert read_geometry(file).ndim == 3
     assert mask_suffix(file) == ".nii.gz"
+
+
+def test_the_patient_of_a_file_is_read_and_a_damaged_file_has_none(make_slice, tmp_path):
+    path, cut = tmp_path / "a", tmp_path / "cut"
+    make_slice(VOLUME[0], PatientID="someone").save_as(path, enforce_file_format=True)
+    assert patient_id(path) == patient_id(str(path)) == "someone"
+    for end in range(0, 600, 7):
+        cut.write_bytes(path.read_bytes()[:end])
+        assert patient_id(cut) in ("", "someone")
+    make_slice(VOLUME[0], PatientID=None).save_as(path, enforce_file_format=True)
+    assert patient_id(path) == ""
+    assert patient_id(tmp_path) == patient_id(tmp_path / "none") == ""
 
 
 OBLIQUE = (0.98480775, 0.17364818, 0.0, -0.17101007, 0.96984631, -0.17364818)

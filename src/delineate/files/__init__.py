@@ -3,7 +3,13 @@
 The format is detected from the content when a file is read, and taken from the ending when it is written.
 """
 
-from delineate.files._dicom_folder import FolderImage, folder_files, folder_images, is_dicom_file
+from delineate.files._dicom_folder import (
+    FolderImage,
+    folder_files,
+    folder_images,
+    is_dicom_file,
+    patient_id,
+)
 from delineate.files._format import (
     Format,
     Series,
@@ -42,6 +48,7 @@ __all__ = [
     "is_part",
     "mask_suffix",
     "part_folder",
+    "patient_id",
     "read_geometry",
     "read_image",
     "read_mask",

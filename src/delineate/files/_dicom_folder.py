@@ -113,6 +113,19 @@ def is_dicom_file(path: Path) -> bool:
         return False
 
 
+def patient_id(path: str | Path) -> str:
+    """PatientID of a DICOM file; "" if it has none, is not DICOM or cannot be read, or pydicom is not installed."""
+    path = Path(path)
+    if not is_dicom_file(path):
+        return ""
+    try:
+        return read_header(path).text("PatientID")
+    except (
+        Exception
+    ):  # each library has its own exceptions; reading the image raises this one again
+        return ""
+
+
 def _is_slice(header: Header) -> bool:
     """Whether this may be a slice of a volume of several files."""
     placed = header.has("ImagePositionPatient") and header.has("ImageOrientationPatient")
