@@ -201,8 +201,18 @@ def dicom_declared(path):
     dicom(path, b"1.2.840.10008.1.2.4.90", 15_000, pixels)
 
 
+def dicom_of_another_size(path):
+    """JPEG-LS of 16384 x 16384 samples in a few kilobytes, under a header of one row."""
+    import jpeg_ls
+    from pydicom.encaps import encapsulate
+
+    pixels = encapsulate([bytes(jpeg_ls.encode_array(np.zeros((16_384, 16_384), np.uint16)))])
+    packed = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + pixels
+    dicom(path, b"1.2.840.10008.1.2.4.80", 1, packed)
+
+
 BOMBS = [
-    dicom_deflated, dicom_declared,
+    dicom_deflated, dicom_declared, dicom_of_another_size,
     gzip_of_another_length, many_times, declared_volume,
     nrrd_of_another_length, nrrd_declared, meta_of_another_length, meta_declared,
     png_declared, png_of_zeros, palette_of_another_length, png_text, png_profile,

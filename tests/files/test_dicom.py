@@ -4,6 +4,7 @@ import csv
 import io
 import struct
 import sys
+import tracemalloc
 import zlib
 from collections import Counter
 
@@ -25,12 +26,15 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
 
 from delineate.files import (
     UnreadableFile,
+    _dicom_compressed,
     _dicom_header,
     data_files,
     read_geometry,
@@ -457,6 +461,130 @@ def test_a_deflated_bomb_is_refused_before_it_is_unpacked(tmp_path):
     assert read_image(plain).pixels.shape == (1, 4, 4)
 
 
+@pytest.mark.parametrize(
+    "syntax", [JPEG2000Lossless, JPEGLSLossless, JPEGBaseline8Bit, JPEGLosslessSV1]
+)
+def test_a_codestream_of_another_size_is_not_decoded(syntax, saved, real_data, monkeypatch):
+    if syntax in (JPEG2000Lossless, JPEGLSLossless):
+        path = saved(syntax=syntax)
+    else:
+        zoo = real_data / "dicom_zoo" / "ct_same_image_many_syntaxes"
+        (source,) = zoo.glob(f"*TransferSyntax_{syntax}.dcm")
+        path = saved()
+        path.write_bytes(source.read_bytes())
+    one = pydicom.dcmread(path)
+    whole = read_image(path).pixels
+    shape = (one.Rows, one.Columns, one.SamplesPerPixel)
+    at = one.PixelData.index(b"\xff\x4f\xff\x51" if syntax == JPEG2000Lossless else b"\xff\xd8")
+    frame = one.PixelData[at:]
+    assert _dicom_compressed.codestream(frame)[:3] == shape
+    assert whole.shape == (1, *shape[:2])
+    monkeypatch.setattr(type(pydicom.pixels.get_decoder(syntax)), "iter_array", None)
+    for rows, columns, said in (
+        (shape[0] // 2, shape[1], "has compressed pixels of"),
+        (shape[0], shape[1] // 2, "has compressed pixels of"),
+    ):
+        one.Rows, one.Columns = rows, columns
+        one.save_as(path)
+        assert words(path).startswith(
+            f"{said} {shape[0]} x {shape[1]} x 1 samples in a.dcm, but its header declares {rows} x {columns} x 1."
+        )
+    one.Rows, one.Columns = shape[:2]
+    one.PixelData = one.PixelData.replace(frame[:4], bytes(4))
+    one.save_as(path)
+    assert words(path).startswith("has compressed pixels in a.dcm that tell no size.")
+
+
+def test_a_codestream_that_declares_several_sizes_is_not_read():
+    codestream = _dicom_compressed.codestream
+    frame = b"\xff\xc3\0\x0b\x10" + struct.pack(">HH", 4, 5) + b"\1\1\x11\0"
+    scan = b"\xff\xda\0\x08\1\1\0\1\0\0"
+    assert codestream(b"\xff\xd8\xff\xe0\0\4AB\xff" + frame + scan) == (4, 5, 1, False)
+    assert codestream(b"\xff\xd8" + frame.replace(b"\xc3", b"\xc1") + scan) == (4, 5, 1, True)
+    assert codestream(b"\xff\xd8" + frame * 2 + scan) is None
+    assert codestream(b"\xff\xd8" + frame + b"\xff\xf8\0\7\4\2\xff\xff\xff\xff" + scan) is None
+    assert codestream(b"\xff\xd8" + scan + frame) is None
+    size = b"\xff\x4f\xff\x51\0\x29\0\0" + struct.pack(">8IH", 9, 8, 2, 1, 9, 8, 0, 0, 3)
+    assert codestream(size) == (7, 7, 3, False)
+    box = b"\0\0\0\x0cjP  \r\n\x87\n"
+    assert codestream(box + struct.pack(">I4s", 50, b"jp2c") + size) == (7, 7, 3, False)
+    assert codestream(box + struct.pack(">I4s", 0, b"uuid") + size) is None
+    for data in (box, size, b"\xff\xd8" + frame):
+        for end in range(len(data)):
+            assert codestream(data[:end]) is None
+
+
+def test_what_a_deflated_file_inflates_to_is_not_kept(tmp_path):
+    files = []
+    for index in range(4):
+        path = tmp_path / f"{index}.dcm"
+        raw(
+            path,
+            (0x00091010, "OB", bytes(12 << 20)),
+            *image(),
+            syntax=DeflatedExplicitVRLittleEndian,
+            deflate=True,
+        )
+        files.append(path)
+    tracemalloc.start()
+    headers = [_dicom_header.read_header(path) for path in files]
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1 << 20
+    assert headers[0].end > 12 << 20
+    assert read_image(files[0]).pixels.shape == (1, 4, 4)
+    path = raw(
+        files[0],
+        (0x0008103E, "UN", bytes(12 << 20)),
+        *image(),
+        syntax=DeflatedExplicitVRLittleEndian,
+        deflate=True,
+    )
+    assert words(path).startswith("has 12582912 bytes as SeriesDescription; expected at most")
+
+
+# Transfer syntaxes
+
+
+def declared(path, syntax):
+    """Declare another transfer syntax."""
+    whole = path.read_bytes()
+    at = whole.index(b"\x02\x00\x10\x00UI") + 6
+    end = at + 2 + int.from_bytes(whole[at : at + 2], "little")
+    uid = syntax.encode() + b"\0" * (len(syntax) % 2)
+    path.write_bytes(whole[:at] + struct.pack("<H", len(uid)) + uid + whole[end:])
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("long", [False, True], ids=["quick", "slow"])
+@pytest.mark.parametrize(
+    ("real", "said"),
+    [
+        (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        (ImplicitVRLittleEndian, ExplicitVRLittleEndian),
+        (ExplicitVRLittleEndian, ExplicitVRLittleEndian),
+        (ImplicitVRLittleEndian, ImplicitVRLittleEndian),
+    ],
+)
+def test_pixels_are_right_where_the_declared_syntax_is_not_the_real_one(real, said, long, saved):
+    comment = {"ImageComments": "x" * 10_000, "TextValue": "x" * 10_000} if long else {}
+    path = declared(saved(syntax=real, **comment), said)
+    assert len(path.read_bytes()) - PIXELS.nbytes > 1 << 14 or not long
+    assert agree(path) == (real == said and not long)
+    np.testing.assert_array_equal(read_image(path).pixels[0], PIXELS.astype(int) - 1024)
+    np.testing.assert_array_equal(pydicom.dcmread(path).pixel_array, PIXELS)
+
+
+def test_pixels_are_right_where_only_their_element_is_implicit(saved):
+    path = saved()
+    whole = path.read_bytes()
+    at = whole.index(b"\xe0\x7f\x10\x00OW\0\0")
+    path.write_bytes(whole[: at + 4] + whole[at + 8 :])
+    assert not agree(path)
+    np.testing.assert_array_equal(read_image(path).pixels[0], PIXELS.astype(int) - 1024)
+
+
 def test_bytes_without_the_mark_of_dicom_are_not_forced(saved):
     path = saved()
     path.write_bytes(path.read_bytes()[132:])
@@ -489,13 +617,13 @@ REFUSED = {
     "is a report (SR)": ("SR",),
 }
 ODD = {
-    "odd_files/CT0012.fragmented_no_bot_jpeg_baseline.51.dcm": "12-bit precision",
+    "odd_files/CT0012.fragmented_no_bot_jpeg_baseline.51.dcm": "is compressed as JPEG with 12 bits",
     "odd_files/JLSL_RGB_ILV1.dcm": "unknown format",
     "odd_files/MR_truncated.dcm": "holds 8130 bytes of pixels",
     "odd_files/OT-PAL-8-face.dcm": "unknown format",
     "odd_files/examples_ybr_color.dcm": "has 30 frames without positions",
     "odd_files/no_meta.dcm": "unknown format",
-    "2_4TransferSyntax_1.2.840.10008.1.2.4.51.dcm": "12-bit precision",
+    "2_4TransferSyntax_1.2.840.10008.1.2.4.51.dcm": "is compressed as JPEG with 12 bits",
     "6_8TransferSyntax_1.2.840.10008.1.2.4.53.dcm": "is compressed as JPEG Spectral Selection",
     "10_12TransferSyntax_1.2.840.10008.1.2.4.55.dcm": "is compressed as JPEG Full Progression",
     "mr_multiframe/": "has 10 frames without positions",

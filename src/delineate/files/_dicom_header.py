@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -48,6 +48,8 @@ TYPES = LONG_TYPES | {
 MOST_INFLATED = 16 << 20
 MOST_RATIO = 50
 """A deflated file may unpack to `MOST_INFLATED` bytes, or to this multiple of its size if that is more."""
+MOST_VALUE = 1 << 16
+"""Maximum bytes of one attribute of `TAGS`. They are kept for each file of a series."""
 
 TAGS = {
     "ImageType": 0x00080008, "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
@@ -82,7 +84,7 @@ class Header:
     tag: `PIXELS` or one of `FLOAT_PIXELS`.
     kind: the UID of its SOP class; "" if there is none.
     size: bytes of the file.
-    inflated: the content of a deflated file.
+    end: bytes of the file, or of the inflated file. Inflated bytes are not kept, as a series may have many files.
     """
 
     path: Path
@@ -92,8 +94,8 @@ class Header:
     length: int
     tag: int
     size: int
+    end: int
     kind: str = ""
-    inflated: bytes | None = field(default=None, repr=False)
 
     @property
     def big_endian(self) -> bool:
@@ -141,12 +143,17 @@ class Header:
 
     def opened(self) -> BinaryIO:
         """The file, or its inflated content, to be closed by the caller."""
-        return self.path.open("rb") if self.inflated is None else io.BytesIO(self.inflated)
+        file = self.path.open("rb")
+        if self.syntax != DEFLATED:
+            return file
+        with file:
+            _meta(file)
+            return io.BytesIO(_inflated(file, self.size))
 
     def dataset(self, *, pixels: bool = False) -> Any:
         """All attributes, as pydicom gives them; without the pixels unless they are asked for."""
         with closing(self.opened()) as file:
-            if self.inflated is None:
+            if self.syntax != DEFLATED:
                 _meta(file)
             return _reader().read_dataset(
                 file,
@@ -186,7 +193,7 @@ def _slow(path: Path, size: int) -> Header:
             raise UnreadableFile(f"is DICOM without a transfer syntax. {AGAIN}")
         inflated = _inflated(file, size) if syntax == DEFLATED else None
         with closing(file if inflated is None else io.BytesIO(inflated)) as body:
-            header = _read(path, syntax, body, size, inflated)
+            header = _read(path, syntax, body, size, size if inflated is None else len(inflated))
     declared = str(meta.get("MediaStorageSOPClassUID", "")).strip(" \0")
     return replace(header, kind=header.text("SOPClassUID") or declared)
 
@@ -210,7 +217,9 @@ def _quick(path: Path, start: bytes, size: int) -> Header | None:
     found = _walk(start, meta.at, implicit=implicit, stop=FLOAT_PIXELS[0])
     if found is None or found.tag != PIXELS:
         return None
-    header = Header(path, syntax, found.values, found.start, found.length, PIXELS, size)
+    if not implicit and start[found.at + 4 : found.at + 6] not in TYPES:
+        return None
+    header = Header(path, syntax, found.values, found.start, found.length, PIXELS, size, size)
     declared = meta.values.get(CLASS, b"").decode("latin-1").strip(" \0")
     return replace(header, kind=header.text("SOPClassUID") or declared)
 
@@ -253,12 +262,13 @@ def _walk(data: bytes, at: int, *, implicit: bool, stop: int) -> Walk | None:
         return None
 
 
-def _read(path: Path, syntax: str, body: BinaryIO, size: int, inflated: bytes | None) -> Header:
-    found: list[tuple[int, int]] = []
+def _read(path: Path, syntax: str, body: BinaryIO, size: int, end: int) -> Header:
+    found: list[tuple[int, int, int]] = []
 
     def stop(tag: int, vr: str | None, length: int) -> bool:
+        """Note the element, and the bytes before its value: pydicom tells whether it found a VR, declared or not."""
         if tag >> 16 > 0x7FE0 or tag in (PIXELS, *FLOAT_PIXELS):
-            found.append((int(tag), length))
+            found.append((int(tag), length, 12 if (vr or "").encode() in LONG_TYPES else 8))
             return True
         return False
 
@@ -267,16 +277,20 @@ def _read(path: Path, syntax: str, body: BinaryIO, size: int, inflated: bytes | 
         body, implicit, not big, stop_when=stop, specific_tags=list(TAGS.values())
     )
     values: dict[int, bytes] = {}
-    for tag in TAGS.values():
+    for name, tag in TAGS.items():
         if tag in dataset:
             raw = b"" if tag in SEQUENCES else getattr(dataset.get_item(tag), "value", None)
             if tag in SEQUENCES or (isinstance(raw, bytes) and raw):
                 values[tag] = bytes(raw or b"")
-    tag, length = found[-1] if found else (0, 0)
+            if len(values.get(tag, b"")) > MOST_VALUE:
+                raise UnreadableFile(
+                    f"has {len(values[tag])} bytes as {name}; expected at most {MOST_VALUE}. {AGAIN}"
+                )
+    tag, length, before = found[-1] if found else (0, 0, 0)
     start = 0
     if tag in (PIXELS, *FLOAT_PIXELS):
-        start = body.tell() + (8 if implicit else 12)
-    return Header(path, syntax, values, start, length if start else 0, tag, size, inflated=inflated)
+        start = body.tell() + before
+    return Header(path, syntax, values, start, length if start else 0, tag, size, end)
 
 
 def _meta(file: BinaryIO) -> Any:

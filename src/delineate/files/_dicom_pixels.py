@@ -6,11 +6,11 @@ import importlib
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
-from delineate.files._dicom_header import BIG_ENDIAN, INSTALL, PLAIN, RLE, Header
+from delineate.files._dicom_compressed import decoded, decoder
+from delineate.files._dicom_header import BIG_ENDIAN, PLAIN, RLE, Header
 from delineate.files._dicom_plane import Plane, frame_count
 from delineate.files._format import UnreadableFile, check_packing
 from delineate.files._unpack import AGAIN
@@ -21,8 +21,6 @@ QUANTITIES = ("CT", "PT", "NM")
 """Modalities whose numbers are measurements, so that MONOCHROME1 does not invert them."""
 AIR, TOP = -1024, 3071
 """The scale of CT in HU: 12 bits."""
-PLUGINS = ("pylibjpeg", "pyjpegls", "gdcm", "pillow", "pydicom")
-"""Decoders of pydicom, the preferred one first."""
 PACKING = 100_000
 """Maximum bytes of pixels per compressed byte: JPEG 2000 and JPEG-LS store an even image in a few bytes."""
 INT16 = np.iinfo(np.int16)
@@ -54,8 +52,7 @@ def check_pixels(header: Header) -> None:
     if header.syntax not in PLAIN:
         check_packing(declared, header.size, PACKING)
         return
-    end = header.size if header.inflated is None else len(header.inflated)
-    there = min(header.length, end - header.start)
+    there = min(header.length, header.end - header.start)
     if there not in (declared, declared + declared % 2):
         raise UnreadableFile(
             f"holds {there} bytes of pixels in {name}, but its header declares {declared}. {AGAIN}"
@@ -228,59 +225,8 @@ def _plain(header: Header, frames: Sequence[int], into: np.ndarray) -> None:
 
 def _unpacked(header: Header, frames: Sequence[int], into: np.ndarray) -> None:
     """Decode compressed frames into (frame, row, column)."""
-    for out, pixels in zip(into, _decoded(header, frames, raw=True), strict=True):
+    for out, pixels in zip(into, decoded(header, frames, raw=True), strict=True):
         np.copyto(out, pixels, casting="same_kind")
-
-
-def _decoded(header: Header, frames: Sequence[int], *, raw: bool) -> Iterator[np.ndarray]:
-    """Compressed frames by a decoder of pydicom."""
-    decoder = _decoder(header)
-    plugin = next(name for name in PLUGINS if name in decoder.available_plugins)
-    with header.opened() as file:
-        file.seek(header.start)
-        data = file.read()
-    try:
-        for pixels, _ in decoder.iter_array(
-            data,
-            indices=frames,
-            raw=raw,
-            decoding_plugin=plugin,
-            rows=header.whole("Rows"),
-            columns=header.whole("Columns"),
-            number_of_frames=frame_count(header),
-            samples_per_pixel=header.whole("SamplesPerPixel", 1),
-            bits_allocated=header.whole("BitsAllocated"),
-            bits_stored=header.whole("BitsStored"),
-            pixel_representation=header.whole("PixelRepresentation"),
-            photometric_interpretation=header.text("PhotometricInterpretation"),
-            planar_configuration=header.whole("PlanarConfiguration"),
-            pixel_keyword="PixelData",
-        ):
-            yield np.asarray(pixels)
-    except BaseException as error:
-        if isinstance(error, Exception) or type(error).__name__ != "PanicException":
-            raise
-        # pylibjpeg-rle panics on damaged data, and the panic of Rust is no Exception
-        raise UnreadableFile(
-            f"has damaged pixels in {header.path.name} ({error}). {AGAIN}"
-        ) from error
-
-
-def _decoder(header: Header) -> Any:
-    from pydicom.uid import UID
-
-    name = UID(header.syntax).name
-    try:
-        decoder = importlib.import_module("pydicom.pixels").get_decoder(header.syntax)
-    except NotImplementedError:
-        raise UnreadableFile(
-            f"is compressed as {name}, which is not read. Decompress it first, with dcmdjpeg or gdcmconv --raw."
-        ) from None
-    if not decoder.is_available:
-        raise UnreadableFile(
-            f"is compressed as {name}, and no decoder for it is installed. Install it with: {INSTALL}"
-        )
-    return decoder
 
 
 # Colour
@@ -295,9 +241,9 @@ def colours(header: Header, *, palette: bool) -> np.ndarray:
         dataset = header.dataset(pixels=True)
         dataset.file_meta = importlib.import_module("pydicom.dataset").FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = header.syntax
-        pixels = np.asarray(_decoder(header).as_array(dataset, index=0)[0])
+        pixels = np.asarray(decoder(header).as_array(dataset, index=0)[0])
     else:
-        pixels = next(_decoded(header, [0], raw=False))
+        pixels = next(decoded(header, [0], raw=False))
     if header.text("PhotometricInterpretation") != PALETTE:
         if pixels.ndim != 3:
             raise UnreadableFile(f"decodes to {pixels.shape}; expected three colours. {AGAIN}")
