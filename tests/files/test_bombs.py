@@ -185,8 +185,9 @@ def dicom(path, syntax, rows, packed):
     """A header of 65535 columns and these rows, before packed bytes."""
     meta = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
     numbers = {0x02: 1, 0x10: rows, 0x11: 65_535, 0x100: 16, 0x101: 16, 0x102: 15, 0x103: 0}
-    body = b"".join(struct.pack("<HH2sHH", 0x28, tag, b"US", 2, n) for tag, n in numbers.items())
-    path.write_bytes(bytes(128) + b"DICM" + meta + body + packed)
+    body = [struct.pack("<HH2sHH", 0x28, tag, b"US", 2, n) for tag, n in numbers.items()]
+    body.insert(1, struct.pack("<HH2sH12s", 0x28, 0x04, b"CS", 12, b"MONOCHROME2 "))
+    path.write_bytes(bytes(128) + b"DICM" + meta + b"".join(body) + packed)
 
 
 def dicom_deflated(path):
