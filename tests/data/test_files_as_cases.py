@@ -132,14 +132,23 @@ def test_several_series_in_one_folder_are_cases_with_their_descriptions(write_se
         ("1.2", "../liver"),
         ("1.3", "T1/FL"),
         ("1.4", None),
+        ("1.5", ".."),
+        ("1.6", "."),
     ):
         named = {"SeriesDescription": description} if description else {"SeriesNumber": 4}
         write_series(folder, VOLUME, uid=uid, name=uid + "-{}", **named)
     found = cases_of(folder)
-    ids = ["study/T1_FL", "study/_liver", "study/T1_FL-2", "study/series 4"]
+    ids = [
+        "study/T1_FL",
+        "study/_liver",
+        "study/T1_FL-2",
+        "study/series 4",
+        "study/series",
+        "study/series-2",
+    ]
     assert [case.id for case in found] == ids
-    assert [case.image_path for case in found] == [folder / f"1.{i}" for i in (1, 2, 3, 4)]
-    assert [len(case.image_files) for case in found] == [3] * 4
+    assert [case.image_path for case in found] == [folder / f"1.{i}" for i in range(1, 7)]
+    assert [len(case.image_files) for case in found] == [3] * 6
     assert found[3].image.geometry.shape == VOLUME.shape
     assert [case.id for case in cases_of(folder / "1.2")] == ["1.2"]
 

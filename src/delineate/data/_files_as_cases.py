@@ -185,7 +185,7 @@ def _dicom_image(image: FolderImage, folder: Path, root: Path) -> _Found:
     if name == ".":
         name = Path(os.path.abspath(folder)).name or "series"
     if image.name:
-        name += "/" + image.name.replace("/", "_").lstrip(".")
+        name += "/" + (image.name.replace("/", "_").lstrip(".") or "series")
     return _Found(image.path, name, files=image.files)
 
 
