@@ -217,6 +217,23 @@ def test_slices_of_one_patient_are_never_on_both_sides(names, tmp_path):
     assert found["train"][0].truth.mask("left kidney").all()
 
 
+@pytest.mark.parametrize(
+    ("names", "whole"),
+    [
+        (("1_11/1", "1_12/1", "2_21/1"), "([^/]+)/"),
+        (("1-11/1", "1-12/1", "2-21/1"), "([^/]+)/"),
+        (("1-11_1", "1-12_1", "2-21_1"), "([^_]+)_"),
+    ],
+)
+def test_numbers_that_may_be_a_patient_and_a_series_need_a_group(names, whole, tmp_path):
+    slices(tmp_path, *names)
+    said = refused(tmp_path)
+    assert names[0][:4] in said
+    for group, patients in ((r"(\d+)[_-]", {"1", "2"}), (whole, {n[:4] for n in names})):
+        assert f"group: '{group}'" in said
+        assert {case.group for case in cases(tmp_path, group=group)} == patients
+
+
 def test_an_expression_gives_the_patient_of_other_names(tmp_path):
     slices(tmp_path, "patient_1_001", "patient_1_002", "patient_2_001")
     assert "1 groups cannot fill 2 splits" in refused(tmp_path, split={"train": 0.5, "val": 0.5})

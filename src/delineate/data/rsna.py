@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,8 @@ FOLDERS: dict[Form, tuple[str, str]] = {
 ORGANS = {"liver": 1, "spleen": 2, "left_kidney": 3, "right_kidney": 4, "bowel": 5}
 """The values of the challenge's segmentations. Left is the patient's left."""
 META = "train_series_meta.csv"
+SEVERAL = re.compile(r"\d+([_-]\d+)+")
+"""Numbers that may be those of a patient and a series."""
 THREE_WAYS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
@@ -53,6 +56,7 @@ def rsna(
       all corners must then coincide. Else reading the case is refused.
     - png: slices images/*.png with masks/*.png of the same names, PATIENT_SERIES_SLICE.png or PATIENT_SLICE.png, or in
       folders, images/PATIENT/SERIES/SLICE.png. The patient is the first folder, else the name up to its first "_".
+      Several numbers in it, as in PATIENT_SERIES/SLICE.png, need `group`.
 
     Args:
         labels: any of liver, spleen, left_kidney, right_kidney and bowel, with any values. Organs that are not
@@ -65,7 +69,8 @@ def rsna(
         root: the folder of the data.
         form: dicom or png. None: the one whose two folders are there.
         group: for png, another regular expression for the patient, with one capturing group that is matched from the
-            start of the path below images, without its ending: "(patient\d+)_".
+            start of the path below images, without its ending: "(patient\d+)_". Names such as
+            PATIENT_SERIES/SLICE.png and PATIENT-SERIES_SLICE.png need it.
         values: the values of each label in the masks, for labels of other names: {kidneys: [3, 4]}.
         split: fractions {train: 0.8, val: 0.1, test: 0.1}, folds {folds: 5, fold: 0, test: 0.1}, "column:NAME",
             or a CSV with the columns id and split. An id is PATIENT_SERIES, or for png the path below images without
@@ -214,9 +219,16 @@ def _slices(home: Path, group: str | None) -> Found:
 
 def _patient(id: str) -> str:
     first, *below = PurePosixPath(id).parts
+    patient, *further = (first,) if below else first.split("_")
+    if SEVERAL.fullmatch(patient):
+        whole, number = "([^/]+)/" if below else "([^_]+)_", re.split("[_-]", patient)[0]
+        raise ValueError(
+            f"the name of the slice {id!r} begins with {patient!r}, which may be a patient and a series. Slices of "
+            f"one patient must be in one split: write group: '(\\d+)[_-]' if the patient is {number}, or "
+            f"group: '{whole}' if it is {patient}."
+        )
     if below:
-        return first
-    patient, *further = first.split("_")
+        return patient
     if not further or not patient:
         raise ValueError(
             f"the name of the slice {id!r} has no patient; expected PATIENT_SERIES_SLICE.png or PATIENT_SLICE.png. "
