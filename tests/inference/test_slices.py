@@ -1,11 +1,14 @@
 """A 2D network on every slice of a volume."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Output
 from delineate.inference import CasePredictor, by_slices
 from delineate.inference import slices as module
+from delineate.inference.fingerprint import Fingerprint, Measures
 from delineate.inference.wrappers.slicewise import slicewise
 from delineate.prepare import Slices, load_prepare
 from delineate.resolve import Call
@@ -81,6 +84,24 @@ def test_slices_are_seen_as_they_are_usually_displayed(view):
     # axial: front above, left on the right; coronal: feet below, left on the right; sagittal: front on the left
     assert rows[0 if view == "axial" else -1] == 1
     assert columns[0 if view == "sagittal" else -1] == 1
+
+
+def test_how_slices_differ_is_told_once():
+    random = np.random.default_rng(0)
+
+    def measured(value):
+        pixels = (value * random.random((1, 16, 16))).astype(np.float32)
+        grid = Geometry.in_pixels((16, 16))
+        return Measures.of(Image(pixels, grid), pixels, grid)
+
+    known = replace(of_images([]), fingerprint=Fingerprint.of([measured(1) for _ in range(20)]))
+    pixels = random.random((1, 12, 16, 16), np.float32)
+    stack = Case.of_image(Image(pixels.copy(), Geometry.in_pixels((12, 16, 16))))
+    assert slicewise(known)(stack).unlike_training == ()
+    pixels[:, 3:8] *= 50 + np.arange(5)[:, None, None]
+    stack = Case.of_image(Image(pixels, Geometry.in_pixels((12, 16, 16))))
+    (how,) = slicewise(known)(stack).unlike_training
+    assert how.startswith("5 of 12 slices differ, one of them: values ")
 
 
 def test_a_stack_of_unknown_orientation_is_cut_along_its_first_axis_and_an_image_is_an_image():

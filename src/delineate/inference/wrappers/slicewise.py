@@ -41,8 +41,9 @@ class _Slicewise:
     view: str
 
     def __call__(self, case: Case) -> Probabilities:
-        """The probabilities on the grid of the file, and how any slice differs from the training images.
+        """The probabilities on the grid of the file, and how many slices differ from the training images.
 
+        Of the slices that differ, the differences of the one with the most are told, the first of these slices.
         The image-level probability of a volume is the largest of its slices.
 
         Raises:
@@ -62,13 +63,15 @@ class _Slicewise:
             turn = orient(VIEWS[self.view])
             pixels, grid = turn.forward(pixels, grid, Carry(linear)), turn.grid(grid)
         (plane,) = Slices((0,)).grids(grid)
-        unlike: dict[str, None] = {}
+        unlike: tuple[str, ...] = ()
+        others = 0
         shown: dict[str, float] = {}
         maps: np.ndarray | None = None
         for index in range(grid.shape[0]):
             one = Image(np.ascontiguousarray(pixels[:, index]), plane)
             part = self.predictor.probabilities(Case.of_image(one, case.id))
-            unlike |= dict.fromkeys(part.unlike_training)
+            others += bool(part.unlike_training)
+            unlike = max(unlike, part.unlike_training, key=len)
             shown |= {name: max(p, shown.get(name, 0.0)) for name, p in part.image.items()}
             if part.maps is not None:
                 if maps is None:
@@ -76,4 +79,9 @@ class _Slicewise:
                 maps[:, index] = part.maps
         if maps is not None and turn is not None:
             maps = np.ascontiguousarray(turn.backward(maps, image.geometry, Carry(linear)))
-        return replace(part, maps=maps, image=shown, unlike_training=tuple(unlike))
+        if others:
+            unlike = (
+                f"{others} of {grid.shape[0]} slices differ, one of them: {unlike[0]}",
+                *unlike[1:],
+            )
+        return replace(part, maps=maps, image=shown, unlike_training=unlike)
