@@ -567,6 +567,7 @@ def test_a_format_that_cannot_hold_the_values_refuses_and_leaves_nothing(bodies,
         (["-o", "out", "--to", "png", "--window", "-60/0"], "a width above 0"),
         (["-o", "out", "--to", "nrrd", "--orient", "RRS"], "expected one letter of L/R"),
         (["-o", "a.nrrd"], "is one file, but there are 4 images"),
+        (["-o", "scans/p0/ct.nii.gz/x", "--to", "nrrd"], "is a file, but a folder is needed there"),
         (["-o", "a.nrrd", "--to", "nifti"], "the ending of another format"),
     ],
 )

@@ -248,12 +248,11 @@ def _losses(before: Geometry, after: Geometry | None, form: Format, lossless: bo
         if before.unit == "mm":
             losses.append(f"{what} holds neither spacing nor position: {TABLE} has them.")
     elif before.unit == "mm" and after.unit != "mm":
-        place = (
-            "spacing"
+        losses.append(
+            f"{what} holds no spacing; it is lost."
             if before.to_patient is None
-            else "neither spacing nor position in the patient"
+            else f"{what} holds neither spacing nor position in the patient; they are lost."
         )
-        losses.append(f"{what} holds {'no ' if place == 'spacing' else ''}{place}; they are lost.")
     elif before.unit != "mm" and after.unit == "mm":
         losses.append(f"{what} cannot say that the spacing is unknown: programs will read 1 mm.")
     elif before.to_patient is None and after.to_patient is not None:

@@ -76,7 +76,9 @@ def convert(
 ) -> Converted:
     """Convert images or masks to another format; returns a summary.
 
-    Values and their dtype do not change, unless `window` is given. What the target cannot hold is refused, image by
+    Values and their dtype are those of `read_image`, unless `window` is given. Of DICOM these are rescaled values
+    (Hounsfield units); padding outside the scale of CT is set to -1024 HU, with a warning, and MONOCHROME1 is inverted,
+    except in CT, PET and nuclear medicine, so that more is brighter. What the target cannot hold is refused, image by
     image: the others are still converted. Nothing is written in part. Problems of a file, and what of its geometry
     the target cannot hold, are warnings.
 
@@ -176,6 +178,9 @@ def _by_patient(cases: Sequence[Case]) -> list[Case]:
 def _target(out: Path, to: str | None) -> tuple[Format, str, bool]:
     """The format to write, its ending, and whether `out` is a file."""
     by_name, ending = (None, "") if out.is_dir() else by_ending(out)
+    above = out.parents if by_name else (out, *out.parents)
+    if blocked := next((p for p in above if os.path.lexists(p) and not p.is_dir()), None):
+        raise ValueError(f"{blocked}: is a file, but a folder is needed there. Give another --out.")
     if to is None:
         if by_name is None:
             raise ValueError(
