@@ -1,6 +1,9 @@
 """Fields that may name somebody are told, and what they hold is not, anywhere."""
 
 import json
+import struct
+import tracemalloc
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -135,6 +138,47 @@ def test_files_without_names_and_files_that_are_none_say_nothing(tmp_path):
     (tmp_path / "half.dcm").write_bytes(bytes(128) + b"DICM")
     for name in ("plain.png", "cut.nii.gz", "half.dcm"):
         assert identity(tmp_path / name).fields == ()
+
+
+def explicit(syntax: bytes, *body: bytes) -> bytes:
+    """A DICOM file with this transfer syntax; the patient is at its end."""
+    name = syntax + b"\0" * (len(syntax) % 2)
+    meta = struct.pack("<HH2sH", 2, 0x0010, b"UI", len(name)) + name
+    length = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(meta))
+    return b"".join([bytes(128), b"DICM", length, meta, *body])
+
+
+PATIENT = b"\x10\x00\x20\x00LO\x02\x00P1"
+
+
+def nested() -> bytes:
+    """100,000 sequences, each inside the one before."""
+    opened = struct.pack("<HH2sHI", 9, 0x1001, b"SQ", 0, 2**32 - 1)
+    opened += struct.pack("<HHI", 0xFFFE, 0xE000, 2**32 - 1)
+    closed = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    return explicit(b"1.2.840.10008.1.2.1", opened * 100_000, closed * 100_000, PATIENT)
+
+
+def bomb() -> bytes:
+    """0.3 MB that inflate to 300 MB."""
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    packed = [packer.compress(struct.pack("<HH2sHI", 9, 0x1001, b"OB", 0, 300 << 20))]
+    packed += [packer.compress(bytes(1 << 20)) for _ in range(300)]
+    return explicit(b"1.2.840.10008.1.2.1.99", *packed, packer.compress(PATIENT), packer.flush())
+
+
+@pytest.mark.parametrize("hostile", [nested, bomb])
+def test_hostile_dicom_has_no_fields_and_takes_no_memory(hostile, tmp_path):
+    (tmp_path / "a.dcm").write_bytes(explicit(b"1.2.840.10008.1.2.1", PATIENT))
+    assert identity(tmp_path / "a.dcm").fields == ("PatientID",)
+    (tmp_path / "a.dcm").write_bytes(hostile())
+    tracemalloc.start()
+    try:
+        assert identity(tmp_path / "a.dcm").fields == ()
+        assert patient(tmp_path / "a.dcm", b"secret") == ""
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_where_text_is_shown_is_told_and_not_what_it_says(folder, labels, square, picture):

@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from delineate.audit._case_facts import IdentityFacts
-from delineate.files import UnreadableFile, by_content
+from delineate.files import (
+    UnreadableFile,
+    by_content,
+    dicom_texts,
+    is_dicom_file,
+    patient_id,
+)
 from delineate.files.nifti import nifti
 from delineate.identifiers import is_identifier
 
-DICOM = {
-    "0010|0010": "PatientName", "0010|0020": "PatientID", "0010|0030": "PatientBirthDate",
-    "0010|1000": "OtherPatientIDs", "0010|1001": "OtherPatientNames", "0010|1005": "PatientBirthName",
-    "0010|1040": "PatientAddress", "0010|1060": "PatientMotherBirthName",
-    "0010|2154": "PatientTelephoneNumbers", "0010|4000": "PatientComments",
-    "0008|0050": "AccessionNumber", "0008|0080": "InstitutionName", "0008|0081": "InstitutionAddress",
-    "0008|0090": "ReferringPhysicianName", "0008|1048": "PhysiciansOfRecord",
-    "0008|1050": "PerformingPhysicianName", "0008|1060": "NameOfPhysiciansReadingStudy",
-    "0008|1070": "OperatorsName", "0008|0020": "StudyDate", "0018|1000": "DeviceSerialNumber",
-    "0032|1032": "RequestingPhysician",
-}  # fmt: skip
+DICOM = (
+    "PatientName", "PatientID", "PatientBirthDate", "OtherPatientIDs", "OtherPatientNames", "PatientBirthName",
+    "PatientAddress", "PatientMotherBirthName", "PatientTelephoneNumbers", "PatientComments", "AccessionNumber",
+    "InstitutionName", "InstitutionAddress", "ReferringPhysicianName", "PhysiciansOfRecord", "PerformingPhysicianName",
+    "NameOfPhysiciansReadingStudy", "OperatorsName", "StudyDate", "DeviceSerialNumber", "RequestingPhysician",
+)  # fmt: skip
 """Direct and indirect identifiers of the basic confidentiality profile (DICOM PS3.15, annex E)."""
 
 EXIF = {
@@ -53,12 +54,12 @@ BY_PROGRAMS = ("Software", "Creation Time", "date:create", "date:modify", "date:
 
 def identity(path: Path) -> IdentityFacts:
     """The names of the non-empty fields of a file that may identify a person."""
-    dicom = _dicom(path)
-    if dicom is not None:
+    if is_dicom_file(path):
+        found = dicom_texts(path, (*DICOM, "BurnedInAnnotation", "Modality"))
         return IdentityFacts(
-            tuple(name for tag, name in DICOM.items() if dicom.get(tag, "").strip()),
-            dicom.get("0028|0301", "").strip().upper(),
-            dicom.get("0008|0060", "").strip().upper(),
+            tuple(name for name in DICOM if name in found),
+            found.get("BurnedInAnnotation", "").upper(),
+            found.get("Modality", "").upper(),
         )
     header = nifti_header(path)
     if header is not None:
@@ -68,30 +69,8 @@ def identity(path: Path) -> IdentityFacts:
 
 def patient(path: Path, secret: bytes) -> str:
     """A keyed digest of DICOM's PatientID; "" if there is none."""
-    patient_id = (_dicom(path) or {}).get("0010|0020", "").strip()
-    if not patient_id:
-        return ""
-    return hashlib.blake2b(patient_id.encode(), key=secret, digest_size=8).hexdigest()
-
-
-def _dicom(path: Path) -> Mapping[str, str] | None:
-    """The header of a DICOM file by tag; empty if it cannot be read, None for other files."""
-    try:
-        with path.open("rb") as file:
-            if file.read(132)[128:] != b"DICM":
-                return None
-    except OSError:
-        return None
-    itk: Any = importlib.import_module("SimpleITK")
-    itk.ProcessObject.SetGlobalWarningDisplay(False)  # its warnings quote the values of fields
-    reader = itk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return {}
-    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    known = patient_id(path).strip()
+    return hashlib.blake2b(known.encode(), key=secret, digest_size=8).hexdigest() if known else ""
 
 
 def _picture_texts(path: Path) -> list[str]:

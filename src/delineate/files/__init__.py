@@ -5,6 +5,7 @@ The format is detected from the content when a file is read, and taken from the 
 
 from delineate.files._dicom_folder import (
     FolderImage,
+    dicom_texts,
     folder_files,
     folder_images,
     is_dicom_file,
@@ -40,6 +41,7 @@ __all__ = [
     "by_ending",
     "cache_folder",
     "data_files",
+    "dicom_texts",
     "folder_files",
     "folder_images",
     "image_suffixes",

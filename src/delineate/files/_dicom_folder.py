@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +124,25 @@ def patient_id(path: str | Path) -> str:
         Exception
     ):  # each library has its own exceptions; reading the image raises this one again
         return ""
+
+
+def dicom_texts(path: str | Path, keywords: Iterable[str]) -> dict[str, str]:
+    """The attributes of a DICOM file that have a value, as text, of those asked for by DICOM keyword.
+
+    Empty if the file is not DICOM or cannot be read, or pydicom is not installed.
+    """
+    path = Path(path)
+    if not is_dicom_file(path):
+        return {}
+    try:
+        dataset = read_header(path).dataset()
+        raw = {word: dataset.get_item(word).value for word in keywords if word in dataset}
+    except (
+        Exception
+    ):  # each library has its own exceptions; reading the image raises this one again
+        return {}
+    texts = {w: v.decode("latin-1").strip(" \0") for w, v in raw.items() if isinstance(v, bytes)}
+    return {word: text for word, text in texts.items() if text}
 
 
 def _is_slice(header: Header) -> bool:
