@@ -82,7 +82,7 @@ def test_a_label_that_no_case_shows_takes_no_draws():
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=3),
     st.integers(1, 9),
-    st.integers(1, 2),
+    st.integers(1, 8),
     st.integers(0, 3),
 )
 def test_a_batch_is_of_one_group_and_epochs_have_one_length(sizes, batch, world, epoch):
@@ -102,6 +102,25 @@ def test_a_batch_is_of_one_group_and_epochs_have_one_length(sizes, batch, world,
         # whole batches hold a case once; one more batch may repeat some
         repeats = sum(n - 1 for i, n in times.items() if groups[i] == group)
         assert repeats < batch * (1 if len(groups) >= batch * world else world)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch", "world"),
+    [((80, 120, 160), 200, 1), ((70, 3, 3), 10, 4), ((10, 50), 12, 1), ((3, 5), 4, 4)],
+)
+def test_groups_smaller_than_a_batch_are_drawn_in_proportion_to_their_size(sizes, batch, world):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    samplers = [
+        CaseSampler(np.ones((len(groups), 1), bool), 0, None, False, groups, batch, rank, world)
+        for rank in range(world)
+    ]
+    times = np.zeros(len(groups))
+    for epoch in range(400):
+        for sampler in samplers:
+            np.add.at(times, drawn(sampler, epoch), 1)
+    share = np.bincount(groups, times) / times.sum()
+    assert np.allclose(share, np.array(sizes) / len(groups), atol=0.06)
+    assert (times > 0).all()
 
 
 def test_valid_is_filled_in_where_one_case_has_it():

@@ -133,16 +133,15 @@ class CaseSampler(Sampler[tuple[int, int]]):
     def _in_batches(self, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(batch, sample): the cases in batches of one group each, in random order.
 
-        The number of batches is the same in every epoch: the groups with most cases left over get one batch more,
-        which is completed with their first cases.
+        The number of batches is the same in every epoch. A group gets its share of them, rounded down or up at random
+        (systematic sampling), so that over the epochs all groups are drawn, in proportion to their size. A last batch
+        that is not full is completed with the first cases of its group.
         """
         assert self.groups is not None
-        parts = [order[self.groups[order] == group] for group in np.unique(self.groups[order])]
-        counts = np.array([len(part) // self.batch_size for part in parts])
-        rest = np.array([len(part) % self.batch_size for part in parts])
-        missing = self._batches - int(counts.sum())
-        counts += missing // len(parts)
-        counts[np.argsort(-rest, kind="stable")[: missing % len(parts)]] += 1
+        of_group = self.groups[order]
+        parts = [order[of_group == group] for group in rng.permutation(np.unique(of_group))]
+        ends = np.cumsum([0, *map(len, parts)]) * self._batches + rng.integers(len(order))
+        counts = np.diff(ends // len(order))
         batches = [
             np.resize(part, (count, self.batch_size))
             for part, count in zip(parts, counts, strict=True)
