@@ -269,6 +269,21 @@ def test_slices_are_samples_of_the_prepared_volumes():
         assert samples.name(number) == f"{case.id} (axis 0, slice {index})"
 
 
+def test_the_files_of_a_case_are_looked_at_once_not_for_every_slice(tmp_path, monkeypatch):
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"1")
+    case = replace(volume("a", (4, 6, 6), 0), image_files=(file,))
+    looked = []
+    key = PreparedCases._key
+    monkeypatch.setattr(PreparedCases, "_key", lambda self, c: looked.append(c) or key(self, c))
+    monkeypatch.setattr(cache.pickle, "dumps", lambda of: b"")  # the loaders of this case are local
+    kept = PreparedCases([case], case.truth.labels, load_prepare([]), [], tmp_path / "cache")
+    samples = SlicesOfCases(kept, Slices((0, 1)))
+    samples.fill()
+    assert len([samples[i] for i in range(len(samples))]) == 10
+    assert len(looked) == 1
+
+
 def test_slices_need_outlines(case):
     blank = np.zeros((20, 30), np.uint8)
     bare = replace(truth(), outlined=False, classes=blank, present={"polyp": True})

@@ -31,7 +31,8 @@ class PreparedCases:
     """Pixels and truth of cases on the network's grid, before augmentation.
 
     The key of an entry is a hash of the names, sizes and modification times of all files of the case, of how they are
-    read, and of the prepare steps. A change of any of these makes a new entry, so an outdated entry is never used.
+    read, and of the prepare steps. A change of any of these makes a new entry, so an outdated entry is never used. The
+    key is computed once for each case: what changes later is noticed by the next training.
 
     folder: where entries are kept; None keeps them in memory. Generated cases, which have no files, are always kept
         in memory.
@@ -45,6 +46,7 @@ class PreparedCases:
     folder: Path | None
     instances: bool = False
     memory: dict[int, tuple[np.ndarray, Layers]] = field(default_factory=dict, repr=False)
+    keys: dict[int, str] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -55,7 +57,9 @@ class PreparedCases:
             if index not in self.memory:
                 self.memory[index] = self._prepared(index)
             return self.memory[index]
-        entry = self.folder / self._key(self.cases[index])
+        if index not in self.keys:
+            self.keys[index] = self._key(self.cases[index])
+        entry = self.folder / self.keys[index]
         kept = _load(entry, self.labels)
         if kept is None:
             prepared = self._prepared(index)
