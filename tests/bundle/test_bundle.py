@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from delineate.bundle import open_bundle, save_bundle
+from delineate.bundle import assemble, open_bundle, save_bundle
 from delineate.bundle.load import _changed_by
+from delineate.core import Output
 from delineate.recipe import load_recipe
 from delineate.resolve import FIRST, RecipeError
 
@@ -278,3 +281,67 @@ def test_flips_by_option_are_refused_where_nothing_tells_left_from_right(recipe,
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(RecipeError, match="left_kidney and right_kidney.*Leave out --flips"):
         _changed_by(load_recipe(tmp_path / "r.yaml"), None, (0, 1))
+
+
+def of_slices(folder, slices, augment, predict="[]"):
+    lines = RECIPE.replace("labels: {polyp: {value: 1, kind: thing}, stool: 2}", KIDNEYS)
+    lines += f"slices: {slices}\naugment: {augment}\npredict: {predict}\n"
+    (folder / "r.yaml").write_text(lines.replace("SWAP", str(PAIRS)))
+    return load_recipe(folder / "r.yaml")
+
+
+@pytest.mark.parametrize("swap_axis", [0, 1, -1])
+@pytest.mark.parametrize("cut", [0, 1, 2])
+def test_flips_by_option_swap_along_the_axis_of_the_volume_that_slices_were_flipped_along(
+    cut, swap_axis, tmp_path
+):
+    flip = f"[{{flip: {{axes: [{swap_axis}], swap: SWAP, swap_axis: {swap_axis}}}}}]"
+    recipe = of_slices(tmp_path, f"{{axes: [{cut}]}}", flip)
+    across = [axis for axis in range(3) if axis != cut][swap_axis]
+
+    def mirrors(
+        pixels,
+    ):  # as learnt from such flips: what it sees flipped, it calls the other kidney
+        ramp = np.cumsum(pixels, axis=2 + swap_axis % 2)
+        back = np.flip(np.cumsum(np.flip(pixels, 2 + swap_axis % 2), 2 + swap_axis % 2), 2 + swap_axis % 2)  # fmt: skip
+        return Output(np.concatenate([0 * ramp, ramp, back], axis=1))
+
+    pixels = np.random.default_rng(0).normal(size=(1, 1, 4, 5, 6)).astype(np.float32)
+    plain = assemble(recipe, mirrors).network(pixels).logits
+    flipped = replace(recipe, predict=_changed_by(recipe, None, (across,)))
+    assert np.allclose(assemble(flipped, mirrors).network(pixels).logits, plain, atol=1e-5)
+
+
+def test_flips_by_option_of_slices_along_several_axes_swap_along_the_one_they_agree_on(tmp_path):
+    flip = "[{flip: {axes: [1], swap: SWAP}}]"
+    (call,) = _changed_by(of_slices(tmp_path, "{axes: [0, 1]}", flip), None, (2,))
+    assert call.args == {"axes": [2], "swap": PAIRS, "swap_axis": 2}
+    with pytest.raises(RecipeError, match="axis 1 of the volume in some slices and along axis 2"):
+        _changed_by(of_slices(tmp_path, "{axes: [1, 2]}", flip), None, (2,))
+
+
+@pytest.mark.parametrize(
+    ("slices", "predict", "said"),
+    [
+        ("{axes: [1], neighbours: 1}", "[{flips: {axes: [0, 1], swap: []}}]", "along axis 1 reverse.*axes .0, 2. only"),
+        ("{axes: [0, 1, 2], neighbours: 2}", "[{flips: {axes: [2], swap: []}}]", "axis 2 reverse.*Leave out flips"),
+        ("{neighbours: 1}", "[{sliding_window: {size: [8, 8, 8]}}]", "lose their neighbours.*Leave out windows"),
+        ("{axes: [0]}", "[slicewise]", "slicewise is for models of images with two axes; a recipe with slices"),
+        ("{neighbours: 1}", "[{flips: {axes: [1, 2], swap: []}}]", None),
+        ("{axes: [0]}", "[{flips: {axes: [0], swap: []}}, {sliding_window: {size: [8, 8, 8]}}]", None),
+    ],
+)  # fmt: skip
+def test_wrappers_that_slices_never_saw_in_training_are_refused(slices, predict, said, tmp_path):
+    recipe = of_slices(tmp_path, slices, "[]", predict)
+    if said is None:
+        assemble(recipe, lambda pixels: Output(pixels))
+        return
+    with pytest.raises(RecipeError, match=f"r.yaml:7: .*{said}"):
+        assemble(recipe, lambda pixels: Output(pixels))
+
+
+def test_windows_by_option_are_refused_for_slices_with_neighbours(tmp_path):
+    recipe = of_slices(tmp_path, "{neighbours: 1}", "[]")
+    changed = replace(recipe, predict=_changed_by(recipe, (8, 8, 8), None))
+    with pytest.raises(RecipeError, match="^--window: sliding_window cuts the volume"):
+        assemble(changed, lambda pixels: Output(pixels))

@@ -208,6 +208,8 @@ def test_slices_that_fit_pass(volumes):
     [
         (["slices.axes=[0, 2]", "data.phantom.shape=[24, 24, 24]"], "swaps labels, but no axis of the prepared images"),
         (["augment=[{flip: {axes: [-1]}}]"], "reflects left and right .axis 1., and would leave the labels"),
+        (["predict=[slicewise]"], "a recipe with slices predicts volumes already"),
+        (["predict=[{sliding_window: {size: [8, 16, 16]}}]"], "sliding_window cuts the volume"),
         (["task=presence", "model=classifier"], "slices are for tasks with dense logits only"),
         (["prepare.2.standardize={by: image}"], "standardize in prepare gives a slice other values in training"),
         (
@@ -219,3 +221,14 @@ def test_slices_that_fit_pass(volumes):
 def test_slices_that_do_not_fit_are_told(overrides, said, volumes):
     with pytest.raises(RecipeError, match=said):
         volumes(*overrides)
+
+
+def test_slicewise_is_refused_for_a_network_of_volumes(tmp_path):
+    text = "\n".join(x for x in VOLUMES.splitlines() if not x.startswith(("slices", "augment")))
+    (tmp_path / "v.yaml").write_text(text)
+    recipe = load_recipe(tmp_path / "v.yaml")
+    rehearse(recipe, load_cases(recipe))
+    recipe = load_recipe(tmp_path / "v.yaml", "predict=[slicewise]")
+    build_parts(recipe)
+    with pytest.raises(RecipeError, match=r"the prepared images have 3.*slices: \{axes: \[0\]\}"):
+        rehearse(recipe, load_cases(recipe))

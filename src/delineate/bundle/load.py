@@ -20,10 +20,10 @@ from delineate.inference import (
     wrap_predictor,
 )
 from delineate.inference.wrappers.slicewise import slicewise
-from delineate.prepare import load_prepare, load_slices
+from delineate.prepare import Slices, load_prepare, load_slices
 from delineate.recipe import Recipe
 from delineate.refine import load_refine
-from delineate.resolve import FIRST, Call, RecipeError, Trust
+from delineate.resolve import FIRST, Call, RecipeError, Trust, check
 from delineate.tasks import load_task
 
 
@@ -151,9 +151,13 @@ def assemble(
 
     Wrappers of predictors are not applied here but in `wrap_predictor`: validation during training runs the model
     alone.
+
+    Raises:
+        RecipeError: a part cannot be built, or a wrapper does not fit `slices`.
     """
     slices = load_slices(recipe.slices)
     if slices is not None:
+        _refuse_unfit_wrappers(recipe.predict, slices)
         network = by_slices(network, slices)
     return CasePredictor(
         prepare=load_prepare(recipe.prepare),
@@ -164,6 +168,36 @@ def assemble(
         temperature=temperature,
         fingerprint=fingerprint,
     )
+
+
+def _refuse_unfit_wrappers(calls: Sequence[Call], slices: Slices) -> None:
+    """Refuse wrappers that would show a network of slices what it never saw in training.
+
+    Raises:
+        RecipeError: `slicewise`, which is for networks of images; or, where neighbours are further channels, flips that
+            would reverse their order, or windows, at whose ends the neighbours would be missing.
+    """
+    for call in calls:
+        if call.name == "slicewise":
+            raise call.fail(
+                "slicewise is for models of images with two axes; a recipe with slices predicts volumes already. "
+                "Leave out slicewise."
+            )
+        if not slices.neighbours or call.name not in ("flips", "sliding_window"):
+            continue
+        if call.name == "sliding_window":
+            raise call.fail(
+                "sliding_window cuts the volume, and the slices at the ends of a window would lose their neighbours, "
+                "which the model sees as channels. Leave out windows: the network takes one slice at a time."
+            )
+        reversed_axes = sorted({*check("predict", call)["axes"]} & {*slices.axes})
+        if reversed_axes:
+            free = [axis for axis in range(3) if axis not in slices.axes]
+            raise call.fail(
+                f"flips along axis {reversed_axes[0]} reverse the order of the slices, and so of the neighbours that "
+                f"the model sees as channels. {f'Flip axes {free} only.' if free else 'Leave out flips.'}",
+                "axes",
+            )
 
 
 def _changed_by(
@@ -198,14 +232,32 @@ def _changed_by(
 
 
 def _swapped_in_training(recipe: Recipe) -> dict[str, Any]:
-    """The arguments `swap` and `swap_axis` of the flips in training; {} if no labels come in left and right."""
+    """The arguments `swap` and `swap_axis` of the flips in training; {} if no labels come in left and right.
+
+    The axes of an augmentation of slices are those of the slice; they are translated to those of the volume.
+
+    Raises:
+        RecipeError: no flip in training tells what to swap, or it swaps along several axes of the volume.
+    """
     if not recipe.labels.sides:
         return {}
+    slices = load_slices(recipe.slices)
     for call in recipe.augment:
-        if call.name == "flip":
-            known = {name: call.args[name] for name in ("swap", "swap_axis") if name in call.args}
-            if "swap" in known:
-                return known
+        if call.name != "flip" or "swap" not in call.args:
+            continue
+        known = {name: call.args[name] for name in ("swap", "swap_axis") if name in call.args}
+        if slices is None or not known["swap"]:
+            return known
+        axis = check("augment", call).get("swap_axis", -1)
+        if not -2 <= axis < 2:
+            raise call.fail(f"flip: swap_axis is {axis}; slices have 2 axes.", "swap_axis")
+        axes = sorted({slices.kept(cut)[axis] for cut in slices.axes})
+        if len(axes) > 1:
+            raise RecipeError(
+                f"--flips: the flip of training swaps labels along axis {axes[0]} of the volume in some slices and "
+                f"along axis {axes[1]} in others, so that it does not tell left from right. Leave out --flips."
+            )
+        return {**known, "swap_axis": axes[0]}
     left, right = recipe.labels.sides[0]
     raise RecipeError(
         f"--flips: the labels {left} and {right} have to be swapped where left and right are flipped, and the recipe "

@@ -40,6 +40,11 @@ class Slices:
         """The channels of a slice, for a volume with `channels` channels."""
         return channels * (2 * self.neighbours + 1)
 
+    def kept(self, axis: int) -> tuple[int, int]:
+        """The axes of the volume that are rows and columns of a slice along `axis`."""
+        rows, columns = (other for other in range(3) if other != axis)
+        return rows, columns
+
     def positions(self, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         """Axis and index of every slice of a volume of this spatial shape.
 

@@ -405,7 +405,17 @@ def _zero_logits(heads: Mapping[str, int], pixels: np.ndarray) -> Output[np.ndar
 
 
 def _try_predictors(recipe: Recipe, ndim: int | None = None) -> None:
-    """Try the wrappers of predictors. The bundles that they name are opened, but their weights are not loaded."""
+    """Try the wrappers of predictors. The bundles that they name are opened, but their weights are not loaded.
+
+    Raises:
+        RecipeError: a wrapper cannot be built, or does not fit images with `ndim` axes.
+    """
+    for call in recipe.predict:
+        if call.name == "slicewise" and ndim == 3:
+            raise call.fail(
+                "slicewise is for models of images with two axes, and the prepared images have 3. Leave out slicewise; "
+                "to train a 2D model on volumes, add slices: {axes: [0]}."
+            )
 
     def load(path: str) -> CasePredictor:
         member = open_member(recipe, path)

@@ -24,7 +24,8 @@ def slicewise(
     For a model that was trained on images with two axes. A model of grey images does so by itself when it is given a
     volume; for others the recipe says so. Each slice is prepared as a 2D image, in radiological orientation: the
     patient's right is on the left of an axial slice. The refinements see the whole volume. Images with two axes are
-    predicted as they are. To train on slices of volumes, use the section `slices`, which also knows their neighbours.
+    predicted as they are. To train on slices of volumes, use the section `slices`, which also knows their neighbours;
+    `slicewise` is refused beside it, and in a recipe that trains on volumes.
 
     Args:
         predictor: a predictor of 2D images.
