@@ -206,7 +206,7 @@ def test_slices_that_fit_pass(volumes):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["slices.axes=[0, 2]", "data.phantom.shape=[24, 24, 24]"], "swaps labels, but no axis of the prepared images"),
+        (["slices.axes=[0, 2]", "data.phantom.shape=[24, 24, 24]"], "none of the slices along axis 2. Leave out flip"),
         (["augment=[{flip: {axes: [-1]}}]"], "reflects left and right .axis 1., and would leave the labels"),
         (["predict=[slicewise]"], "a recipe with slices predicts volumes already"),
         (["predict=[{sliding_window: {size: [8, 16, 16]}}]"], "sliding_window cuts the volume"),

@@ -103,6 +103,41 @@ def test_labels_without_sides_may_be_flipped(refused):
     assert refused(PHOTO, labels, "augment=[flip, rotate90]", "predict=[{flips: [0, 1]}]") == ""
 
 
+@pytest.mark.parametrize("axes", ["[0, 2]", "[2, 0]", "[0, 1, 2]"])
+@pytest.mark.parametrize(
+    "flip",
+    [
+        "flip",
+        "{flip: {axes: [1]}}",
+        f"{{flip: {{{PAIR}}}}}",
+        f"{{flip: {{axes: [0, 1], {PAIR}, swap_axis: 0}}}}",
+        f"{{flip: {{axes: [1], {PAIR}, swap_axis: 0}}}}",
+    ],
+)
+def test_slices_of_which_some_only_show_left_and_right_are_not_flipped_along_it(
+    axes, flip, refused
+):
+    said = refused(SPL, f"slices={{axes: {axes}}}", f"augment=[{flip}]")
+    assert "axis 1 of the slices along axis 0" in said
+    assert "none of the slices along axis 2" in said
+    assert "Leave out flip, or cut slices along one axis." in said
+    assert "swap: []" not in said
+
+
+@pytest.mark.parametrize(
+    ("axes", "flip"),
+    [
+        ("[0, 2]", "{flip: {axes: [0]}}"),
+        ("[0, 2]", f"{{flip: {{axes: [0], {PAIR}}}}}"),  # acts along no axis that it flips
+        ("[0, 2]", "{flip: {swap: []}}"),  # said by the user: they differ in more than their side
+        ("[0, 1]", f"{{flip: {{{PAIR}}}}}"),
+        ("[2]", "flip"),
+    ],
+)
+def test_flips_of_slices_that_keep_every_label_on_its_side_pass(axes, flip, refused):
+    assert refused(SPL, f"slices={{axes: {axes}}}", f"augment=[{flip}]") == ""
+
+
 def test_training_refuses_it_before_anything_runs(tmp_path):
     from delineate.data import load_cases
     from delineate.training.rehearse import rehearse

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from delineate.core import Geometry
-from delineate.prepare import load_slices
+from delineate.prepare import Slices, load_slices
 from delineate.prepare.augment import load_augment
 from delineate.recipe import Recipe
 from delineate.resolve import Call, check
@@ -29,23 +29,53 @@ def refuse_unswapped_sides(recipe: Recipe, grid: Geometry) -> None:
         RecipeError: with the line to write instead.
     """
     slices = load_slices(recipe.slices)
-    for sample in [grid] if slices is None else slices.grids(grid):
-        for call, args in _flips("augment", "flip", recipe.augment):
-            if (
-                slices is not None
-                and grid.to_patient is None
-                and args["swap"]
-                and len(slices.axes) > 1
-            ):
-                raise call.fail(
-                    f"{call.name} swaps labels along one axis, but slices are cut along several, and the orientation "
-                    "of the images in the patient is unknown. Cut slices along one axis.",
-                    "swap",
-                )
-            _refuse_flip(recipe, call, args, sample)
+    samples = [grid] if slices is None else slices.grids(grid)
+    for call, args in _flips("augment", "flip", recipe.augment):
+        if slices is not None and _differ(recipe, call, args, slices, samples):
+            continue
+        _refuse_flip(recipe, call, args, samples[0])
+    for sample in samples:
         _refuse_rotations(recipe, sample)
     for call, args in _flips("predict", "flips", recipe.predict):
         _refuse_flip(recipe, call, args, grid)
+
+
+def _differ(
+    recipe: Recipe, call: Call, args: dict[str, Any], slices: Slices, samples: Sequence[Geometry]
+) -> bool:
+    """Whether the left-right axis differs between slices along several axes; the flip is then checked here.
+
+    Raises:
+        RecipeError: it differs, or is unknown, and the flip may act along it.
+    """
+    if len(samples) < 2:
+        return False
+    flipped = _axes(args, 2)
+    if samples[0].to_patient is None:
+        if args["swap"]:
+            raise call.fail(
+                f"{call.name} swaps labels along one axis, but slices are cut along several, and the orientation "
+                "of the images in the patient is unknown. Cut slices along one axis.",
+                "swap",
+            )
+        return False
+    across = [left_right_axis(sample) for sample in samples]
+    if len({*across}) == 1:
+        return False
+    swaps, reflects = args["swap_axis"] % 2 in flipped, bool(flipped & {*across})
+    if (args["swap"] and (swaps or reflects)) or (
+        args["swap"] is None and recipe.labels.sides and reflects
+    ):
+        told = " and ".join(
+            f"{'none' if axis is None else f'axis {axis}'} of the slices along axis {cut}"
+            for cut, axis in zip(slices.axes, across, strict=True)
+        )
+        raise call.fail(
+            f"{call.name} would reflect left and right in some slices only: left to right is {told}. "
+            f"Leave out {call.name}, or cut slices along one axis.",
+            "swap" if args["swap"] else None,
+        )
+    return True
 
 
 def _flips(
