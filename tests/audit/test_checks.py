@@ -111,6 +111,14 @@ def test_mixed_kinds_list_the_rarer_ones(said, facts):
     assert set(said(facts("a"), facts("v", **volume))) == {"mixed_axes", "mixed_units"}
 
 
+def test_orientations_are_compared_where_they_are_known(said, facts):
+    oriented = (("a", "RAS"), ("b", "SPL"), ("c", "RAS"), ("d", ""))
+    volume = {"shape": (4, 4, 4), "spacing": (1.0, 1.0, 1.0), "unit": "mm"}
+    cases = [facts(id, **volume, orientation=o) for id, o in oriented]
+    assert said(*cases) == {"mixed_orientations": ("images of RAS (2), SPL (1)", (("b",),))}
+    assert not said(cases[0], cases[2], cases[3])
+
+
 def test_grids_unlike_the_others(said, facts):
     ct = {"shape": (4, 4, 4), "unit": "mm"}
     usual = [facts(f"{i}", spacing=(0.8, 0.8, 2.0 + i / 10), **ct) for i in range(5)]

@@ -1,3 +1,5 @@
+from itertools import permutations, product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,6 +26,21 @@ def scan(shape=(4, 6, 8)):
 def test_a_photograph_has_no_millimetres():
     geometry = Geometry.in_pixels((480, 640))
     assert (geometry.unit, geometry.spacing, geometry.to_patient) == ("px", (1.0, 1.0), None)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("flips", list(product((False, True), repeat=3)))
+def test_orientation_is_that_of_nibabel(order, flips):
+    nibabel = pytest.importorskip("nibabel")
+    grid = scan().reordered(order, flips)
+    ras = np.diag([-1.0, -1, 1, 1]) @ grid.to_patient
+    assert grid.orientation == "".join(nibabel.aff2axcodes(ras))
+
+
+def test_orientation_of_a_slice_and_of_a_photograph():
+    slices = Geometry.in_patient((4, 5), np.array([[0, 3, 0], [0, 0, 0], [-1, 0, 0], [0, 0, 1.0]]))
+    assert slices.orientation == "IL"
+    assert Geometry.in_pixels((4, 5)).orientation == ""
 
 
 def test_spacing_of_a_scan_follows_from_its_affine():

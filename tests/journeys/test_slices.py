@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from delineate import load_bundle, load_cases, verbs
 from delineate.core import Case, Image
 from delineate.data.phantom import phantom
 from delineate.files import read_geometry, read_image, write_image
-from delineate.recipe import saved_recipe
+from delineate.recipe import load_recipe, saved_recipe
+from delineate.verbs._audit import audit_recipe, refuse
 
 RECIPE = """\
 data: {phantom: {scene: abdomen_3d, cases: 10, shape: [32, 32, 24], split: {train: 0.6, val: 0.2, test: 0.2}}}
@@ -95,3 +97,36 @@ def test_a_model_for_images_walks_a_volume(plain):
         turned = Image(pixels[(slice(None), *steps)], image.geometry.reordered(axes, flips))
         again = predictor(Case.of_image(turned)).classes
         assert np.array_equal(again, found.classes.transpose(axes)[steps])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([], None),
+        (["prepare=[]"], "slices cuts along an axis that is another direction in each"),
+        (["prepare=[]", "slices=null"], "flip swaps labels along an axis that is another direction"),
+        (["prepare=[]", "slices=null", "augment=[]"], "images of "),
+    ],
+)  # fmt: skip
+def test_volumes_of_several_orientations_are_refused_where_an_axis_means_a_direction(
+    changes, said, tmp_path
+):
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "r.yaml", changes)
+    first, *others = load_cases(recipe)["train"]
+    image = first.image
+    turned = Image(image.pixels[:, ::-1], image.geometry.reordered((0, 1, 2), (True, False, False)))
+    truth = replace(first.truth, classes=first.truth.classes[::-1], geometry=turned.geometry)
+    first = replace(first, load_image=lambda: turned, load_truth=lambda: truth)
+    found = audit_recipe(recipe, {"train": [first, *others]})
+    about = [f for f in found.findings if "images of" in f.says]
+    if said is None:
+        assert not about
+        return
+    (finding,) = about
+    assert said in finding.says
+    assert finding.level == ("warn" if "augment=[]" in changes else "refuse")
+    assert finding.cases == ((first.id,),)
+    if finding.level == "refuse":
+        with pytest.raises(ValueError, match="prepare with {orient: SPL}"):
+            refuse(recipe, found)

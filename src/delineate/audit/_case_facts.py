@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-VERSION = 6
+VERSION = 7
 """Version of the facts; a change makes the audit read all cases again."""
 
 QUANTILES = (0.0, 0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995, 1.0)
@@ -31,6 +31,7 @@ class ImageFacts:
     look: thumbnails of the image without dark margins, for `pictures_of`.
     whole: thumbnails of the whole image.
     text: boxes of lines of text in a 2D image, from `text_lines`; the text itself is not stored.
+    orientation: the direction in the patient of each axis, such as "SPL"; "" if it is unknown.
     """
 
     shape: tuple[int, ...]
@@ -46,6 +47,7 @@ class ImageFacts:
     look: tuple[str, ...] = field(default=(), repr=False)
     whole: tuple[str, ...] = field(default=(), repr=False)
     text: tuple[Box, ...] = ()
+    orientation: str = ""
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ def _image(case: Case, image: Image) -> ImageFacts:
             looks(image) if case.image_path is not None else ((), ())
         ),  # generated images are similar by design
         text_lines(pixels) if grid.ndim == 2 else (),
+        grid.orientation,
     )
 
 

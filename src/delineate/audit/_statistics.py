@@ -146,6 +146,7 @@ def _numbers(case: CaseFacts) -> Iterator[tuple[str, str]]:
         yield "type", case.image.dtype
         yield "spacing", "x".join(f"{s:.4g}" for s in case.image.spacing)
         yield "unit", case.image.unit
+        yield "orientation", case.image.orientation
         for number, channel in enumerate(case.image.quantiles):
             for name, quantile in TABLED.items():
                 yield f"{name} of channel {number}", f"{channel[quantile]:.6g}"

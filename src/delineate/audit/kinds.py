@@ -13,12 +13,13 @@ FINDS: Mapping[str, Level] = {
     "mixed_axes": "warn",
     "mixed_channels": "warn",
     "mixed_units": "warn",
+    "mixed_orientations": "warn",
     "mixed_types": "note",
 }
 
 
 def kinds(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
-    """2D with 3D, grey with colour, millimetres with pixels, bytes with floats."""
+    """2D with 3D, grey with colour, millimetres with pixels, several orientations in the patient, bytes with floats."""
     return [
         *_mixed(
             cases,
@@ -40,6 +41,12 @@ def kinds(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
             "Sizes and distances of the two cannot be pooled. Was the spacing of some lost on export?",
         ),
         *_mixed(
+            cases,
+            "mixed_orientations",
+            lambda image: image.orientation,
+            "An axis does not mean the same direction in all of them. Begin prepare with {orient: SPL}.",
+        ),
+        *_mixed(
             cases, "mixed_types", lambda image: image.dtype, "Check that they are on one scale."
         ),
     ]
@@ -48,8 +55,8 @@ def kinds(cases: Sequence[CaseFacts], labels: LabelSet) -> list[Finding]:
 def _mixed(
     cases: Sequence[CaseFacts], check: str, kind: Callable[[ImageFacts], str], advice: str
 ) -> list[Finding]:
-    """Lists the cases that are not of the most frequent kind."""
-    of = {c.id: kind(c.image) for c in cases if c.image}
+    """Lists the cases that are not of the most frequent kind. Those of the kind "" are left out."""
+    of = {c.id: what for c in cases if c.image and (what := kind(c.image))}
     counts = Counter(of.values()).most_common()
     if len(counts) < 2:
         return []

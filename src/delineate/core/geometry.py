@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Literal
 
 import numpy as np
@@ -68,6 +69,23 @@ class Geometry:
     def size_unit(self) -> str:
         """The unit of `sample_size`: "px²", "mm²", "px³" or "mm³"."""
         return self.unit + {2: "²", 3: "³"}[self.ndim]
+
+    @property
+    def orientation(self) -> str:
+        """The direction in the patient that is nearest to each axis, with growing index, such as "SPL"; "" if unknown.
+
+        L or R, P or A, S or I for each axis, as in NiBabel's `aff2axcodes`. No two axes have the same line.
+        """
+        if self.to_patient is None:
+            return ""
+        steps = self.to_patient[:3, :-1] / np.array(self.spacing)
+        nearest = max(
+            permutations(range(3), self.ndim),
+            key=lambda lines: sum(abs(steps[line, axis]) for axis, line in enumerate(lines)),
+        )
+        return "".join(
+            ("LPS" if steps[line, axis] >= 0 else "RAI")[line] for axis, line in enumerate(nearest)
+        )
 
     def resized(self, shape: Sequence[int]) -> Geometry:
         """The same extent with `shape` samples; sample centres follow the half-pixel convention."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 
@@ -11,7 +10,8 @@ from delineate.arguments import Text
 from delineate.core import Geometry
 from delineate.prepare._step import Carry, GridStep
 
-_DIRECTIONS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
+_LINES = str.maketrans("RAI", "LPS")
+"""Each direction -> the one of the two along its line that patient coordinates count."""
 
 
 def orient(axes: Text = "SPL") -> GridStep:
@@ -21,9 +21,7 @@ def orient(axes: Text = "SPL") -> GridStep:
         axes: for each axis of the array, the direction in which its index grows: L or R, P or A, S or I. "SPL" is a
             stack of axial slices from feet to head, each in the usual radiological view; "PL" is one such slice.
     """
-    if any(a not in _DIRECTIONS for a in axes) or len({_DIRECTIONS[a][0] for a in axes}) != len(
-        axes
-    ):
+    if not set(axes) <= set("LRPASI") or len(set(axes.translate(_LINES))) != len(axes):
         raise ValueError(
             f"orient: axes is {axes!r}; expected one letter of L/R, P/A and S/I for each axis, as in 'SPL'."
         )
@@ -48,26 +46,20 @@ class _Orient:
 
     def _turn(self, before: Geometry) -> tuple[list[int], list[bool]]:
         """For each new axis, the old axis and whether it is flipped."""
-        if before.to_patient is None:
+        there = before.orientation
+        if not there:
             raise ValueError(
                 "orient: the orientation of the image in the patient is unknown. Leave orient out."
             )
-        steps = before.to_patient[:3, :-1] / np.array(before.spacing)
-        nearest = max(
-            permutations(range(3), before.ndim),
-            key=lambda p: sum(abs(steps[p[axis], axis]) for axis in range(before.ndim)),
-        )
-        wanted = [_DIRECTIONS[letter] for letter in self.axes]
-        if sorted(nearest) != sorted(anatomical for anatomical, _ in wanted):
+        lines, wanted = (letters.translate(_LINES) for letters in (there, self.axes))
+        if sorted(lines) != sorted(wanted):
+            named = {"L": "L-R", "P": "P-A", "S": "S-I"}
             raise ValueError(
                 f"orient: axes is {self.axes!r}, but the axes of the image run along "
-                f"{', '.join(('L-R', 'P-A', 'S-I')[a] for a in nearest)}."
+                f"{', '.join(named[line] for line in lines)}."
             )
-        order = [nearest.index(anatomical) for anatomical, _ in wanted]
-        flips = [
-            bool(steps[anatomical, axis] * sign < 0)
-            for (anatomical, sign), axis in zip(wanted, order, strict=True)
-        ]
+        order = [lines.index(line) for line in wanted]
+        flips = [there[old] != letter for old, letter in zip(order, self.axes, strict=True)]
         return order, flips
 
 

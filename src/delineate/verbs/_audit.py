@@ -53,9 +53,40 @@ def _reason(name: str) -> str:
 
 
 def audit_recipe(recipe: Recipe, splits: Splits) -> Audit:
-    """The audit of a recipe's cases. Its findings include cases that the recipe's task cannot learn from."""
+    """The audit of a recipe's cases. Its findings include cases that the recipe's task cannot learn from.
+
+    Images of several orientations are no finding if the recipe orients them, and are refused if one of its settings
+    means an axis of the patient: `slices`, or flips that swap labels.
+    """
     found = audit_cases(splits, recipe.labels)
-    return replace(found, findings=(*_unlearnable(recipe, found), *found.findings))
+    return replace(found, findings=(*_unlearnable(recipe, found), *_orientations(recipe, found)))
+
+
+def _orientations(recipe: Recipe, found: Audit) -> list[Finding]:
+    """The findings, `mixed_orientations` as the recipe makes it."""
+    if any(call.name == "orient" for call in recipe.prepare):
+        return [f for f in found.findings if f.check != "mixed_orientations"]
+    swapping = [
+        call
+        for call in (*recipe.augment, *recipe.predict)
+        if call.name in ("flip", "flips") and call.args.get("swap")
+    ]
+    own = any(":" in call.name for call in recipe.prepare)  # a user's own step may orient them
+    if own or not (swapping or recipe.slices):
+        return list(found.findings)
+    what = "slices cuts along" if recipe.slices else f"{swapping[0].name} swaps labels along"
+    return [
+        replace(
+            f,
+            check="unoriented",
+            level="refuse",
+            says=f"{f.says}; {what} an axis that is another direction in each",
+            advice="Begin prepare with {orient: SPL}.",
+        )
+        if f.check == "mixed_orientations"
+        else f
+        for f in found.findings
+    ]
 
 
 def _unlearnable(recipe: Recipe, found: Audit) -> list[Finding]:
