@@ -305,6 +305,39 @@ def test_groups_are_compared_too(tmp_path, monkeypatch):
     assert "other images of the groups of" in caveat
 
 
+@pytest.mark.parametrize(
+    ("named", "leak"), [((False, True), True), ((True, False), True), ((False, False), False)]
+)
+def test_a_group_that_equals_its_case_is_compared_with_a_group_of_another_name(
+    named, leak, tmp_path, monkeypatch, capsys
+):
+    """One image of each patient in one stage, two in the other; two plain ids need not show the same patient."""
+    from delineate.files import write_image, write_mask
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "organs.yaml").write_text(ABDOMEN)
+    splits = load_cases(load_recipe("organs.yaml", ["data.phantom.cases=32"]))
+    drawn = [case for part in splits.values() for case in part]
+    for stage, has_group in enumerate(named):
+        home = tmp_path / f"data{stage}"
+        for i in range(8):
+            for again in range(1 + has_group):
+                case = drawn[16 * stage + 2 * i + again]
+                name = f"c{i}_{again}.nii.gz" if has_group else f"c{i}.nii.gz"
+                write_image(case.image, home / "images" / name)
+                write_mask(case.truth, home / "masks" / name)
+        data = {"root": f"data{stage}", "images": "images/*", "masks": "masks/*"}
+        data |= {"split": {"train": 0.5, "val": 0.2, "test": 0.3}}
+        data |= {"group": r"(c\d)_"} if has_group else {}
+        tree = yaml.safe_load(ABDOMEN) | {"data": {"folder": data}, "seed": stage}
+        (tmp_path / f"r{stage}.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    allow = "audit.allow=[near_duplicates_across_splits]"
+    verbs.train("r0.yaml", overrides=["trainer.epochs=1", allow], run=tmp_path / "one")
+    verbs.check("r1.yaml", overrides=["model.init_from=one", allow], out=tmp_path / "audit")
+    found = Audit.from_json(json.loads((tmp_path / "audit/audit.json").read_text()))
+    assert any(f.check == "init_from_groups" for f in found.findings) == leak
+
+
 def test_check_names_a_leak_and_what_is_copied(first, home, tmp_path, capsys):
     words = ["check", str(home / "organs.yaml"), "-o", str(tmp_path / "c")]
     words += ["--set", f"model.init_from={first}"]

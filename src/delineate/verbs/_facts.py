@@ -61,7 +61,7 @@ def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
             "sha256": data_hash(splits),
             "cases": {name: len(cases) for name, cases in splits.items()},
             "groups": {name: len({c.group for c in cases}) for name, cases in splits.items()},
-            "group_digests": group_digests(splits),
+            **group_digests(splits),
         },
         "fingerprint": fingerprint(recipe, splits.get("train", ())),
         "image_channels": next((list(case.channels) for case in splits.get("train", ())), []),

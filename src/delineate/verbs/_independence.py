@@ -94,7 +94,7 @@ def first_weights(
 def first_images(card: Mapping[str, Any], kind: str) -> Mapping[str, Collection[str]] | None:
     """Digests of the images or groups that the initial weights of a model were made from, in all stages before.
 
-    kind: "images" or "groups".
+    kind: "images", "groups" or "ids" (groups that equal the id of their case).
 
     Returns:
         Those they were trained on ("trained") and selected or calibrated on ("chosen"); empty for a model with random

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from delineate.audit import Audit, CaseFacts, Finding
 from delineate.bundle import Source
-from delineate.core import Case, Splits
+from delineate.core import Splits
 from delineate.files import sha256, whole_file
 from delineate.recipe import as_tree
 from delineate.verbs._independence import digests, first_images, trained_and_chosen
@@ -25,16 +25,33 @@ IMAGES, GROUPS = "init_from_images", "init_from_groups"
 """Findings of cases that the initial weights were made from; `audit: {allow: [...]}` allows them."""
 
 
-def group_digests(splits: Splits) -> dict[str, list[str]]:
-    """Digests of the groups of each split, for a card. A group of one case named after its file identifies nobody."""
-    return {name: sorted(_groups(cases)) for name, cases in splits.items()}
+DIGESTS = {"groups": "group_digests", "ids": "id_digests"}
+"""Entries of a card's `data`: digests of groups with a name of their own, and of those that equal their case's id."""
+
+
+def group_digests(splits: Splits) -> dict[str, dict[str, list[str]]]:
+    """Digests of the groups of each split, for the entry `data` of a card.
+
+    Returns:
+        The entries of `DIGESTS`, by split.
+    """
+    named = {
+        split: {digest(case.group) for case in cases if case.group != case.id}
+        for split, cases in splits.items()
+    }
+    every = {split: {digest(case.group) for case in cases} for split, cases in splits.items()}
+    return {
+        "group_digests": {split: sorted(named[split]) for split in splits},
+        "id_digests": {split: sorted(every[split] - named[split]) for split in splits},
+    }
 
 
 def record_of(source: Source, copied: Sequence[str], audited: Audit) -> dict[str, Any]:
     """The entry `init_from` of a card: the weights, what was copied, and the images that made them, all stages before.
 
-    `images` and `groups` are digests: "trained" of what the weights were trained on, "chosen" of what they were
-    selected or calibrated on. They are None for a file of weights and for a bundle whose data were not audited.
+    `images`, `groups` and `ids` (groups that equal the id of their case) are digests: "trained" of what the weights were
+    trained on, "chosen" of what they were selected or calibrated on. They are None for a file of weights and for a
+    bundle whose data were not audited.
     """
     bundle = source.bundle
     record: dict[str, Any] = {"path": source.path, "weights": sha256(source.weights)}
@@ -48,8 +65,8 @@ def record_of(source: Source, copied: Sequence[str], audited: Audit) -> dict[str
             "stages": _stages(bundle.card),
         }
     record["copied"] = list(copied)
-    record["images"] = None if bundle is None else _all_stages(bundle.card, "images")
-    record["groups"] = None if bundle is None else _all_stages(bundle.card, "groups")
+    for kind in ("images", *DIGESTS):
+        record[kind] = None if bundle is None else _all_stages(bundle.card, kind)
     split_of = {case.id: case.split for case in audited.cases}
     record["overlap"] = {
         f.check: dict(Counter(split_of[id] for (id,) in f.cases)) for f in leaks(record, audited)
@@ -60,21 +77,31 @@ def record_of(source: Source, copied: Sequence[str], audited: Audit) -> dict[str
 def leaks(record: Mapping[str, Any], audited: Audit) -> list[Finding]:
     """Findings of cases to evaluate or to validate on that the initial weights were made from.
 
-    A case of "val" may be one that selected the weights before: it only selects again.
+    A case of "val" may be one that selected the weights before: it only selects again. Two groups are compared if at
+    least one of them has a name of its own: two cases with the id "case1" need not show the same patient.
     """
     found: list[Finding] = []
-    for check, kind, of, says, more in (
-        (IMAGES, "images", _image, "are images", ""),
-        (GROUPS, "groups", _group, "show groups", " If group names are equal by chance, allow it."),
+    splits = dict.fromkeys(case.split for case in audited.cases if case.split != "train")
+    images, named, ids = (
+        {split: _made(record.get(kind), split) for split in splits} for kind in ("images", *DIGESTS)
+    )
+
+    def seen(case: CaseFacts) -> bool:
+        return case.image is not None and case.image.pixels in images[case.split]
+
+    def of_seen_group(case: CaseFacts) -> bool:
+        group = digest(case.group)
+        return group in named[case.split] or (case.group != case.id and group in ids[case.split])
+
+    for check, made_of, says, more in (
+        (IMAGES, seen, "are images", ""),
+        (GROUPS, of_seen_group, "show groups", " If group names are equal by chance, allow it."),
     ):
-        known = record.get(kind) or {}
-        trained = set(known.get("trained", ()))
-        made = trained | set(known.get("chosen", ()))
         shared = [
             (case.id, case.split)
             for case in audited.cases
             if case.split != "train"
-            and of(case) in (trained if case.split == "val" else made)
+            and made_of(case)
             and not any((case.id,) in before.cases for before in found)
         ]
         if shared:
@@ -128,16 +155,10 @@ def digest(group: str) -> str:
     return hashlib.sha256(group.encode()).hexdigest()
 
 
-def _image(case: CaseFacts) -> str:
-    return case.image.pixels if case.image else ""
-
-
-def _group(case: CaseFacts | Case) -> str:
-    return digest(case.group) if case.group != case.id else ""
-
-
-def _groups(cases: Iterable[Case]) -> set[str]:
-    return {_group(case) for case in cases} - {""}
+def _made(known: Mapping[str, Any] | None, split: str) -> set[str]:
+    """The digests with which a case of a split is compared."""
+    parts = ("trained",) if split == "val" else ("trained", "chosen")
+    return {one for part in parts for one in (known or {}).get(part, ())}
 
 
 def _stages(card: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -151,7 +172,8 @@ def _stages(card: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _all_stages(card: Mapping[str, Any], kind: str) -> dict[str, list[str]] | None:
     """Digests of what made a model in all its stages; None if it is not known for one of them."""
-    by_split = digests(card) if kind == "images" else card.get("data", {}).get("group_digests", {})
+    data = card.get("data", {})
+    by_split = digests(card) if kind == "images" else data.get(DIGESTS[kind], {})
     own = trained_and_chosen(card, by_split)
     before = first_images(card, kind)
     if before is None or not by_split:
