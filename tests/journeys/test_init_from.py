@@ -140,6 +140,24 @@ def test_a_bundle_and_a_resumed_run_need_no_source(first, again, tmp_path):
     assert card_of(second)["init_from"]["name"] == "organs"
 
 
+def test_a_changed_source_is_refused_until_the_first_checkpoint(first, again, tmp_path):
+    from delineate.bundle import open_bundle, save_bundle
+
+    source = Path(shutil.copytree(first, tmp_path / "source"))
+    second = again("trainer.epochs=1", source=source)
+    for made in ("checkpoints", "bundle"):  # as if it was killed before the end of the first epoch
+        shutil.rmtree(second / made)
+    opened = open_bundle(source)
+    kept = opened.weights.read_bytes()
+    save_bundle(source / "bundle", opened.recipe, opened.card, kept[:-4] + b"\0\0\0\0")
+    with pytest.raises(RecipeError, match="its weights have changed since this run was started"):
+        verbs.train(resume=second)
+    assert (second / "recipe.yaml").is_file()
+    save_bundle(source / "bundle", opened.recipe, opened.card, kept)
+    verbs.train(resume=second)
+    assert card_of(second)["init_from"]["digest"]
+
+
 def test_the_card_says_what_was_copied_from_which_weights(again, first):
     from delineate.bundle import open_bundle
 

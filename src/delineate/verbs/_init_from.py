@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from delineate.audit import Audit, CaseFacts, Finding
-from delineate.bundle import Source
+from delineate.bundle import Source, find_source
 from delineate.core import Splits
 from delineate.files import sha256, whole_file
-from delineate.recipe import as_tree
+from delineate.recipe import Recipe, as_tree
 from delineate.verbs._independence import digests, first_images, trained_and_chosen
 from delineate.words import counted
 
 RECORD = "init_from.json"
-"""The file in a run's folder that holds the record, since the source may be gone when the run is resumed."""
+"""The file in a run's folder that holds the record, since the source may have changed when the run is resumed."""
 
 IMAGES, GROUPS = "init_from_images", "init_from_groups"
 """Findings of cases that the initial weights were made from; `audit: {allow: [...]}` allows them."""
@@ -49,8 +49,8 @@ def group_digests(splits: Splits) -> dict[str, dict[str, list[str]]]:
 def record_of(source: Source, copied: Sequence[str], audited: Audit) -> dict[str, Any]:
     """The entry `init_from` of a card: the weights, what was copied, and the images that made them, all stages before.
 
-    `images`, `groups` and `ids` (groups that equal the id of their case) are digests: "trained" of what the weights were
-    trained on, "chosen" of what they were selected or calibrated on. They are None for a file of weights and for a
+    `images`, `groups` and `ids` (groups that equal the id of their case) are digests: "trained" of what the weights
+    were trained on, "chosen" of what they were selected or calibrated on. They are None for a file of weights and for a
     bundle whose data were not audited.
     """
     bundle = source.bundle
@@ -148,6 +148,22 @@ def saved_record(run: Path) -> dict[str, Any] | None:
         return None
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
+
+
+def refuse_changed(recipe: Recipe, record: Mapping[str, Any]) -> None:
+    """Refuse weights that are not those of the record: its sentences and its digests of images are of these.
+
+    Raises:
+        RecipeError: the source is not there any more, or its weights have changed.
+    """
+    source = find_source(recipe)
+    assert source is not None
+    assert recipe.init_from is not None
+    if sha256(source.weights) != record["weights"]:
+        raise recipe.init_from.fail(
+            f"{source.path}: its weights have changed since this run was started, and no checkpoint of the run is "
+            "saved yet. Start a new run, or bring the former weights back."
+        )
 
 
 def digest(group: str) -> str:

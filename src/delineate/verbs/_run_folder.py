@@ -31,6 +31,9 @@ ORIGIN = "origin.json"
 FOLDER = "DELINEATE_RUN"
 """The environment variable with the run's folder, set by the first of several training processes for the others."""
 
+CHECKPOINT = "checkpoints/last.ckpt"
+"""The last state of the training; it is saved after each epoch."""
+
 LOCK = ".lock"
 HOLDER = ".lock-holder"
 """A text file that names the process which holds the lock."""
@@ -152,7 +155,7 @@ class RunFolder:
     @property
     def trained(self) -> bool:
         """Whether there are weights or a checkpoint."""
-        kept = ("bundle/weights.safetensors", "checkpoints/last.ckpt")
+        kept = ("bundle/weights.safetensors", CHECKPOINT)
         return any((self.path / name).exists() for name in kept)
 
     def discard(self) -> None:

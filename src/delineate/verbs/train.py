@@ -22,8 +22,8 @@ from delineate.verbs._audit import (
     saved_audit,
 )
 from delineate.verbs._facts import built_from, command, is_first_process, make_card
-from delineate.verbs._init_from import record_of, saved_record, with_leaks
-from delineate.verbs._run_folder import RunFolder
+from delineate.verbs._init_from import record_of, refuse_changed, saved_record, with_leaks
+from delineate.verbs._run_folder import CHECKPOINT, RunFolder
 from delineate.verbs.calibrate import calibrate
 from delineate.verbs.evaluate import evaluate
 
@@ -127,6 +127,8 @@ def _trained(folder: RunFolder, plan: Recipe, splits: Splits) -> None:
     record = saved_record(folder.path)
     if record is not None:
         card["init_from"] = record
+        if not (folder.path / CHECKPOINT).exists():  # it holds the weights
+            refuse_changed(plan, record)
     if is_first_process():
         log(built_from(card["commit"], card["versions"]))
         for line in () if record is None else record["copied"]:
@@ -194,8 +196,8 @@ def check_calls(recipe: Recipe, *, data: bool = True) -> None:
 
     All parts of the training that need no data are built here.
 
-    data: check the section `data` and `model.init_from` too; the data of a saved recipe are checked when its cases are
-        loaded, and its weights are in the checkpoint.
+    data: check the section `data` and `model.init_from` too; those of a saved recipe are checked when its cases are
+        loaded, and when its training begins without a checkpoint.
 
     Raises:
         RecipeError: the recipe cannot be run as written.
