@@ -99,6 +99,22 @@ def test_a_part_that_was_changed_on_purpose_opens_with_the_hash_that_the_message
             {"calibration": {"review": {"thresholds": {"polyp": float("nan")}}}},
             "calibration.review.thresholds.polyp is nan; expected a number",
         ),
+        ({"calibration": {"split": ["val"]}}, r"calibration.split is \['val'\]; expected text"),
+        ({"audit": {"pixels": [1]}}, r"audit.pixels is \[1\]; expected key: value"),
+        ({"audit": {"pixels": None}}, "audit.pixels is None; expected key: value"),
+        ({"audit": {"pixels": {"val": "ab"}}}, "audit.pixels.val is 'ab'; expected a list"),
+        ({"data": []}, r"data is \[\]; expected key: value"),
+        ({"data": {"group_digests": 3}}, "data.group_digests is 3; expected key: value"),
+        (
+            {"init_from": {"images": {"trained": [[1]]}}},
+            r"init_from.images.trained\[0\] is \[1\]; expected text",
+        ),
+        ({"init_from": {"stages": 7}}, "init_from.stages is 7; expected a list"),
+        ({"init_from": {"stages": [7]}}, r"init_from.stages\[0\] is 7; expected key: value"),
+        (
+            {"init_from": {"overlap": {"init_from_groups": {"test": "2"}}}},
+            "expected a whole number",
+        ),
     ],
 )
 def test_a_card_that_cannot_be_trusted_is_refused(bundle, entries, said):

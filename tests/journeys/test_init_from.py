@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -276,6 +277,46 @@ def test_a_third_stage_knows_the_first(again, first, home, tmp_path):
     stages = card_of(third)["init_from"]["stages"]
     assert [stage["digest"] for stage in stages] == [record["digest"]]
     assert len(card_of(third)["init_from"]["images"]["trained"]) > 20
+
+
+def test_a_mutated_card_is_read_or_refused_in_one_sentence(first, home, tmp_path):
+    """Cards of strangers: the entries that say what a model was made from are used for leaks and for caveats."""
+    from delineate.bundle import find_source
+    from delineate.verbs._audit import saved_audit
+    from delineate.verbs._independence import independence_of_split, made_of
+    from delineate.verbs._init_from import record_of
+
+    run = Path(shutil.copytree(first, tmp_path / "run"))
+    recipe = load_recipe(home / "organs.yaml", [f"model.init_from={run}"])
+    audited = saved_audit(run)
+    source = find_source(recipe)
+    whole = dict(source.bundle.card) | {"init_from": record_of(source, [], audited)}
+    whole["init_from"]["stages"] = [{"path": "one", "name": "one", "digest": "0", "weights": "0"}]
+    whole["init_from"]["overlap"] = {"init_from_groups": {"test": 1}}
+    random = Random(0)
+    read, refused = 0, []
+    for _ in range(200):
+        card = json.loads(json.dumps(whole))
+        here = card
+        key = random.choice(["audit", "calibration", "data", "init_from", "scores", "name"])
+        while isinstance(here[key], dict | list) and here[key] and random.random() < 0.8:
+            here = here[key]
+            key = random.choice(list(here) if isinstance(here, dict) else range(len(here)))
+        wrong = (None, 7, -1.5, True, "x", [], [1], [[1]], [None], {}, {"train": 1}, {"x": [[]]})
+        here[key] = random.choice(wrong)
+        (run / "bundle/card.json").write_text(json.dumps(card))
+        try:
+            source = find_source(recipe)
+        except RecipeError as error:
+            refused.append(str(error))
+            continue
+        card = source.bundle.card
+        record_of(source, [], audited)
+        independence_of_split(card, "test", audited)
+        made_of(source.bundle)
+        read += 1
+    assert min(read, len(refused)) > 20
+    assert all("card.json: " in said for said in refused)
 
 
 def test_images_of_all_stages_made_the_model(again, first):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,24 @@ PART = re.compile(r"(parts/\w[\w.-]*)/card\.json")
 """The path of a member's card, as the card of the bundle lists it."""
 
 
+DIGESTS: Any = {str: [str]}
+"""Digests of images or groups by split, or by what they were used for."""
+
+ENTRIES: Any = {
+    "audit": {"pixels": DIGESTS},
+    "calibration": {"split": str},
+    "data": {"group_digests": DIGESTS, "id_digests": DIGESTS},
+    "init_from": {
+        **dict.fromkeys(("images", "groups", "ids"), (DIGESTS, None)),
+        "overlap": {str: {str: int}},
+        "stages": [{}],
+    },
+    "scores": {},
+}
+"""The form of entries that say what a model was made from, where the card has them: a type, [the form of each item],
+{str: the form of each value}, {key: the form of its value, if it is there}, or a tuple of alternatives."""
+
+
 def read_card(folder: Path) -> Mapping[str, Any]:
     """Read the card, and check the other files against its hashes.
 
@@ -51,6 +69,11 @@ def read_card(folder: Path) -> Mapping[str, Any]:
             + (" A newer Delineate wrote it: update yours." if type(written) is int else "")
         )
     _check_calibration(path, card)
+    if wrong := _misfit(card, ENTRIES):
+        at, value, form = wrong
+        raise ValueError(
+            f"{path}: {at} is {shown(value)}; expected {_in_words(form)}. Copy the bundle again, or train again."
+        )
     _warn_of_unknown_files(folder, card)
     if written == 1:
         _warn_once_of_format_1(folder)
@@ -63,6 +86,35 @@ def read_card(folder: Path) -> Mapping[str, Any]:
             f"or, if you changed it on purpose, write its new SHA-256 under `parts` in card.json: {now}"
         )
     return card
+
+
+def _misfit(value: Any, form: Any, at: str = "") -> tuple[str, Any, Any] | None:
+    """The first part of a value that has not its form: where it is, the part, and the form; None if all fit."""
+    if isinstance(form, tuple):
+        if any(_misfit(value, other) is None for other in form):
+            return None
+        return _misfit(value, form[0], at)
+    inner: Iterable[tuple[str, Any, Any]] = ()
+    if isinstance(form, list):
+        fits = isinstance(value, list)
+        inner = ((f"[{i}]", one, form[0]) for i, one in enumerate(value)) if fits else ()
+    elif isinstance(form, dict):
+        fits = isinstance(value, dict)
+        forms = dict.fromkeys(value, form[str]) if fits and str in form else form
+        inner = (
+            (f".{key}", value[key], its) for key, its in forms.items() if fits and key in value
+        )
+    else:
+        fits = value is None if form is None else type(value) is form
+    if not fits:
+        return at.removeprefix("."), value, form
+    return next(filter(None, (_misfit(one, its, at + key) for key, one, its in inner)), None)
+
+
+def _in_words(form: Any) -> str:
+    if isinstance(form, dict):
+        return "key: value"
+    return "a list" if isinstance(form, list) else {str: "text", int: "a whole number"}[form]
 
 
 def _check_calibration(path: Path, card: Mapping[str, Any]) -> None:
