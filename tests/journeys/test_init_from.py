@@ -126,6 +126,32 @@ def test_the_newest_finished_run_of_a_folder_is_taken_and_named(first, again, ho
     assert card_of(second)["init_from"]["path"] == chosen
 
 
+def test_damaged_runs_of_a_folder_are_left_out_and_named(first, home, tmp_path):
+    from delineate.bundle import find_source
+
+    (tmp_path / "runs").mkdir()
+    recipe = load_recipe(home / "organs.yaml", [f"model.init_from={tmp_path / 'runs'}"])
+    for name, spoiled, text in (
+        ("a", "", ""),
+        ("b", "card.json", "{"),
+        ("c", "card.json", "[]"),
+        ("d", "labels.json", "[]"),
+    ):
+        run = Path(shutil.copytree(first, tmp_path / "runs" / name))
+        if spoiled:
+            (run / "bundle" / spoiled).write_text(text)
+    source = find_source(recipe)
+    assert source.path == str(tmp_path / "runs/a")
+    assert "/a is the newest of 1 finished runs" in source.chosen
+    assert "Left out, since they cannot be used: b (" in source.chosen
+    assert "; c (" in source.chosen
+    assert "labels.json: the SHA-256 of the file differs" in source.chosen
+    shutil.rmtree(tmp_path / "runs/a")
+    with pytest.raises(RecipeError, match="none of its 3 runs is finished and can be read") as found:  # fmt: skip
+        find_source(recipe)
+    assert "not valid JSON" in str(found.value)
+
+
 def test_a_bundle_and_a_resumed_run_need_no_source(first, again, tmp_path):
     source = Path(shutil.copytree(first, tmp_path / "source"))
     second = again("trainer.epochs=2", source=source)

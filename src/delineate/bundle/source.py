@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from delineate.bundle.bundle import Bundle, open_bundle, places_of
-from delineate.bundle.card import ENGINES
+from delineate.bundle.card import ENGINES, read_json
 from delineate.recipe import Recipe, as_tree
-from delineate.resolve import NOBODY
+from delineate.resolve import NOBODY, shown
 
 WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 """Endings of files of weights."""
@@ -41,7 +41,8 @@ def find_source(recipe: Recipe) -> Source | None:
     """What a recipe's `model.init_from` names: a run, a bundle, a folder of runs, or a file of weights.
 
     A relative path is looked up beside the recipe, then in the folder where its run was started, then in the current
-    folder. Of a folder of runs the newest finished one is taken.
+    folder. Of a folder of runs the newest finished one that can be read is taken; `Source.chosen` names those that
+    cannot.
 
     Raises:
         RecipeError: nothing is there, or nothing to start from; with the place in the recipe.
@@ -102,20 +103,49 @@ def _of_folder(path: str, folder: Path) -> Source:
         raise ValueError(
             f"{path}: no run or bundle there, and no folder of runs. Expected a folder like outputs/<recipe>/<time>."
         )
-    known: dict[str, Mapping[str, Any]] = {
-        run.name: open_bundle(run, NOBODY).card for run in sorted(runs)
-    }
-    finished = [name for name, card in known.items() if card.get("scores")]
-    if not finished:
-        raise ValueError(
-            f"{path}: none of its {len(runs)} runs is finished. Finish one with delineate train --resume, or name the "
-            f"one to take: {path}/{sorted(known)[-1]}."
-        )
-    newest = max(finished, key=lambda name: (str(known[name].get("created", "")), name))
-    inside = f"{path.rstrip('/')}/{newest}"
-    bundle = _bundle(inside, folder / newest)
-    said = f"model.init_from: {inside} is the newest of {len(finished)} finished runs in {path}."
-    return Source(inside, bundle.weights, bundle, said)
+    finished, unread = {}, {}
+    for run in sorted(runs):
+        try:
+            card = _card_of(run)
+        except (OSError, ValueError) as error:
+            unread[run.name] = str(error)
+        else:
+            if card.get("scores"):
+                finished[run.name] = str(card.get("created", ""))
+    newest_first = sorted(finished, key=lambda name: (finished[name], name), reverse=True)
+    for name in newest_first:
+        inside = f"{path.rstrip('/')}/{name}"
+        try:
+            bundle = _bundle(inside, folder / name)
+            said = f"model.init_from: {inside} is the newest of {len(finished)} finished runs in {path}."
+            return Source(inside, bundle.weights, bundle, said + _in_words(unread))
+        except (OSError, ValueError) as error:
+            unread[name] = str(error)
+            del finished[name]
+    raise ValueError(
+        f"{path}: none of its {len(runs)} runs is finished{' and can be read' if unread else ''}. Finish one with "
+        f"delineate train --resume, or name the one to take: {path}/{max(run.name for run in runs)}."
+        f"{_in_words(unread)}"
+    )
+
+
+def _card_of(run: Path) -> Mapping[str, Any]:
+    """The card of a run or a bundle, of which nothing is checked."""
+    cards = [run / "card.json", run / "bundle" / "card.json"]
+    path = next(card for card in cards if card.is_file())
+    card = read_json(path)
+    if not isinstance(card, dict):
+        raise ValueError(f"{path}: is {shown(card)}; expected key: value.")
+    return card
+
+
+def _in_words(unread: Mapping[str, str]) -> str:
+    """A sentence on the runs that were left out, the first three with the reason."""
+    if not unread:
+        return ""
+    first = "; ".join(f"{name} ({why.rstrip('.')})" for name, why in list(unread.items())[:3])
+    more = f"; and {len(unread) - 3} more" if len(unread) > 3 else ""
+    return f" Left out, since they cannot be used: {first}{more}."
 
 
 def _is_trained(folder: Path) -> bool:
