@@ -37,6 +37,7 @@ from delineate.files import (
     _dicom_compressed,
     _dicom_header,
     data_files,
+    folder_images,
     read_geometry,
     read_image,
     read_mask,
@@ -108,6 +109,22 @@ def test_computed_tomography_without_rescale_is_signed_where_it_fits(saved):
     found = read_image(saved(high)).pixels
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[0], high.astype(int) - 1024)
+
+
+def test_computed_tomography_without_rescale_is_read_with_a_warning(saved):
+    (warning,) = read_image(saved(RescaleIntercept=None, RescaleSlope=None)).warnings
+    assert warning == (
+        "has no RescaleSlope and RescaleIntercept; the stored numbers are taken for Hounsfield units."
+    )
+    assert read_image(saved(RescaleIntercept=None)).warnings == ()
+    other = saved(RescaleIntercept=None, RescaleSlope=None, Modality="MR")
+    assert read_image(other).warnings == ()
+
+
+def test_a_slope_of_two_numbers_is_refused(saved):
+    assert words(saved(RescaleSlope=[2, 3])) == (
+        "has 2 numbers as RescaleSlope in a.dcm; expected 1. Export it again."
+    )
 
 
 def test_high_16_bits_minus_1024_are_right(saved):
@@ -186,6 +203,20 @@ def test_padding_outside_the_scale_becomes_air(saved):
     np.testing.assert_array_equal(found.pixels[0], expected)
     (warning,) = found.warnings
     assert warning.startswith("108 samples have the padding value")
+    # also where it does not fit into the dtype of the other values
+    high = PIXELS.copy()
+    high[:3] = 60_000
+    for attributes in ({}, {"RescaleSlope": 2}, {"RescaleSlope": None, "RescaleIntercept": None}):
+        found = read_image(saved(high, PixelPaddingValue=60_000, **attributes)).pixels[0]
+        assert found.dtype == np.int16
+        assert (found[:3] == -1024).all()
+        slope, intercept = (
+            attributes.get("RescaleSlope", 1),
+            attributes.get("RescaleIntercept", -1024),
+        )
+        expected = PIXELS[3:].astype(int) * (slope or 1) + (intercept or 0)
+        np.testing.assert_array_equal(found[3:], expected)
+    assert (read_image(saved(high * 0 + 60_000, PixelPaddingValue=60_000)).pixels == -1024).all()
     # within the scale it may be an ordinary value
     pixels[:3] = 1024
     found = read_image(saved(pixels, PixelPaddingValue=1024))
@@ -236,6 +267,11 @@ def test_a_radiograph_has_millimetres_where_it_says_so(saved):
     assert read_image(path).warnings == ()
     path = radiograph(saved, PixelSpacing=None)
     assert read_geometry(path).unit == "px"
+    found = read_image(radiograph(saved, PixelSpacing=None, NominalScannedPixelSpacing=[0.2, 0.3]))
+    assert found.geometry.spacing == pytest.approx((0.2, 0.3))
+    assert found.warnings[0].startswith(
+        "its spacing is that on the scanned film (NominalScannedPixelSpacing)"
+    )
 
 
 # Colours
@@ -305,6 +341,30 @@ def test_frames_with_functional_groups_are_a_volume(saved):
     np.testing.assert_allclose(found.geometry.to_patient[:, 3], [1, 2, 2, 1])
     assert read_geometry(path) == found.geometry
     assert read_image(path.parent).geometry == found.geometry
+
+
+def test_frames_without_their_own_rescale_have_that_of_the_file(saved):
+    path = enhanced(saved, [2, 4], RescaleSlope=2, RescaleIntercept=-5)
+    one = pydicom.dcmread(path)
+    for group in one.PerFrameFunctionalGroupsSequence:
+        del group.PixelValueTransformationSequence
+    one.save_as(path)
+    assert read_image(path).pixels[0, :, 0, 0].tolist() == [-5, -3]
+
+
+def test_enhanced_files_of_one_frame_are_a_volume(saved):
+    path = enhanced(saved, [2])
+    folder = path.parent
+    for index, height in enumerate([8, 6, 4, 2]):
+        one = pydicom.dcmread(enhanced(saved, [height], SOPInstanceUID=f"1.2.{index}"))
+        one.save_as(folder / f"{index}.dcm")
+    path.unlink()
+    found = read_image(folder)
+    assert found.pixels.shape == (1, 4, 6, 5)
+    np.testing.assert_allclose(found.geometry.to_patient[:, 3], [1, 2, 2, 1])
+    assert [p.name for p in data_files(folder)] == ["3.dcm", "2.dcm", "1.dcm", "0.dcm"]
+    ((image,), _) = folder_images(folder)
+    assert (image.path, len(image.files)) == (folder, 4)
 
 
 def test_frames_that_are_no_volume_are_refused(saved):
@@ -668,7 +728,7 @@ def test_every_file_of_the_zoo_is_read_right_or_refused_in_words(real_data):
         theirs = by_pydicom(path).reshape(pixels[0].shape)
         same = np.isclose(pixels[0], theirs, rtol=1e-6)
         if found.warnings:
-            assert "padding" in found.warnings[0]
+            assert "padding" in found.warnings[0] or "no RescaleSlope" in found.warnings[0]
             same |= (pixels[0] == -1024) & (theirs < -1024)
         assert same.all(), row["file"]
     assert outcomes == {"read": 93, "refused": 28}

@@ -311,6 +311,41 @@ def unplaced(folder, make_series):
     changed(folder, "05.dcm", ImagePositionPatient=None)
 
 
+def several_unplaced(folder, make_series):
+    for name in ("04.dcm", "05.dcm"):
+        changed(folder, name, ImagePositionPatient=None)
+
+
+def inverted(folder, make_series):
+    make_series(folder, VOLUME, Modality="MR")
+    changed(folder, "05.dcm", PhotometricInterpretation="MONOCHROME1")
+
+
+def other_modality(folder, make_series):
+    changed(folder, "05.dcm", Modality="MR")
+
+
+def derived(folder, make_series):
+    changed(folder, "05.dcm", ImageType=["DERIVED", "SECONDARY", "REFORMATTED"])
+
+
+def without_rescale(folder, make_series):
+    changed(folder, "05.dcm", RescaleSlope=None, RescaleIntercept=None)
+
+
+def with_table(folder, make_series):
+    table = pydicom.Dataset()
+    table.LUTDescriptor, table.ModalityLUTType = [2, 0, 16], "HU"
+    table.add_new("LUTData", "US", [0, 1])
+    changed(folder, "05.dcm", ModalityLUTSequence=[table])
+
+
+def rounded(folder, make_series):
+    make_series(folder, VOLUME, step=(0, 0, 0.625))
+    for index in range(6):
+        changed(folder, f"{index:02}.dcm", ImagePositionPatient=[1, 2, round(3 + 0.625 * index, 1)])
+
+
 def without_pixels(folder, make_series):
     changed(folder, "05.dcm", PixelData=None)
 
@@ -344,6 +379,16 @@ FAULTS = {
     "TemporalPositionIdentifier (1 and 2).",
     colour: "holds 3 colour images, which are not a volume",
     unplaced: "holds 6 images, and 05.dcm has no position in the patient",
+    several_unplaced: "holds 6 images, and 04.dcm, 05.dcm have no position in the patient",
+    inverted: "1 of its 6 images differs from the others in PhotometricInterpretation (MONOCHROME1 instead of "
+    "MONOCHROME2): 05.dcm. Move it to another folder.",
+    other_modality: "1 of its 6 images differs from the others in Modality (MR instead of CT): 05.dcm.",
+    derived: "1 of its 6 images differs from the others in ImageType (DERIVED instead of ORIGINAL): 05.dcm.",
+    without_rescale: "1 of its 6 images differs from the others in RescaleSlope or RescaleIntercept (absent instead of "
+    "present): 05.dcm.",
+    with_table: "1 of its 6 images differs from the others in ModalityLUTSequence (present instead of absent): 05.dcm.",
+    rounded: "has unevenly spaced slices, 0.6 to 0.7 mm apart; 02.dcm and 03.dcm are 0.7 mm apart. Its positions have "
+    "1 decimal, and may be rounded. Copy or export the whole series again",
     without_pixels: "its file 05.dcm is DICOM without pixels (CT Image Storage, modality CT).",
 }
 
@@ -357,6 +402,36 @@ def test_a_faulty_series_is_refused_in_words(fault, make_series, tmp_path):
     words = refused(folder)
     assert words.startswith(FAULTS[fault]), words
     assert "someone" not in words  # no identity of a patient is said
+
+
+def test_an_empty_file_of_another_program_does_not_count(make_series, tmp_path):
+    make_series(tmp_path, VOLUME)
+    for name in ("Thumbs.db", "notes.txt", "preview.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    assert read_image(tmp_path).pixels.shape == (1, *VOLUME.shape)
+    for name in ("06.DCM", "06.ima", "IM6", "1.2.3.9.7"):
+        (tmp_path / name).write_bytes(b"")
+        assert refused(tmp_path).startswith(f"its file {name} is empty (0 bytes)")
+        os.remove(tmp_path / name)
+
+
+def test_a_file_that_is_not_dicom_stops_only_the_series_that_it_may_belong_to(
+    make_series, tmp_path
+):
+    make_series(tmp_path, VOLUME)
+    make_series(tmp_path, VOLUME[:2], names=["x", "y"], SeriesInstanceUID="1.2.44")
+    junk = tmp_path / "z.dcm"
+    junk.write_bytes(b"no image")
+    shapes = {"1.2.3.1": VOLUME.shape, "1.2.44": VOLUME[:2].shape}
+    for uid, shape in shapes.items():
+        assert read_image(tmp_path / uid).pixels.shape == (1, *shape)
+    assert refused(tmp_path).startswith("its file z.dcm is not DICOM, and may be a slice.")
+    junk.write_bytes((tmp_path / "x").read_bytes()[132:])  # has lost its mark
+    assert read_image(tmp_path / "1.2.3.1").pixels.shape == (1, *VOLUME.shape)
+    assert refused(tmp_path / "1.2.44").startswith("its file z.dcm is not DICOM")
+    junk.write_bytes((tmp_path / "x").read_bytes()[:200])  # of one of them
+    for uid in shapes:
+        assert refused(tmp_path / uid).startswith("its file z.dcm is DICOM without")
 
 
 def test_positions_are_even_within_a_hundredth(make_series, tmp_path):

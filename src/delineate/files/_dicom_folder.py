@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delineate.files._dicom_header import PREAMBLE, Header, is_dicom, read_header, require_pydicom
-from delineate.files._dicom_plane import KINDS, frame_count, is_image_class, why_no_image
+from delineate.files._dicom_plane import KINDS, frame_count, is_image_class, plane, why_no_image
 from delineate.files._format import Series, UnreadableFile
 from delineate.files._unpack import AGAIN
 from delineate.words import some
 
 DIRECTORY = "1.2.840.10008.1.3.10"
+ENDINGS = (".dcm", ".ima")
+MOST_HEADER = 1 << 16
+"""Where the UID of its series is in a file, at the latest, as a rule."""
 UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
@@ -147,8 +150,13 @@ def dicom_texts(path: str | Path, keywords: Iterable[str]) -> dict[str, str]:
 
 def _is_slice(header: Header) -> bool:
     """Whether this may be a slice of a volume of several files."""
-    placed = header.has("ImagePositionPatient") and header.has("ImageOrientationPatient")
-    return placed and frame_count(header) == 1 and header.whole("SamplesPerPixel", 1) == 1
+    if frame_count(header) > 1 or header.whole("SamplesPerPixel", 1) != 1:
+        return False
+    if header.has("PerFrameFunctionalGroupsSequence"):
+        with suppress(UnreadableFile):
+            return plane(header).position is not None
+        return False
+    return header.has("ImagePositionPatient") and header.has("ImageOrientationPatient")
 
 
 def _name(header: Header) -> str:
@@ -197,6 +205,8 @@ def _start(path: Path) -> bytes:
 def headers(path: Path) -> list[Header]:
     """The headers of the images in a folder, or in one series of it; DICOM objects that are not images are left out.
 
+    A damaged DICOM file is an error also beside the series that is asked for: it may be one of its slices.
+
     Raises:
         UnreadableFile: a file that may be a slice cannot be read; or there is no image, or no such series.
     """
@@ -205,7 +215,7 @@ def headers(path: Path) -> list[Header]:
     for path in candidates(folder):
         start = _start(path)
         if not is_dicom(start):
-            if not start or path.suffix.lower() == ".dcm":
+            if _may_be_slice(path, start, uid):
                 what = "is not DICOM" if start else "is empty (0 bytes)"
                 raise UnreadableFile(f"its file {path.name} {what}, and may be a slice. {AGAIN}")
             continue
@@ -240,6 +250,21 @@ def headers(path: Path) -> list[Header]:
         known = some(dict.fromkeys(header.text("SeriesInstanceUID") for header in found))
         raise UnreadableFile(f"no such series; {folder} has {known}.")
     return wanted
+
+
+def _may_be_slice(path: Path, start: bytes, uid: str) -> bool:
+    """Whether a file that does not begin like DICOM may be a damaged slice of the series `uid`, or of any if it is "".
+
+    An empty file may be one by its name: it ends in .dcm or .ima, or has no ending (or a number, the last part of a
+    UID). Another file may be one if it ends in .dcm or .ima, and in a folder of several series if it holds the UID.
+    """
+    ending = path.suffix.lower()
+    if not start:
+        return ending in (*ENDINGS, "") or ending[1:].isdigit()
+    if ending not in ENDINGS or not uid:
+        return ending in ENDINGS
+    with path.open("rb") as file:
+        return uid.encode() in file.read(MOST_HEADER)
 
 
 def series_of(found: Sequence[Header]) -> list[Series]:

@@ -343,6 +343,6 @@ def vector(header: Header, keyword: str, size: int) -> np.ndarray:
     numbers = header.numbers(keyword)
     if len(numbers) != size:
         raise UnreadableFile(
-            f"has {len(numbers)} numbers as {keyword}; expected {size}. Export it again."
+            f"has {len(numbers)} numbers as {keyword} in {header.path.name}; expected {size}. Export it again."
         )
     return np.array(numbers)

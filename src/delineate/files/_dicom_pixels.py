@@ -23,6 +23,9 @@ AIR, TOP = -1024, 3071
 """The scale of CT in HU: 12 bits."""
 PACKING = 100_000
 """Maximum bytes of pixels per compressed byte: JPEG 2000 and JPEG-LS store an even image in a few bytes."""
+NO_RESCALE = (
+    "has no RescaleSlope and RescaleIntercept; the stored numbers are taken for Hounsfield units."
+)
 INT16 = np.iinfo(np.int16)
 
 
@@ -94,15 +97,16 @@ def grey_values(planes: Sequence[Plane]) -> tuple[np.ndarray, tuple[str, ...]]:
         values = np.empty(shape, stored)
     else:
         values = np.empty(shape, np.int16 if whole and stored.itemsize <= 2 else np.float32)
+    told: tuple[str, ...] = ()
+    if is_ct and not planes[0].rescaled:
+        told = (NO_RESCALE,)
     padded = 0
     for index, (plane, raw) in enumerate(_stored(planes, values)):
         padding = _padding(plane, raw) if is_ct else None
         if identity and values.dtype == raw.dtype:
             values[index] = raw  # the same memory, as a rule
         else:
-            ends = [int(end) * plane.slope + plane.intercept for end in (raw.min(), raw.max())]
-            fits = min(ends) >= INT16.min and max(ends) <= INT16.max
-            if values.dtype == np.int16 and not fits:
+            if values.dtype == np.int16 and not _fits(plane, raw, padding):
                 wide = np.empty(shape, np.float32)
                 wide[:index] = values[:index]
                 values = wide
@@ -111,14 +115,27 @@ def grey_values(planes: Sequence[Plane]) -> tuple[np.ndarray, tuple[str, ...]]:
             values[index][padding] = AIR
             padded += int(np.count_nonzero(padding))
     if not padded:
-        return values, ()
+        return values, told
     return values, (
+        *told,
         f"{padded} samples have the padding value, outside the scale of CT; they were set to {AIR} HU (air).",
     )
 
 
+def _fits(plane: Plane, raw: np.ndarray, padding: np.ndarray | None) -> bool:
+    """Whether the rescaled values fit into int16, except for padding, which will be replaced."""
+    kept = raw if padding is None else raw[~padding]
+    if not kept.size:
+        return True
+    ends = [int(end) * plane.slope + plane.intercept for end in (kept.min(), kept.max())]
+    return min(ends) >= INT16.min and max(ends) <= INT16.max
+
+
 def _rescale(plane: Plane, raw: np.ndarray, out: np.ndarray) -> None:
-    """Write raw * slope + intercept; for int16, the caller knows that it fits. `raw` may be the memory of `out`."""
+    """Write raw * slope + intercept; for int16, the caller replaces what does not fit.
+
+    `raw` may be the memory of `out`.
+    """
     one, added = plane.slope == 1, plane.intercept
     if out.dtype == np.int16 and raw.itemsize == 2 and one and INT16.min <= added <= INT16.max:
         np.add(raw.view(np.int16), np.int16(added), out=out)  # wraps around to the right value

@@ -27,7 +27,8 @@ class Plane:
 
     position, orientation: ImagePositionPatient (3,) and ImageOrientationPatient (6,); None where there are none.
     spacing: of rows and of columns, in mm; None where it is unknown.
-    slope, intercept: of this plane.
+    slope, intercept: of this plane; 1 and 0 where there are none.
+    rescaled: whether the file has a slope or an intercept.
     thickness: in mm; 0 where it is unknown.
     """
 
@@ -39,6 +40,7 @@ class Plane:
     slope: float = 1.0
     intercept: float = 0.0
     thickness: float = 0.0
+    rescaled: bool = False
 
     @property
     def is_frame(self) -> bool:
@@ -84,18 +86,34 @@ def _kind(header: Header) -> str:
 
 
 def plane(header: Header) -> Plane:
-    """The plane of a file with one frame."""
+    """The plane of a file with one frame.
+
+    Raises:
+        UnreadableFile: an attribute has another count of numbers.
+    """
+    if header.has("PerFrameFunctionalGroupsSequence"):
+        return frames(header)[0]
     located = header.has("ImagePositionPatient") and header.has("ImageOrientationPatient")
-    slope, intercept = header.numbers("RescaleSlope"), header.numbers("RescaleIntercept")
+    slope, intercept = _rescale(header)
     return Plane(
         header,
         position=vector(header, "ImagePositionPatient", 3) if located else None,
         orientation=vector(header, "ImageOrientationPatient", 6) if located else None,
         spacing=vector(header, "PixelSpacing", 2) if header.has("PixelSpacing") else None,
-        slope=slope[0] if slope else 1.0,
-        intercept=intercept[0] if intercept else 0.0,
+        slope=1.0 if slope is None else slope,
+        intercept=intercept or 0.0,
         thickness=next(iter(header.numbers("SliceThickness")), 0.0),
+        rescaled=slope is not None or intercept is not None,
     )
+
+
+def _rescale(header: Header) -> tuple[float | None, float | None]:
+    """RescaleSlope and RescaleIntercept of a file; None where it has none."""
+    slope, intercept = (
+        float(vector(header, keyword, 1)[0]) if header.has(keyword) else None
+        for keyword in ("RescaleSlope", "RescaleIntercept")
+    )
+    return slope, intercept
 
 
 def frames(header: Header) -> list[Plane]:
@@ -133,9 +151,9 @@ def _frame(header: Header, index: int, own: Any, shared: Any) -> Plane:
                 return numbers
         return None
 
-    def number(sequence: str, keyword: str, default: float) -> float:
+    def number(sequence: str, keyword: str) -> float | None:
         found = value(sequence, keyword, 1)
-        return default if found is None else float(found[0])
+        return None if found is None else float(found[0])
 
     transformation, measures = "PixelValueTransformationSequence", "PixelMeasuresSequence"
     position = value("PlanePositionSequence", "ImagePositionPatient", 3)
@@ -145,15 +163,21 @@ def _frame(header: Header, index: int, own: Any, shared: Any) -> Plane:
             f"has no position or orientation in the patient at frame {index + 1}. "
             "Export its frames as single images."
         )
+    slope, intercept = (number(transformation, f"Rescale{what}") for what in ("Slope", "Intercept"))
+    if (
+        slope is intercept is None
+    ):  # a file converted from older ones may have them outside the groups
+        slope, intercept = _rescale(header)
     return Plane(
         header,
         index,
         position,
         orientation,
         value(measures, "PixelSpacing", 2),
-        number(transformation, "RescaleSlope", 1.0),
-        number(transformation, "RescaleIntercept", 0.0),
-        number(measures, "SliceThickness", 0.0),
+        1.0 if slope is None else slope,
+        intercept or 0.0,
+        number(measures, "SliceThickness") or 0.0,
+        slope is not None or intercept is not None,
     )
 
 

@@ -13,6 +13,7 @@ from delineate.files._dicom_folder import series_of
 from delineate.files._dicom_header import Header
 from delineate.files._dicom_plane import FRAMES, Plane
 from delineate.files._format import UnreadableFile
+from delineate.words import counted
 
 SAME_DIRECTION = 1e-4
 """Accepted difference of direction cosines within a series."""
@@ -100,8 +101,9 @@ def _check_alike(planes: Sequence[Plane]) -> None:
         )
     unplaced = [p for p in planes if p.position is None or p.orientation is None]
     if unplaced:
+        have = "has" if len(unplaced) == 1 else "have"
         raise UnreadableFile(
-            f"holds {len(planes)} images, and {_names(unplaced)} has no position in the patient: they are not the "
+            f"holds {len(planes)} images, and {_names(unplaced)} {have} no position in the patient: they are not the "
             "slices of a volume. Give its files one by one."
         )
     if any(p.spacing is None for p in planes):
@@ -112,6 +114,7 @@ def _check_alike(planes: Sequence[Plane]) -> None:
         raise UnreadableFile(
             f"{_of(scouts, planes)} {are}: {_names([planes[i] for i in scouts])}. {_move(scouts, planes)}"
         )
+    _check_values(planes)
     sizes = [f"{h.whole('Rows')} x {h.whole('Columns')}" for h in heads]
     _same(planes, sizes, "Rows x Columns", sizes)
     orientations = np.array([p.orientation for p in planes])
@@ -125,6 +128,23 @@ def _check_alike(planes: Sequence[Plane]) -> None:
         [h.text("FrameOfReferenceUID") for h in heads],
         "frame of reference",
     )
+
+
+def _check_values(planes: Sequence[Plane]) -> None:
+    """Refuse planes whose numbers mean different things."""
+    heads = [p.header for p in planes]
+    for keyword in ("Modality", "PhotometricInterpretation"):
+        values = [h.text(keyword) for h in heads]
+        _same(planes, values, keyword, [value or "none" for value in values])
+    derived = [
+        "DERIVED" if h.text("ImageType").startswith("DERIVED") else "ORIGINAL" for h in heads
+    ]
+    _same(planes, derived, "ImageType", derived)
+    for what, has in (
+        ("ModalityLUTSequence", [h.has("ModalityLUTSequence") for h in heads]),
+        ("RescaleSlope or RescaleIntercept", [p.rescaled for p in planes]),
+    ):
+        _same(planes, has, what, ["present" if there else "absent" for there in has])
 
 
 def _same(
@@ -257,8 +277,27 @@ def _check_even(planes: Sequence[Plane], at: np.ndarray) -> None:
         )
     raise UnreadableFile(
         f"has unevenly spaced slices, {steps.min():g} to {steps.max():g} mm apart; {between} are "
-        f"{steps[widest]:g} mm apart. Copy or export the whole series again, or resample it to even spacing first."
+        f"{steps[widest]:g} mm apart. {_rounded(planes, at)}"
+        "Copy or export the whole series again, or resample it to even spacing first."
     )
+
+
+def _rounded(planes: Sequence[Plane], at: np.ndarray) -> str:
+    """A sentence if rounding to the decimals that the positions have explains why they are uneven; "" if not."""
+    texts = [p.header.text("ImagePositionPatient") for p in planes]
+    if not all(texts) or any("e" in text.lower() for text in texts):
+        return ""
+    digits = max(
+        len(word.strip().rpartition(".")[2]) if "." in word else 0
+        for text in texts
+        for word in text.split("\\")
+    )
+    even = np.linspace(at[0], at[-1], at.size)
+    if (
+        np.abs(at - even).max() > np.sqrt(3) * 10.0**-digits
+    ):  # half a digit each, here and at the ends
+        return ""
+    return f"Its positions have {counted(digits, 'decimal')}, and may be rounded. "
 
 
 def _check_straight(planes: Sequence[Plane], at: np.ndarray, normal: np.ndarray) -> None:

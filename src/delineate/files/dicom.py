@@ -1,7 +1,9 @@
 """DICOM: a folder with one series as a volume, a multi-frame file as a volume, another file as an image of 2 axes.
 
 A volume has axes (slice, row, column), with slices in order along the normal of the image orientation (the cross
-product of row and column direction); InstanceNumber does not count. Slices that are not one even volume are refused.
+product of row and column direction); InstanceNumber does not count. Slices that are not one even volume are refused,
+and so are slices whose numbers mean different things: another modality or photometric interpretation, derived beside
+original images, or rescaling in some of them only.
 
 Values (PS3.3 C.11.1, C.7.6.3): stored numbers are cut to BitsStored, sign-extended and rescaled, each slice by its own
 slope and intercept or its modality table. CT, and other images with whole slopes and intercepts, are int16 if they fit,
@@ -9,12 +11,15 @@ otherwise float32; without rescaling the dtype of the file stays. Window and VOI
 
 - MONOCHROME1 is inverted, so that more is brighter, except in CT, PET and nuclear medicine, whose numbers are
   measurements.
+- CT without RescaleSlope and RescaleIntercept is taken for Hounsfield units as stored; `Image.warnings` says so.
 - In CT, samples with the declared padding value are set to -1024 HU (air) if that value lies outside -1024 to 3071 HU,
   and `Image.warnings` counts them. Windows are not affected; a mean over the image would be. Other padding stays.
 - An image without a place in the patient has its PixelSpacing. A radiograph without PixelSpacing has its
   ImagerPixelSpacing, which holds at the detector, divided by EstimatedRadiographicMagnificationFactor if the file has
   one; else `Image.warnings` says that things in the patient are smaller.
 - Colour and palettes are RGB, in pixels.
+- Lossy JPEG of 12 bits (JPEG Extended) is read if pylibjpeg-libjpeg is installed, whose licence is the GPL; else
+  dcmdjpeg of DCMTK decompresses it.
 """
 
 from __future__ import annotations
@@ -34,10 +39,11 @@ from delineate.files._dicom_series import in_plane, one_series, volume
 from delineate.files._format import Format, Series, UnreadableFile, check_size
 from delineate.files._unpack import AGAIN
 
-AT_DETECTOR = (
-    "its spacing is that at the detector (ImagerPixelSpacing). What lies in the patient is smaller, by a "
-    "magnification that the file does not tell."
-)
+AT_DETECTOR = {
+    "ImagerPixelSpacing": "at the detector",
+    "NominalScannedPixelSpacing": "on the scanned film",
+}
+"""What the spacing of a radiograph without PixelSpacing is, by attribute; the first one counts."""
 
 
 def series_in(folder: Path) -> list[Series]:
@@ -77,8 +83,7 @@ def _one_file(header: Header, *, deep: bool) -> tuple[list[Plane], Geometry]:
     if count > 1:
         check_pixels(header)  # before its frames are described one by one
         return volume(frames(header))
-    enhanced = header.has("PerFrameFunctionalGroupsSequence")
-    only = frames(header)[0] if enhanced else plane(header)
+    only = plane(header)
     if deep and only.position is not None and only.spacing is not None and only.thickness > 0:
         return volume([only])
     return [only], _flat(only)
@@ -97,9 +102,10 @@ def _flat(one: Plane) -> Geometry:
         return Geometry.in_patient(shape, affine)
     spacing = one.spacing
     if spacing is None:
-        spacing = _at_detector(head)
-    if spacing is None:
-        return Geometry.in_pixels(shape)
+        keyword = _at_detector(head)
+        if not keyword:
+            return Geometry.in_pixels(shape)
+        spacing = np.array(head.numbers(keyword)) / (_magnification(head) or 1)
     if not (spacing > 0).all():
         raise UnreadableFile(
             f"has a pixel spacing of {spacing.tolist()}; expected positive mm. Export it again."
@@ -107,13 +113,9 @@ def _flat(one: Plane) -> Geometry:
     return Geometry(shape, (float(spacing[0]), float(spacing[1])), "mm")
 
 
-def _at_detector(header: Header) -> np.ndarray | None:
-    """The spacing at the detector of a radiograph, divided by the magnification if that is known."""
-    for keyword in ("ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        numbers = header.numbers(keyword)
-        if len(numbers) == 2:
-            return np.array(numbers) / (_magnification(header) or 1)
-    return None
+def _at_detector(header: Header) -> str:
+    """The attribute with the spacing of a radiograph before its magnification; "" if there is none."""
+    return next((k for k in AT_DETECTOR if len(header.numbers(k)) == 2), "")
 
 
 def _magnification(header: Header) -> float:
@@ -160,7 +162,11 @@ def _image(path: Path, *, palette: bool) -> Image:
         return Image(colours(head, palette=palette), geometry)
     values, warnings = grey_values(planes)
     if geometry.unit == "mm" and planes[0].spacing is None and not _magnification(head):
-        warnings += (AT_DETECTOR,)
+        keyword = _at_detector(head)
+        warnings += (
+            f"its spacing is that {AT_DETECTOR[keyword]} ({keyword}). What lies in the patient is smaller, by a "
+            "magnification that the file does not tell.",
+        )
     return Image(values.reshape(1, *geometry.shape), geometry, warnings)
 
 
