@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from delineate import convert
 from delineate.cli import main
 from delineate.core import Label, LabelSet, Segmentation
 from delineate.files import read_geometry, read_mask, write_mask
@@ -105,10 +106,15 @@ def test_a_series_is_predicted_as_one_volume(run, patients, tmp_path, capsys):
     assert sorted(path.name for path in out.iterdir()) == [
         "ct.nii.gz", "overlays", "predictions.csv", "predictions.jsonl",
     ]  # fmt: skip
-    here, there = read_geometry(out / "ct.nii.gz"), read_geometry(series)
+    convert(series, tmp_path / "image.nii.gz")
+    here, image = read_geometry(out / "ct.nii.gz"), read_geometry(tmp_path / "image.nii.gz")
+    assert here.shape == image.shape == SHAPE[::-1]
+    assert np.array_equal(here.to_patient, image.to_patient)
+    there = read_geometry(series)
     corners = np.array([[0, 0, 0, 1], [7, 29, 39, 1], [7, 0, 39, 1]]).T
-    for mask_corner, corner in ((here.to_patient @ corners, there.to_patient @ corners),):
-        np.testing.assert_allclose(mask_corner, corner, atol=1e-4)
+    np.testing.assert_allclose(
+        here.to_patient @ corners[[2, 1, 0, 3]], there.to_patient @ corners, atol=1e-4
+    )
     liver, spleen = rows_of(out)
     assert (liver["image"], liver["mask"], liver["label"]) == (str(series), "ct.nii.gz", "liver")
     found = read_mask(out / "ct.nii.gz").pixels[0]
@@ -167,7 +173,8 @@ def test_a_run_is_evaluated_on_series(run, patients, tmp_path):
     assert len(masks) == 2
     case = masks[0].name.removesuffix(".nii.gz")
     series = read_geometry(patients / "data" / case / "ct")
-    assert not series.differences(read_geometry(masks[0]))
+    columns_first = series.reordered((2, 1, 0), (False,) * 3)
+    assert not columns_first.differences(read_geometry(masks[0]))
     assert (run / "overlays" / f"{case}.jpg").is_file()
 
 

@@ -23,6 +23,7 @@ from delineate.files._format import (
 )
 from delineate.files._read_write import (
     data_files,
+    in_order_of,
     read_geometry,
     read_image,
     read_mask,
@@ -45,6 +46,7 @@ __all__ = [
     "folder_files",
     "folder_images",
     "image_suffixes",
+    "in_order_of",
     "is_dicom_file",
     "is_image_folder",
     "is_part",

@@ -177,7 +177,8 @@ def write_image(image: Image, path: str | Path, *, like: str | Path | None = Non
     Args:
         image: what to write.
         path: the file; its ending decides the format.
-        like: a file whose full position header is copied, as by `write_mask`.
+        like: the file or folder that the image was read from. Its full position header is copied, or the axes are put
+            in the order of the format, as by `write_mask`.
 
     Raises:
         ValueError: the ending is unknown, or its format cannot hold these pixels.
@@ -188,7 +189,7 @@ def write_image(image: Image, path: str | Path, *, like: str | Path | None = Non
     if like is not None and form.write_like and by_content(Path(like)) is form:
         form.write_like(image, Path(path), Path(like))
     else:
-        form.write(image, Path(path))
+        form.write(_placed(image, like, form), Path(path))
 
 
 def write_mask(
@@ -201,8 +202,10 @@ def write_mask(
     Args:
         segmentation: what to write.
         path: the file; its ending decides the format.
-        like: the file of the image. If both are NIfTI and on the same grid, the mask gets the sform, the qform, their
-            codes (scanner, MNI) and the unit of the image, so that all programs show the two in the same position.
+        like: the file or folder of the image. If both are NIfTI and on the same grid, the mask gets the sform, the
+            qform, their codes (scanner, MNI) and the unit of the image, so that all programs show the two in the same
+            position. If the image is DICOM with a position in the patient and the mask is NIfTI, NRRD or MetaImage, the
+            axes are written in the order columns, rows, slices, as `convert` writes the image.
 
     Raises:
         ValueError: the ending is unknown, its format would change mask values, or it cannot hold this mask; or the
@@ -226,7 +229,25 @@ def write_mask(
     if like is not None and form.write_like and by_content(Path(like)) is form:
         form.write_like(Image(mask.classes[None], mask.geometry), Path(path), Path(like))
     else:
-        form.write_mask(mask, Path(path))
+        placed = _placed(Image(mask.classes[None], mask.geometry), like, form)
+        form.write_mask(Segmentation(placed.pixels[0], mask.labels, placed.geometry), Path(path))
+
+
+def _placed(image: Image, like: str | Path | None, form: Format) -> Image:
+    """The image in the order of axes of `form`, if it has a position by which others find its axes again."""
+    if like is None or image.geometry.to_patient is None:
+        return image
+    return in_order_of(form, image, like)
+
+
+def in_order_of(form: Format, image: Image, like: str | Path) -> Image:
+    """An image that was read from `like`, with its axes in the order of another format: reversed, or as they are."""
+    if by_content(Path(like)).axes == form.axes:
+        return image
+    order = list(range(image.geometry.ndim))[::-1]
+    pixels = image.pixels.transpose(0, *[axis + 1 for axis in order])
+    grid = image.geometry.reordered(order, [False] * len(order))
+    return replace(image, pixels=pixels, geometry=grid)
 
 
 def _unknown(path: str | Path, known: list[str]) -> ValueError:

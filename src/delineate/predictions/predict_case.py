@@ -28,7 +28,8 @@ class Outputs:
     mask: the label map, in the format of the image, or as `mask_suffix` says; PNG for a photograph that was made in
         memory, NIfTI for a scan.
     overlay: overlays/<id>.jpg, a picture of the mask on the image; of a volume in three planes.
-    probabilities: <id>.probabilities.npz, (1 + label, *spatial) float16, background first.
+    probabilities: <id>.probabilities.npz, (1 + label, *spatial) float16, background first, with axes as `read_image`
+        gives those of the image.
     """
 
     mask: bool = True

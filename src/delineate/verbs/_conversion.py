@@ -19,6 +19,7 @@ from delineate.files import (
     Format,
     by_content,
     by_ending,
+    in_order_of,
     read_geometry,
     read_mask,
     write_image,
@@ -129,12 +130,7 @@ class Conversion:
             step = orient_step(self.axes)
             pixels = step.forward(image.pixels, before, Carry(linear))
             return replace(image, pixels=pixels, geometry=step.grid(before))
-        if self.turned:
-            order = list(range(before.ndim))[::-1]
-            pixels = image.pixels.transpose(0, *[axis + 1 for axis in order])
-            grid = before.reordered(order, [False] * before.ndim)
-            return replace(image, pixels=pixels, geometry=grid)
-        return image
+        return in_order_of(self.to, image, self.path) if self.turned else image
 
     def _write_slices(
         self, image: Image, values: Values | None, labels: LabelSet | None, home: Path
@@ -148,11 +144,13 @@ class Conversion:
                 self._write(plane if values is None else values(plane), labels, part / file)
 
     def _write(self, image: Image, labels: LabelSet | None, path: Path) -> None:
+        like = (
+            self.path if by_content(self.path) is self.to else None
+        )  # else it is arranged already
         if labels is None:
-            write_image(image, path, like=self.path)
+            write_image(image, path, like=like)
         else:
-            mask = Segmentation(image.pixels[0], labels, image.geometry)
-            write_mask(mask, path, like=self.path)
+            write_mask(Segmentation(image.pixels[0], labels, image.geometry), path, like=like)
 
     @property
     def folder(self) -> Path:

@@ -71,7 +71,7 @@ def predict(
     """Write a mask or image-level labels for every image into `out`; returns a summary.
 
     A mask has the format and size of its image. JPEG images get PNG masks, since compression would change a mask, and
-    a folder with a DICOM series gets a NIfTI mask on its grid.
+    a folder with a DICOM series gets a NIfTI mask on its grid, with axes as in the NIfTI image that `convert` makes.
     Besides the masks there are `overlays/` and `predictions.csv`. This table holds for each image and label: the size,
     the number of objects, the mean probability inside the mask, and the Dice that the model expects of its mask. For
     a calibrated model it also holds whether a person should review the image: "yes" if the expected Dice is below the
@@ -95,7 +95,8 @@ def predict(
             image in memory.
         out: the folder to write to.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        probabilities: also write <image>.probabilities.npz, (1 + label, *spatial) float16, background first.
+        probabilities: also write <image>.probabilities.npz, (1 + label, *spatial) float16, background first, with
+            axes as `read_image` gives those of the image.
         overlays: write overlays.
         window: size of sliding windows, instead of the recipe's.
         flips: axes of test-time flips, instead of the recipe's.
