@@ -321,7 +321,65 @@ def test_series_of_one_patient_are_one_group(write_series, tmp_path):
     convert(tmp_path / "in", tmp_path / "png", to="png", window="abdomen")
     groups = {row["case"]: row["group"] for row in table(tmp_path / "png/slices.csv")}
     assert groups == {"s0": "s0", "s1": "s1", "s2": "s0"}
-    assert "P1" not in (tmp_path / "png/slices.csv").read_text()
+    for name in ("slices.csv", ".slices.key"):
+        assert b"P1" not in (tmp_path / "png" / name).read_bytes()
+
+
+@pytest.fixture
+def of_patients(write_series, tmp_path):
+    """Convert series, given as name=PatientID, into one folder; returns the group of each case in the table."""
+
+    def groups(overwrite=False, **patients):
+        inputs = []
+        for name, who in patients.items():
+            pixels, folder = np.zeros((2, 4, 4), np.int16), tmp_path / "in" / name
+            inputs.append(write_series(folder, pixels, uid=f"1.2.{len(name)}", PatientID=who))
+        done = convert(inputs, tmp_path / "png", to="png", window="abdomen", overwrite=overwrite)
+        assert not done.failures
+        return {row["case"]: row["group"] for row in table(done.table)}
+
+    return groups
+
+
+def test_a_patient_is_one_group_over_several_calls(of_patients, tmp_path):
+    of_patients(a="P1")
+    of_patients(b="P2")
+    assert of_patients(c="P1", d="P2", e="P3") == {"a": "a", "b": "b", "c": "a", "d": "b", "e": "e"}
+    digests = {row["case"]: row["patient"] for row in table(tmp_path / "png/slices.csv")}
+    assert digests["a"] == digests["c"] != digests["b"]
+
+
+def test_a_case_in_the_table_keeps_its_group(of_patients):
+    of_patients(a="P1", b="P1")
+    assert of_patients(overwrite=True, b="P1") == {"a": "a", "b": "a"}
+    again = of_patients(overwrite=True, b="P1", a="P1")  # now b is the first
+    assert again == {"a": "a", "b": "a"}
+
+
+def test_a_group_that_a_person_wrote_stays(of_patients, tmp_path):
+    of_patients(a="P1", n=None)
+    path = tmp_path / "png/slices.csv"
+    path.write_text(path.read_text().replace(",a,a,", ",a,mine,").replace(",n,n,", ",n,mine too,"))
+    found = of_patients(overwrite=True, a="P1", n=None, c="P1")
+    assert found == {"a": "mine", "n": "mine too", "c": "mine"}
+
+
+def test_another_patient_under_the_name_of_a_case_gets_the_group_of_that_patient(of_patients):
+    of_patients(a="P1", b="P2", c="P2")
+    assert of_patients(overwrite=True, a="P2") == {"b": "b", "c": "b", "a": "b"}
+
+
+def test_patients_whose_key_is_lost_are_not_taken_for_others(of_patients, tmp_path):
+    of_patients(a="P1")
+    key = tmp_path / "png/.slices.key"
+    key.unlink()
+    with pytest.raises(ValueError, match=r"\.slices\.key: is missing, so the patients"):
+        of_patients(b="P1")
+    assert not (tmp_path / "png/b").exists()
+    assert of_patients(overwrite=True, a="P1") == {"a": "a"}
+    key.write_bytes(b"short")
+    with pytest.raises(ValueError, match="has 5 bytes; expected 32"):
+        of_patients(b="P1")
 
 
 @pytest.mark.slow

@@ -29,12 +29,7 @@ from delineate.prepare import Carry, ValueStep, linear
 from delineate.prepare.orient import orient as orient_step
 from delineate.prepare.window import window as window_step
 from delineate.verbs._replacing import replacing
-
-TABLE = "slices.csv"
-COLUMNS = (
-    "id", "image", "mask", "case", "group", "slice", "position", "spacing_slice", "spacing_row", "spacing_column",
-)  # fmt: skip
-"""Columns of the table of slices. One of `image` and `mask` is filled, by what was converted."""
+from delineate.verbs._slice_table import COLUMNS, TABLE
 
 VIEWS = {2: ("PL", "IL", "IP"), 3: ("SPL",)}
 """By number of axes: the orientations in which slices are viewed, axial, coronal and sagittal."""
@@ -90,6 +85,7 @@ class Conversion:
     turned: reverse the order of the axes.
     sliced: whether the volume is written as slices.
     names: the files that are written, below the folder of the output.
+    patient: the digest of its PatientID for the table of slices, or "".
     """
 
     case: Case
@@ -100,6 +96,7 @@ class Conversion:
     turned: bool
     sliced: bool
     names: tuple[str, ...]
+    patient: str = ""
 
     def write(self, values: Values | None, home: Path) -> tuple[Image, list[str]]:
         """Read, arrange and write an image; returns it as arranged, and what the format cannot hold of it."""
@@ -170,7 +167,8 @@ class Conversion:
         for i, (name, place) in enumerate(zip(self.names, places, strict=True), start=1):
             stem = Path(name).name.removesuffix(by_ending(name)[1])
             files = ("", name) if self.masks else (name, "")
-            fields = (stem, *files, self.case.id, self.case.group, str(i), place, *spacing)
+            who = (self.case.id, self.case.group, self.patient)
+            fields = (stem, *files, *who, str(i), place, *spacing)
             rows.append(dict(zip(COLUMNS, fields, strict=True)))
         return rows
 

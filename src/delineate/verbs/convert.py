@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from delineate.audit import patient
 from delineate.core import Case
 from delineate.data import cases_of
-from delineate.files import Format, by_ending, whole_file
+from delineate.files import Format, by_ending
 from delineate.predictions import shown
 from delineate.prepare.orient import orient as orient_step
 from delineate.progress import track, warn
 from delineate.resolve import names, nearest, resolve
 from delineate.verbs._conversion import (
-    COLUMNS,
-    TABLE,
     Conversion,
     Values,
     Window,
     conversion_of,
     slices_in,
 )
+from delineate.verbs._slice_table import TABLE, SliceTable
 from delineate.words import counted, some
 
 
@@ -90,7 +84,10 @@ def convert(
     A format that holds no volume gets one picture per slice, `<image>/<image>_0001.png`, and `slices.csv`, which has
     for each slice its image, its position along the normal of the slice in mm, and its spacing in mm. The data layout
     `folder` reads it as `table`; its column `group` keeps the slices of one image in one split, and those of all series
-    with one DICOM PatientID.
+    with one DICOM PatientID that were converted into this folder, in one call or in several. A case that is in the
+    table keeps its group. To recognize a patient, the column `patient` has a digest of the PatientID with a random key,
+    which is in the hidden file `.slices.key`; the PatientID itself is not written. Who has both files can test whether
+    a PatientID is among them. The names of cases are those of folders and files, or of series.
 
     Args:
         inputs: files, folders and globs, one or many.
@@ -122,7 +119,7 @@ def convert(
     values = None if window is None else Values.of(window, bits)
     if orient is not None:
         orient_step(orient)  # refuses what is not an orientation
-    cases = _by_patient(cases_of(inputs))
+    cases = cases_of(inputs)
     if single and len(cases) > 1:
         raise ValueError(
             f"{out} is one file, but there are {len(cases)} images. Give a folder, and the format with --to."
@@ -136,6 +133,9 @@ def convert(
             _fail(failures, case, error)
     home = out.parent if single else out
     _refuse(jobs, home, [file for case in cases for file in case.files], overwrite=overwrite)
+    table = SliceTable.open(home) if any(job.sliced for job in jobs) else None
+    if table is not None:
+        jobs = _by_patient(jobs, table)
     lost: dict[str, list[str]] = {}
     rows: dict[str, list[dict[str, str]]] = {}
     files: list[Path] = []
@@ -157,21 +157,22 @@ def convert(
             if job.sliced:
                 rows[job.case.id] = job.rows(image.geometry)
     finally:
-        if rows:
-            _write_rows(home / TABLE, rows)
+        if rows and table is not None:
+            table.write(rows)
     for loss, where in lost.items():
         warn(f"{some(where, 1)}: {loss}")
     return Converted(out, len(cases), failures, tuple(files), home / TABLE if rows else None)
 
 
-def _by_patient(cases: Sequence[Case]) -> list[Case]:
-    """The cases, with one group for all that have the same DICOM PatientID: the id of the first of them."""
-    secret = secrets.token_bytes(16)
-    first: dict[str, str] = {}
+def _by_patient(jobs: Sequence[Conversion], table: SliceTable) -> list[Conversion]:
+    """The jobs, with the groups and patients of those that are written as slices."""
+    sliced = iter(table.by_patient([job.case for job in jobs if job.sliced]))
     grouped = []
-    for case in cases:
-        known = patient(case.image_files[0], secret)
-        grouped.append(replace(case, group=first.setdefault(known, case.id)) if known else case)
+    for job in jobs:
+        if job.sliced:
+            case, digest = next(sliced)
+            job = replace(job, case=case, patient=digest)
+        grouped.append(job)
     return grouped
 
 
@@ -223,7 +224,7 @@ def _refuse(
 
     Raises:
         ValueError: two images would be written to one file, an output is an input or a folder, or, unless
-            `overwrite`, an output exists; or a table of another program is in the way.
+            `overwrite`, an output exists.
     """
     wanted = [name for job in jobs for name in job.names]
     sliced = [job for job in jobs if job.sliced]
@@ -248,32 +249,6 @@ def _refuse(
             f"{home / there[0]}{more} exists; nothing was converted. Give another --out, or --overwrite to replace "
             "existing files."
         )
-    table = home / TABLE
-    if sliced and os.path.lexists(table) and _columns(table) != COLUMNS:
-        raise ValueError(f"{table}: was not written by delineate convert. Give another --out.")
-
-
-def _columns(table: Path) -> tuple[str, ...]:
-    with (
-        suppress(OSError, UnicodeDecodeError, csv.Error),
-        open(table, newline="", encoding="utf-8") as file,
-    ):
-        return tuple(next(csv.reader(file), ()))
-    return ()
-
-
-def _write_rows(path: Path, rows: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
-    """Write the table of slices; rows of images that were not converted again stay."""
-    kept: list[Mapping[str, str]] = []
-    if path.is_file():
-        with open(path, newline="", encoding="utf-8") as file:
-            kept = [row for row in csv.DictReader(file, restval="") if row["case"] not in rows]
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, COLUMNS)
-    table.writeheader()
-    table.writerows([*kept, *(row for id in rows for row in rows[id])])
-    with whole_file(path) as part:
-        part.write_bytes(text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _fail(failures: dict[str, str], case: Case, error: Exception) -> None:
