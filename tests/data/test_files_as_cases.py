@@ -187,6 +187,27 @@ def test_a_slice_that_is_named_itself_is_an_image_of_two_axes(write_series, tmp_
     assert (case.id, case.image.geometry.shape) == ("001", (4, 5))
 
 
+@pytest.mark.parametrize("names", [("*.dcm",), ("*",), ("000.dcm", "002.dcm")])
+def test_slices_of_a_series_that_are_named_themselves_are_a_warning(
+    names, write_series, tmp_path, capsys
+):
+    series = write_series(tmp_path / "ct", VOLUME)
+    found = cases_of([series / name for name in names])
+    assert {case.image.geometry.ndim for case in found} == {2}
+    said = capsys.readouterr().err
+    assert said.count("slices of one series") == 1
+    assert said.rstrip().endswith(f"give the folder: {series}")
+
+
+def test_other_dicom_files_are_no_slices_of_one_series(write_series, tmp_path, capsys):
+    series = write_series(tmp_path / "ct", VOLUME)
+    write_series(tmp_path / "films", VOLUME, **UNPLACED)
+    write_series(tmp_path / "other", VOLUME[:1], uid="1.9")
+    cases_of([series, tmp_path / "films/*", tmp_path / "other/*", series / "001.dcm"])
+    cases_of(tmp_path / "*")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_file_named_dcm_that_is_none_fails_by_name(tmp_path):
     (tmp_path / "a.dcm").write_bytes(b"\0" * 300)
     (case,) = cases_of(tmp_path)

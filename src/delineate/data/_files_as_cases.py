@@ -23,7 +23,9 @@ from delineate.files import (
     is_dicom_file,
     is_image_folder,
     read_image,
+    slices_of_one_series,
 )
+from delineate.progress import warn
 from delineate.words import some
 
 WHOLE = -1
@@ -48,7 +50,8 @@ def cases_of(paths: str | Path | Sequence[str | Path], channels: Sequence[str] =
 
     The slices of a DICOM series in a folder are one case with the id of the folder; several series in one folder have
     their descriptions added. Radiographs and multi-frame files are a case each, and so is a slice that is named
-    itself. Localizers, and DICOM objects that are not images, are left out of folders.
+    itself; several named slices of one series are a warning. Localizers, and DICOM objects that are not images, are
+    left out of folders.
 
     Args:
         paths: files, folders and globs.
@@ -66,6 +69,7 @@ def cases_of(paths: str | Path | Sequence[str | Path], channels: Sequence[str] =
     for path in map(Path, paths):
         for image in _images(path):
             found.setdefault(os.path.abspath(image.path), image)
+    _warn_of_slices(paths, found.values())
     if not found:
         raise ValueError(
             f"no image in {some(paths)}. Endings that can be read: {' '.join(sorted(image_suffixes()))}."
@@ -83,6 +87,20 @@ def cases_of(paths: str | Path | Sequence[str | Path], channels: Sequence[str] =
         )
         for id, image in zip(ids, found.values(), strict=True)
     ]
+
+
+def _warn_of_slices(paths: Sequence[str | Path], found: Collection[_Found]) -> None:
+    """Warn once if slices of one series were named one by one, such as by `series/*.dcm`."""
+    if all(Path(path).is_dir() for path in paths):
+        return
+    dicom, _ = by_ending(".dcm")
+    files = (image.path for image in found if by_ending(image.path)[0] in (None, dicom))
+    if pair := slices_of_one_series(files):
+        one, other = pair
+        warn(
+            f"{one} and {other.name} are slices of one series, and each becomes an image of 2 axes. For the volume "
+            f"give the folder: {one.parent}"
+        )
 
 
 def _of_channels(found: Collection[_Found], channels: tuple[str, ...]) -> list[Case]:

@@ -10,6 +10,7 @@ from delineate.files._dicom_folder import (
     folder_images,
     is_dicom_file,
     patient_id,
+    slices_of_one_series,
 )
 from delineate.files._format import (
     Format,
@@ -58,6 +59,7 @@ __all__ = [
     "read_mask",
     "series_in",
     "sha256",
+    "slices_of_one_series",
     "whole_file",
     "write_image",
     "write_mask",

@@ -129,6 +129,22 @@ def patient_id(path: str | Path) -> str:
         return ""
 
 
+def slices_of_one_series(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Two files that are slices of one DICOM series, the first such pair; () if there is none."""
+    first: dict[str, Path] = {}
+    for path in filter(is_dicom_file, paths):
+        try:
+            header = read_header(path)
+            uid = header.text("SeriesInstanceUID") if _is_slice(header) else ""
+        except (
+            Exception
+        ):  # each library has its own exceptions; reading the image raises this one again
+            continue
+        if uid and first.setdefault(uid, path) is not path:
+            return first[uid], path
+    return ()
+
+
 def dicom_texts(path: str | Path, keywords: Iterable[str]) -> dict[str, str]:
     """The attributes of a DICOM file that have a value, as text, of those asked for by DICOM keyword.
 
