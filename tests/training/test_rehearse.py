@@ -232,3 +232,16 @@ def test_slicewise_is_refused_for_a_network_of_volumes(tmp_path):
     build_parts(recipe)
     with pytest.raises(RecipeError, match=r"the prepared images have 3.*slices: \{axes: \[0\]\}"):
         rehearse(recipe, load_cases(recipe))
+
+
+def test_slices_to_oversample_are_looked_for_in_the_prepared_truth(volumes):
+    oversampled = "trainer.oversample_foreground=0.5"
+    volumes(oversampled)
+    middle = (
+        "prepare=[{orient: SPL}, {crop: {shape: [4, 24, 16]}}, {window: {level: 50, width: 400}}]"
+    )
+    with pytest.raises(
+        RecipeError, match="with and without a label; all of the slices of 3 volumes"
+    ):
+        volumes(oversampled, middle)  # every slice that is left shows an organ
+    volumes(oversampled, middle, "slices.axes=[0, 1]")

@@ -206,22 +206,42 @@ def _samples(
 
 
 def _try_oversampling(recipe: Recipe, options: Options, train: Sequence[Case]) -> None:
-    if options.oversample_foreground is None or recipe.slices is not None:
+    """Look for cases, or slices, with and without a label, until both are found."""
+    if options.oversample_foreground is None:
         return
     seen: set[bool] = set()
     for case in train:
         try:
             truth = case.truth
+            if recipe.slices is not None and truth is not None:
+                truth = load_prepare(recipe.prepare).truth(truth, instances=False)
         except (ValueError, OSError, MemoryError):
             continue
-        seen.add(truth is not None and any(map(truth.shows, recipe.labels.names)))
+        seen |= _shown(recipe, truth)
         if len(seen) == 2:
             return
+    if recipe.slices is None:
+        kinds, said = "cases", f"of {len(train)} show one"
+    else:
+        kinds, said = "slices", f"of the slices of {len(train)} volumes show one"
     raise recipe.trainer.fail(
-        f"trainer.oversample_foreground needs training cases with and without a label; "
-        f"{'all' if True in seen else 'none'} of {len(train)} show one.",
+        f"trainer.oversample_foreground needs training {kinds} with and without a label; "
+        f"{'all' if True in seen else 'none'} {said}.",
         "oversample_foreground",
     )
+
+
+def _shown(recipe: Recipe, truth: Segmentation | None) -> set[bool]:
+    """Whether a case shows a label; for a recipe with `slices`, whether its slices do, where the truth is a volume."""
+    slices = load_slices(recipe.slices)
+    if slices is None:
+        return {truth is not None and any(map(truth.shows, recipe.labels.names))}
+    if truth is None or truth.geometry.ndim != 3:
+        return {False, True}  # refused elsewhere
+    values = [value for name in recipe.labels.names for value in recipe.labels.values_of(name)]
+    labelled = np.isin(truth.classes, values)
+    others = (tuple({0, 1, 2} - {axis}) for axis in slices.axes)
+    return {bool(shows) for axes in others for shows in labelled.any(axis=axes)}
 
 
 def _try_augment(recipe: Recipe, fixed: Image) -> None:
