@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +20,11 @@ from delineate.core import (
     Case,
     Geometry,
     Image,
-    LabelSet,
-    Objects,
     Output,
     Segmentation,
     Splits,
     Target,
 )
-from delineate.core.scores import PRESENCE
 from delineate.inference import CasePredictor, wrap_network, wrap_predictor
 from delineate.losses import UnfitError, load_loss
 from delineate.metrics import forget, load_metrics
@@ -39,6 +35,14 @@ from delineate.recipe import Recipe
 from delineate.refine import load_refine
 from delineate.resolve import Call, build, check, names, nearest, telling
 from delineate.tasks import load_task
+from delineate.training._empty import (
+    SMALL,
+    scene_of,
+    small_output,
+    target_of,
+    with_image_labels,
+    zero_logits,
+)
 from delineate.training.accumulation import inexact_losses
 from delineate.training.callbacks.clock import Clock
 from delineate.training.initialise import initialised
@@ -51,9 +55,6 @@ from delineate.training.options import (
 )
 from delineate.training.schedules import Progress
 from delineate.training.sides import refuse_unswapped_sides
-
-SMALL = {2: 64, 3: 24}
-"""Samples along an axis of the arrays on which losses, metrics and refinements are tried, by the number of axes."""
 
 TRIES = 5
 """Cases whose image is read before the rehearsal gives up. The audit reports images that cannot be read."""
@@ -166,7 +167,7 @@ def rehearse(recipe: Recipe, splits: Splits) -> Rehearsal:
                 _try_with_target(recipe, options, (min(batch, 2), *sample.shape))
             else:
                 output = _try_model(recipe, (batch, *sample.shape))
-                small = _small(recipe, sample.shape[1:], output)
+                small = small_output(recipe, sample.shape[1:], output)
                 _try_losses(recipe, *small)
                 if options.accumulate > 1 and not notes:
                     notes += inexact_losses(recipe, options, *small)
@@ -241,7 +242,7 @@ def _shown(recipe: Recipe, truth: Segmentation | None) -> set[bool]:
     values = [value for name in recipe.labels.names for value in recipe.labels.values_of(name)]
     labelled = np.isin(truth.classes, values)
     others = (tuple({0, 1, 2} - {axis}) for axis in slices.axes)
-    return {bool(shows) for axes in others for shows in labelled.any(axis=axes)}
+    return {bool(shows) for axes in others for shows in np.asarray(labelled.any(axis=axes))}
 
 
 def _try_augment(recipe: Recipe, fixed: Image) -> None:
@@ -290,7 +291,7 @@ def _try_with_target(recipe: Recipe, options: Options, shape: tuple[int, ...]) -
     It runs on the CPU: the shapes in a detector depend on values, which the meta device does not have.
     """
     model = _model(recipe, shape[1:])
-    pixels, target = torch.zeros(shape), _target(recipe, shape[2:], shape[0])
+    pixels, target = torch.zeros(shape), target_of(recipe, shape[2:], shape[0])
     with _telling_of_model(recipe):
         learning = model.train()(pixels, target=target)
         _check_output(recipe, learning, shape, heads=False)
@@ -340,31 +341,6 @@ def _check_output(
             )
 
 
-def _target(recipe: Recipe, shape: Sequence[int], batch: int) -> Target[Tensor]:
-    """The truth of a batch of images that show every label."""
-    target = load_task(recipe.task, recipe.labels).encode(
-        _scene(recipe.labels, Geometry.in_pixels(shape))
-    )
-    return Target.stack([target] * batch).map(torch.from_numpy)
-
-
-def _small(
-    recipe: Recipe, shape: Sequence[int], of: Output[Tensor]
-) -> tuple[Output[Tensor], Target[Tensor]]:
-    """A small output and its target: the task's heads, with as many `sides` and the same losses as `of`."""
-    task = load_task(recipe.task, recipe.labels)
-    small = [min(n, SMALL[len(shape)]) for n in shape]
-    channels = task.heads.get("dense", 0)
-    maps = [
-        torch.zeros(2, channels, *(max(1, n >> level) for n in small), requires_grad=True)
-        for level in range(len(of.sides) + 1 if channels else 0)
-    ]
-    image = torch.zeros(2, task.heads["image"], requires_grad=True) if "image" in task.heads else None  # fmt: skip
-    losses = {name: torch.zeros((), requires_grad=True) for name in of.losses}
-    output = Output(maps[0] if maps else None, tuple(maps[1:]), image, losses=losses)
-    return output, _target(recipe, small, 2)
-
-
 def _try_losses(recipe: Recipe, output: Output[Tensor], target: Target[Tensor]) -> None:
     """Try each loss by itself."""
     for call in recipe.loss:
@@ -399,29 +375,15 @@ def _try_networks(recipe: Recipe, shape: tuple[int, ...]) -> None:
     for count in range(1, 1 + len(recipe.predict)):
         with telling(recipe.predict[count - 1]):
             output = wrap_network(
-                recipe.predict[:count], partial(_zero_logits, heads), recipe.labels
+                recipe.predict[:count], partial(zero_logits, heads), recipe.labels
             )(pixels)
             for head in heads:
-                expected, given = (getattr(o, head) for o in (_zero_logits(heads, pixels), output))
+                expected, given = (getattr(o, head) for o in (zero_logits(heads, pixels), output))
                 if head != "objects" and (given is None or given.shape != expected.shape):
                     raise ValueError(
                         f"{recipe.predict[count - 1].name} gives {None if given is None else given.shape} as the "
                         f"{head} head; expected logits {expected.shape}."
                     )
-
-
-def _zero_logits(heads: Mapping[str, int], pixels: np.ndarray) -> Output[np.ndarray]:
-    """An output with these heads: all logits are 0, and there are no objects."""
-    batch, spatial = pixels.shape[0], pixels.shape[2:]
-    given: dict[str, Any] = {}
-    if "dense" in heads:
-        given["dense"] = np.zeros((batch, heads["dense"], *spatial), np.float32)
-    if "image" in heads:
-        given["image"] = np.zeros((batch, heads["image"]), np.float32)
-    if "objects" in heads:
-        none = (np.zeros((0, heads["objects"])), np.zeros((0, 2, len(spatial))))
-        given["objects"] = (Objects(*none, np.zeros((0, *[1] * len(spatial)))),) * batch
-    return Output(**given)
 
 
 def _try_predictors(recipe: Recipe, ndim: int | None = None) -> None:
@@ -448,7 +410,7 @@ def _try_predictors(recipe: Recipe, ndim: int | None = None) -> None:
 
     def without_weights(recipe: Recipe) -> CasePredictor:
         heads = load_task(recipe.task, recipe.labels).heads
-        return assemble(recipe, partial(_zero_logits, heads))
+        return assemble(recipe, partial(zero_logits, heads))
 
     wrap_predictor(recipe.predict, without_weights(recipe), load)
 
@@ -457,38 +419,14 @@ def _try_refinements_and_metrics(recipe: Recipe, image: Image) -> None:
     """Try the refinements and the metrics on a corner of the image's grid."""
     shape = [min(n, SMALL[image.geometry.ndim]) for n in image.geometry.shape]
     geometry = image.geometry.cropped([0] * len(shape), shape)
-    scene = _scene(recipe.labels, geometry)
+    scene = scene_of(recipe.labels, geometry)
     corner = Image(np.zeros((image.pixels.shape[0], *shape), image.pixels.dtype), geometry)
     for step, call in zip(load_refine(recipe.refine), recipe.refine, strict=True):
         with telling(call):
             step(scene, corner)
-    scene = _with_image_labels(scene, load_task(recipe.task, recipe.labels).gives)
+    scene = with_image_labels(scene, load_task(recipe.task, recipe.labels).gives)
     calls = validation_metrics(recipe)
     for metric, call in zip(load_metrics(calls).values(), calls, strict=True):
         with telling(call):
             metric(scene, scene)
     forget()
-
-
-def _with_image_labels(scene: Segmentation, gives: Collection[str]) -> Segmentation:
-    """The scene, with image-level labels if the task gives them."""
-    if "present" not in gives:
-        return scene
-    names = scene.labels.names
-    return replace(
-        scene,
-        scores={PRESENCE.format(label=name): 0.8 for name in names},
-        present=dict.fromkeys(names, True),
-    )
-
-
-def _scene(labels: LabelSet, geometry: Geometry) -> Segmentation:
-    """A segmentation that shows a stripe of each label, with probabilities."""
-    rows = np.arange(geometry.shape[0]) * (1 + len(labels)) // geometry.shape[0]
-    channel = np.broadcast_to(rows.reshape(-1, *[1] * (geometry.ndim - 1)), geometry.shape)
-    values = np.array([0, *labels.values], np.uint16)
-    probabilities = (channel == np.arange(1 + len(labels)).reshape(-1, *[1] * geometry.ndim)) * 0.8
-    probabilities += 0.2 / (1 + len(labels))
-    return Segmentation(
-        values[channel], labels, geometry, probabilities=probabilities.astype(np.float32)
-    )
