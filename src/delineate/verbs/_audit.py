@@ -56,7 +56,7 @@ def audit_recipe(recipe: Recipe, splits: Splits) -> Audit:
     """The audit of a recipe's cases. Its findings include cases that the recipe's task cannot learn from.
 
     Images of several orientations are no finding if the recipe orients them, and are refused if one of its settings
-    means an axis of the patient: `slices`, or flips that swap labels.
+    means an axis of the patient: `slices`, or flips where labels come in left and right.
     """
     found = audit_cases(splits, recipe.labels)
     return replace(found, findings=(*_unlearnable(recipe, found), *_orientations(recipe, found)))
@@ -66,15 +66,16 @@ def _orientations(recipe: Recipe, found: Audit) -> list[Finding]:
     """The findings, `mixed_orientations` as the recipe makes it."""
     if any(call.name == "orient" for call in recipe.prepare):
         return [f for f in found.findings if f.check != "mixed_orientations"]
-    swapping = [
+    flips = [
         call
         for call in (*recipe.augment, *recipe.predict)
-        if call.name in ("flip", "flips") and call.args.get("swap")
+        if call.name in ("flip", "flips")
+        and (call.args.get("swap") or (call.args.get("swap") is None and recipe.labels.sides))
     ]
     own = any(":" in call.name for call in recipe.prepare)  # a user's own step may orient them
-    if own or not (swapping or recipe.slices):
+    if own or not (flips or recipe.slices):
         return list(found.findings)
-    what = "slices cuts along" if recipe.slices else f"{swapping[0].name} swaps labels along"
+    what = "slices cuts along" if recipe.slices else f"{flips[0].name} reflects along"
     return [
         replace(
             f,
