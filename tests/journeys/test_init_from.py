@@ -437,6 +437,25 @@ def test_a_new_model_on_the_command_line_keeps_init_from(home, tmp_path):
     unet = "{features: [4, 8]}"
     text = ABDOMEN.replace(f"{{unet: {unet}}}", f"{{unet: {unet}, init_from: there}}")
     (tmp_path / "r.yaml").write_text(text)
-    plan = load_recipe(tmp_path / "r.yaml", ["model.smp.arch=unet"])
-    assert (plan.model.name, plan.init_from.args["path"]) == ("smp", "there")
-    assert load_recipe(tmp_path / "r.yaml", ["model.init_from=null"]).init_from is None
+    for override in (
+        "model.smp.arch=unet",
+        "model.smp={arch: unet}",
+        "model=smp",
+        "model={smp: {arch: unet}}",
+    ):
+        plan = load_recipe(tmp_path / "r.yaml", [override])
+        assert (plan.model.name, plan.init_from.args["path"]) == ("smp", "there")
+    for overrides in (["model.init_from=here", "model=smp"], ["model=smp", "model.init_from=here"]):
+        plan = load_recipe(tmp_path / "r.yaml", overrides)
+        assert (plan.model.name, plan.init_from.args["path"]) == ("smp", "here")
+    for override in ("model.init_from=null", "model={smp: {arch: unet}, init_from: null}"):
+        assert load_recipe(tmp_path / "r.yaml", [override]).init_from is None
+
+
+def test_an_empty_init_from_is_refused(home):
+    """A variable of the shell that is not set must not lead to random weights."""
+    for empty in ("", " "):
+        with pytest.raises(RecipeError, match="Expected a path; for none, write model.init_from=null"):  # fmt: skip
+            load_recipe(home / "organs.yaml", [f"model.init_from={empty}"])
+    with pytest.raises(RecipeError, match="init_from: path is ''; expected"):
+        load_recipe(home / "organs.yaml", ["model.init_from=''"])

@@ -22,13 +22,16 @@ def override(tree: dict[str, Any], places: dict[Place, str], text: str) -> None:
         raise RecipeError(
             f"--set {text}: no section {path.split('.')[0]!r}{nearest(path.split('.')[0], SECTIONS)}"
         )
+    if not value.strip():
+        raise RecipeError(
+            f"--set {text}: there is no value after =, as with a shell variable that is not set. Expected "
+            f"{'a path' if last == INIT_FROM else 'a value'}; for none, write {path}=null."
+        )
     here: Any = tree
     place: Place = ()
     for depth, key in enumerate(above):
-        if depth == 1 and above[0] in ONE_CALL and isinstance(here, dict) and key not in here:
-            for old in [old for old in here if (*place, old) != ("model", INIT_FROM)]:
-                del here[old]  # a new optimizer replaces the old one
-                _forget(places, (*place, old))
+        if depth == 1:
+            _make_way(here, place, key, places)
         place += _inside(here, key, text)
         if isinstance(here, dict) and key not in here:
             places[place] = f"--set {text}"
@@ -42,11 +45,37 @@ def override(tree: dict[str, Any], places: dict[Place, str], text: str) -> None:
             )
         here = inner
     parsed, _ = read_text(value, f"--set {text}")
+    if len(above) == 1:
+        _make_way(here, place, last, places)
+    elif path == "model":
+        parsed = _with_init_from(parsed, tree.get("model"))
     at = _inside(here, last, text)
     place += at if isinstance(here, dict) else at[:1]
     _put(here, last, parsed, text)
     _forget(places, place)
     places[place] = f"--set {text}"
+
+
+def _make_way(here: Any, place: Place, key: str, places: dict[Place, str]) -> None:
+    """Remove the old optimizer if `key` names a new one; `init_from` of a model is kept."""
+    if place[0] not in ONE_CALL or not isinstance(here, dict) or key in here:
+        return
+    if (*place, key) == ("model", INIT_FROM):
+        return
+    for old in [old for old in here if (*place, old) != ("model", INIT_FROM)]:
+        del here[old]
+        _forget(places, (*place, old))
+
+
+def _with_init_from(model: Any, before: Any) -> Any:
+    """A new value of the section `model` with the `init_from` of the value before, unless it has its own."""
+    if not isinstance(before, dict) or INIT_FROM not in before:
+        return model
+    if isinstance(model, str):
+        model = {model: {}}
+    if isinstance(model, dict) and INIT_FROM not in model:
+        return {**model, INIT_FROM: before[INIT_FROM]}
+    return model
 
 
 def _forget(places: dict[Place, str], place: Place) -> None:
