@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -26,6 +27,7 @@ from delineate.training.options import load_options
 
 torch.set_num_threads(1)
 
+RECIPES = Path(__file__).parents[2] / "recipes"
 BATCH, PARTS, SIZE = 32, 16, 12
 HEADS = {"one label": {"dense": 1}, "labels": {"dense": 3}, "regions": {"dense": 2}, 
          "image-level": {"image": 2}}  # fmt: skip
@@ -277,3 +279,12 @@ def test_the_training_loss_that_is_written_is_not_divided(tmp_path):
         verbs.train(load_recipe(tmp_path / "r.yaml", overrides), run=run)
         losses.append(float((run / "metrics.csv").read_text().splitlines()[1].split(",")[1]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("rsna-*.yaml")), ids=lambda path: path.stem)
+def test_the_losses_of_a_recipe_for_large_batches_are_means_over_images(path):
+    recipe = load_recipe(path)
+    options = load_options(recipe.trainer)
+    target = Target(torch.ones(2, SIZE, SIZE).long())
+    output = Output(torch.zeros(2, 1 + len(recipe.labels.names), SIZE, SIZE))
+    assert inexact_losses(recipe, options, output, target) == []
