@@ -2,13 +2,15 @@
 
 Both are what `train` does on a CPU: Lightning's loop, our learner, clock and EMA, bf16 mixed precision, fused
 AdamW; the U-Net on MobileNetV3 at 256 px with batches of 8. Without accumulation the optimiser steps after every
-batch, with it after every fourth. Each batch is prepared before. The two alternate in one process, so that a busy
-machine hits both.
-Time is CPU time per batch, the median over rounds of the ratio of the two.
+batch, with it after every fourth. Each batch is prepared before.
+One model is trained in one fit, with one thread. Windows of four batches alternate, without and with accumulation, so
+that a busy machine, its temperature and the state of its memory are the same for both. Lightning's own
+GradientAccumulationScheduler changes the same attribute, but only between epochs.
+Time is CPU time. The ratio is that of a window to the one before it; its median over all pairs is printed, with the
+quartiles.
 
-A step of the optimiser is itself left out of the ratio: with accumulation it is done a quarter as often, which would
-hide what accumulation adds. So a second figure divides the time of the batches that only accumulate by that of a batch
-without accumulation, whose step is taken off.
+A step (optimiser and EMA) is itself left out of a second ratio: with accumulation it is done a quarter as often, which
+would hide what accumulation adds.
 """
 
 from __future__ import annotations
@@ -17,41 +19,50 @@ import os
 import statistics
 import tempfile
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BATCH, SIZE, CLASSES = 8, 256, 6
-ACCUMULATE, BATCHES, ROUNDS = 4, 8, 4
+ACCUMULATE, BATCHES, PAIRS, WARM = 4, 8, 10, 1
+"""Batches in a window, different batches, pairs of windows, and pairs before them that build kernels."""
+
 GOAL = 0.03
+
+
+class Window(NamedTuple):
+    """CPU seconds of the batches of a window, and those of its steps."""
+
+    seconds: float
+    steps: float
 
 
 def main() -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(1)
-    batches = _batches()
-    _epoch(batches, 1)  # the first builds kernels
-    rounds = [{way: _epoch(batches, way) for way in (1, ACCUMULATE)} for _ in range(ROUNDS)]
-    plain = [seconds for one in rounds for seconds in one[1]["batches"]]
-    steps = [seconds for one in rounds for seconds in one[1]["steps"]]
-    parts = [seconds for one in rounds for seconds in one[ACCUMULATE]["batches"]]
-    whole = [one[ACCUMULATE]["whole"] / one[1]["whole"] - 1 for one in rounds]
-    alone = [
-        statistics.median(one[ACCUMULATE]["batches"]) / statistics.median(one[1]["batches"]) - 1
-        for one in rounds
-    ]
-    found = {
-        "seconds per batch": statistics.median(plain),
-        "seconds per accumulated batch": statistics.median(parts),
-        "seconds per step of the optimiser": statistics.median(steps),
-        "added per batch": statistics.median(whole),
-        "added per batch, steps of the optimiser aside": statistics.median(alone),
+    windows = _windows(_batches())[2 * WARM :]
+    plain, accumulated = windows[::2], windows[1::2]
+    pairs = list(zip(plain, accumulated, strict=True))
+    added = {
+        "added per batch": [b.seconds / a.seconds - 1 for a, b in pairs],
+        "added per batch, steps aside": [
+            (b.seconds - b.steps) / (a.seconds - a.steps) - 1 for a, b in pairs
+        ],
     }
-    for name, value in found.items():
-        added = name.startswith("added")
-        goal = f"  goal below {GOAL:.0%}" if added else ""
-        print(f"{name:48}{f'{value:+.1%}' if added else f'{value:.4f}':>10}{goal}")
+    found = {
+        "seconds per batch": statistics.median(w.seconds for w in plain) / ACCUMULATE,
+        "seconds per accumulated batch": statistics.median(w.seconds for w in accumulated)
+        / ACCUMULATE,
+        "seconds per step": statistics.median(w.steps for w in plain) / ACCUMULATE,
+    }
+    for name, seconds in found.items():
+        print(f"{name:48}{seconds:>10.4f}")
+    for name, ratios in added.items():
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        found[name] = middle
+        print(f"{name:48}{middle:>+10.1%}  [{low:+.1%}, {high:+.1%}]  goal below {GOAL:.0%}")
     return found
 
 
@@ -72,10 +83,10 @@ def _batches() -> list[Any]:
     ]
 
 
-def _epoch(batches: list[Any], accumulate: int) -> dict[str, Any]:
-    """CPU seconds of one epoch, of its batches without steps of the optimiser, and of these steps."""
+def _windows(batches: list[Any]) -> list[Window]:
+    """Windows of one fit, without accumulation and with it by turns; each lasts until the next begins."""
     import torch
-    from lightning.pytorch import Callback
+    from lightning.pytorch import Callback, Trainer
     from torch.utils.data import DataLoader
 
     from delineate.losses import load_loss
@@ -87,19 +98,37 @@ def _epoch(batches: list[Any], accumulate: int) -> dict[str, Any]:
     from delineate.training.module import Learner
     from delineate.training.options import Options
 
-    class Watch(Callback):
-        """CPU time of each batch; that of the steps of the optimiser is kept apart."""
+    class Alternate(Callback):
+        """Changes the accumulation between windows, and takes the time. It is the first of the callbacks."""
 
         def __init__(self) -> None:
-            self.batches: list[float] = []
-            self.steps: list[float] = []
-            self.step = 0.0
+            self.windows: list[Window] = []
+            self.steps = self.started = 0.0
 
-        def on_train_batch_start(self, *given: Any) -> None:
-            self.step, self.started = 0.0, time.process_time()
+        def on_train_batch_start(
+            self, trainer: Trainer, learner: Any, batch: Any, index: int
+        ) -> None:
+            if index % ACCUMULATE == 0:
+                self.close()
+                trainer.accumulate_grad_batches = (1, ACCUMULATE)[index // ACCUMULATE % 2]
 
-        def on_train_batch_end(self, *given: Any) -> None:
-            self.batches.append(time.process_time() - self.started - self.step)
+        def on_train_end(self, *given: Any) -> None:
+            self.close()
+
+        def close(self) -> None:
+            now = time.process_time()
+            if self.started:
+                self.windows.append(Window(now - self.started, self.steps))
+            self.steps, self.started = 0.0, time.process_time()
+
+        def timed(self, step: Any) -> Any:
+            def run(*given: Any, **named: Any) -> Any:
+                before = time.process_time()
+                result = step(*given, **named)
+                self.steps += time.process_time() - before
+                return result
+
+            return run
 
     torch.manual_seed(0)
     model = load_model(
@@ -108,41 +137,35 @@ def _epoch(batches: list[Any], accumulate: int) -> dict[str, Any]:
         heads={"dense": CLASSES},
         ndim=2,
     )
-    watch = Watch()
+    alternate = Alternate()
     terms = [Call(name, {"per": "image", "weight": 0.5}) for name in ("dice", "focal")]
     learner = Learner(model, load_loss(terms), Call("adamw", {"lr": 1e-3}), fused=True)
     make = learner.configure_optimizers
 
     def watched() -> torch.optim.Optimizer:
         optimizer = make()
-        update = torch.optim.AdamW.step
+        update = alternate.timed(torch.optim.AdamW.step)
 
         def step(closure: Any = None) -> Any:
-            loss = closure()
-            before = time.process_time()
+            loss = closure()  # forward and backward
             update(optimizer)
-            watch.step = time.process_time() - before
-            watch.steps.append(watch.step)
             return loss
 
         optimizer.step = step  # type: ignore[method-assign]
         return optimizer
 
     learner.configure_optimizers = watched  # type: ignore[method-assign]
-    options = Options(epochs=1, accumulate=accumulate, loggers=[])
+    ema = EMA(0.99)
+    ema.on_train_batch_end = alternate.timed(ema.on_train_batch_end)  # type: ignore[method-assign]
+    options = Options(epochs=1, accumulate=1, loggers=[])
     _quiet()
+    count = 2 * ACCUMULATE * (WARM + PAIRS)
+    repeated = [batches[i % len(batches)] for i in range(count)]
     with tempfile.TemporaryDirectory() as run:
-        callbacks = [EMA(0.99), Clock(Call("cosine"), 1, None, 0), watch]
-        from pathlib import Path
-
+        callbacks = [alternate, ema, Clock(Call("cosine"), 1, None, 0)]
         trainer = _trainer(options, Call("trainer"), "cpu", Path(run), callbacks)
-        trainer.fit(learner, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
-    # the first two warm the memory up
-    return {
-        "whole": sum(watch.batches[2:]) + sum(watch.steps[2 // accumulate :]),
-        "batches": watch.batches[2:],
-        "steps": watch.steps,
-    }
+        trainer.fit(learner, DataLoader(repeated, batch_size=None))  # type: ignore[arg-type]
+    return alternate.windows
 
 
 if __name__ == "__main__":
