@@ -105,14 +105,14 @@ def leaks(record: Mapping[str, Any], audited: Audit) -> list[Finding]:
             and not any((case.id,) in before.cases for before in found)
         ]
         if shared:
-            splits = " and ".join(dict.fromkeys(split for _, split in shared))
-            of_what = f"{says} that the weights of {record['path']} were made from"
+            where = " and ".join(dict.fromkeys(split for _, split in shared))
+            told = f"{says} that the weights of {record['path']} were made from"
             advice = "Train both on the same split, or leave these cases out: the weights already know them."
             found.append(
                 Finding(
                     check,
                     "refuse",
-                    f"{counted(len(shared), 'case')} of {splits} {of_what}",
+                    f"{counted(len(shared), 'case')} of {where} {told}",
                     advice + more,
                     tuple((id,) for id, _ in shared),
                 )
