@@ -5,6 +5,10 @@ product of row and column direction); InstanceNumber does not count. Slices that
 and so are slices whose numbers mean different things: another modality or photometric interpretation, derived beside
 original images, or rescaling in some of them only.
 
+A damaged DICOM file in a folder is an error, as it may be a slice. So is an empty file by its name (.dcm, .ima, a
+number or no ending), and a file that is not DICOM but ends in .dcm or .ima; where one of several series is named as
+folder/SeriesInstanceUID, the latter only if it holds that UID.
+
 Values (PS3.3 C.11.1, C.7.6.3): stored numbers are cut to BitsStored, sign-extended and rescaled, each slice by its own
 slope and intercept or its modality table. CT, and other images with whole slopes and intercepts, are int16 if they fit,
 otherwise float32; without rescaling the dtype of the file stays. Window and VOI table are not applied.
