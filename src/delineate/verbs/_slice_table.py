@@ -37,7 +37,7 @@ class SliceTable:
     key: bytes
 
     @classmethod
-    def open(cls, folder: Path) -> SliceTable:
+    def read(cls, folder: Path) -> SliceTable:
         """The table in a folder, which may be new.
 
         Raises:
@@ -46,15 +46,15 @@ class SliceTable:
         table, key = folder / TABLE, folder / KEY
         rows = []
         if table.exists() or table.is_symlink():
-            read: Sequence[str] | None = None
+            columns: Sequence[str] | None = None
             with (
                 suppress(OSError, UnicodeDecodeError, csv.Error),
                 open(table, newline="", encoding="utf-8") as file,
             ):
                 reader = csv.DictReader(file, restval="")
-                read = reader.fieldnames
+                columns = reader.fieldnames
                 rows = list(reader)
-            if tuple(read or ()) != COLUMNS:
+            if tuple(columns or ()) != COLUMNS:
                 raise ValueError(
                     f"{table}: was not written by delineate convert, or by an earlier version. Give another --out."
                 )

@@ -133,7 +133,7 @@ def convert(
             _fail(failures, case, error)
     home = out.parent if single else out
     _refuse(jobs, home, [file for case in cases for file in case.files], overwrite=overwrite)
-    table = SliceTable.open(home) if any(job.sliced for job in jobs) else None
+    table = SliceTable.read(home) if any(job.sliced for job in jobs) else None
     if table is not None:
         jobs = _by_patient(jobs, table)
     lost: dict[str, list[str]] = {}
