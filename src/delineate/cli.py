@@ -224,7 +224,11 @@ def _parser() -> argparse.ArgumentParser:
     verb._negative_number_matcher = LEVEL_FIRST  # so that -600/1500 is no option
     verb.add_argument("inputs", nargs="+", metavar="PATH", help="images, folders or globs")
     verb.add_argument(
-        "-o", "--out", required=True, help="folder to write to, or for one image a file"
+        "-o",
+        "--out",
+        required=True,
+        help="folder to write to, or for one image a file; slices.csv there keeps the slices of a DICOM patient in one "
+        "group, also over several calls, by a digest whose key is in .slices.key",
     )
     verb.add_argument(
         "--to",
