@@ -81,9 +81,10 @@ def leaks(record: Mapping[str, Any], audited: Audit) -> list[Finding]:
     least one of them has a name of its own: two cases with the id "case1" need not show the same patient.
     """
     found: list[Finding] = []
-    splits = dict.fromkeys(case.split for case in audited.cases if case.split != "train")
+    evaluated = dict.fromkeys(case.split for case in audited.cases if case.split != "train")
     images, named, ids = (
-        {split: _made(record.get(kind), split) for split in splits} for kind in ("images", *DIGESTS)
+        {split: _made(record.get(kind), split) for split in evaluated}
+        for kind in ("images", *DIGESTS)
     )
 
     def seen(case: CaseFacts) -> bool:
