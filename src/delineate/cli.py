@@ -506,14 +506,15 @@ def _predict(options: argparse.Namespace) -> int:
         trust=options.trust,
         strict=options.strict,
     )
-    print("\n".join(predicted.lines))
-    if not predicted.failures:
-        return 0
-    print(
-        f"delineate: {len(predicted.failures)} of the images could not be predicted.",
-        file=sys.stderr,
-    )
-    return 2
+    return _summed_up(predicted.lines, len(predicted.failures), "predicted")
+
+
+def _summed_up(lines: Sequence[str], failures: int, done: str) -> int:
+    """Print the summary of a command on several images; returns the exit code."""
+    print("\n".join(lines))
+    if failures:
+        print(f"delineate: {failures} of the images could not be {done}.", file=sys.stderr)
+    return 2 if failures else 0
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -529,14 +530,7 @@ def _convert(options: argparse.Namespace) -> int:
         orient=options.orient,
         overwrite=options.overwrite,
     )
-    print("\n".join(converted.lines))
-    if not converted.failures:
-        return 0
-    print(
-        f"delineate: {len(converted.failures)} of the images could not be converted.",
-        file=sys.stderr,
-    )
-    return 2
+    return _summed_up(converted.lines, len(converted.failures), "converted")
 
 
 def _ensemble(options: argparse.Namespace) -> None:

@@ -14,6 +14,9 @@ from delineate.data._strata import strata
 from delineate.data._tables import FOLD, read_folds, read_split
 from delineate.words import some
 
+THREE_WAYS = {"train": 0.8, "val": 0.1, "test": 0.1}
+"""The fractions of a layout whose recipe says nothing of the split."""
+
 
 def split_cases(
     cases: Sequence[Case],

@@ -13,7 +13,7 @@ from delineate.data._channels import numbered, read_channels
 from delineate.data._groups import group_names
 from delineate.data._masks import read_truth
 from delineate.data._paths import find_file, find_folder, made_of, split_ending
-from delineate.data._splits import split_cases
+from delineate.data._splits import THREE_WAYS, split_cases
 from delineate.data._tables import Row, read_json, rows_by_id
 from delineate.data._values import MaskValues, Values, mask_values
 from delineate.recipe import dataset_labels
@@ -21,7 +21,6 @@ from delineate.resolve import shown
 from delineate.words import some
 
 NAME = "dataset.json"
-THREE_WAYS = {"train": 0.8, "val": 0.1, "test": 0.1}
 TWO_WAYS = {"train": 0.8, "val": 0.2}
 
 Files = tuple[tuple[Path, ...], Path]

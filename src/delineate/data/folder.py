@@ -15,7 +15,7 @@ from delineate.data._channels import read_channels
 from delineate.data._groups import group_names
 from delineate.data._masks import image_level_truth, read_truth
 from delineate.data._paths import by_stem, find_file, find_folder, made_of
-from delineate.data._splits import split_cases
+from delineate.data._splits import THREE_WAYS, split_cases
 from delineate.data._tables import Row, rows_by_id
 from delineate.data._values import Values, mask_values
 from delineate.files import is_image_folder, read_image
@@ -34,8 +34,6 @@ YES_OR_NO = {
     "": None,
 }
 """Allowed values in a column of image-level labels, in lower case."""
-
-THREE_WAYS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def folder(

@@ -13,7 +13,7 @@ from delineate.core import Case, LabelSet, Splits
 from delineate.data._groups import group_names
 from delineate.data._masks import read_truth
 from delineate.data._paths import find_folder, is_readable, split_ending
-from delineate.data._splits import split_cases
+from delineate.data._splits import THREE_WAYS, split_cases
 from delineate.data._tables import read_table
 from delineate.data._values import BACKGROUND, RawValue, Values, mask_values
 from delineate.files import read_image
@@ -30,7 +30,6 @@ ORGANS = {"liver": 1, "spleen": 2, "left_kidney": 3, "right_kidney": 4, "bowel":
 META = "train_series_meta.csv"
 SEVERAL = re.compile(r"\d+([_-]\d+)+")
 """Numbers that may be those of a patient and a series."""
-THREE_WAYS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def rsna(
