@@ -61,7 +61,7 @@ def write_series():
             slice_.file_meta = FileMetaDataset()
             slice_.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
             slice_.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-            slice_.SOPInstanceUID = f"{uid}.{index + 1}"
+            slice_.SOPInstanceUID, slice_.InstanceNumber = f"{uid}.{index + 1}", index + 1
             slice_.Modality, slice_.PatientID, slice_.SeriesInstanceUID = "CT", "P1", uid
             slice_.ImageOrientationPatient = list(orientation)
             position = np.asarray(origin) + index * spacing[0] * normal
