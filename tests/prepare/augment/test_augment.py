@@ -232,9 +232,10 @@ def test_reflected_borders_bring_in_the_image():
         assert (moved == 9).all() == whole
 
 
-@pytest.mark.parametrize("ndim", [2, 3])
-def test_quarter_turns_are_exact(ndim):
+@pytest.mark.parametrize(("ndim", "times"), [(2, 1), (3, 1), (2, 2), (2, 5)])
+def test_quarter_turns_are_exact_for_any_number_of_channels(ndim, times):
     pixels, classes = (a[..., :9, :9] for a in example(ndim))
+    pixels = np.concatenate([pixels] * times)
     turned = {np.rot90(classes, k, (-2, -1)).tobytes() for k in (1, 2, 3)}
     for seed in range(6):
         found, moved = augment(("rotate90", {"p": 1}))(pixels, classes, case_rng(0, 0, seed))

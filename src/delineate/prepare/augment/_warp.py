@@ -63,7 +63,7 @@ def _quarter_turn(
 
 def _turned(array: np.ndarray, order: tuple[int, ...], flips: tuple[bool, ...]) -> np.ndarray:
     """Axes of (channel, *spatial) reordered, then reversed."""
-    if len(order) > 2:
+    if len(order) > 2 or len(array) > 4:  # OpenCV transposes samples of few sizes only
         steps = (slice(None), *[slice(None, None, -1 if flip else 1) for flip in flips])
         return np.ascontiguousarray(array.transpose(0, *[axis + 1 for axis in order])[steps])
     memory = interleaved(array)
