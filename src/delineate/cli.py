@@ -168,6 +168,13 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--common", action="store_true", help="compare only the cases that all runs have"
     )
+    verb.add_argument(
+        "--refine",
+        metavar="none,A,B",
+        type=_words,
+        help="for each run alone: its test cases without refinement, then with one step after the other",
+    )
+    _device(verb)
     _trust(verb, "the runs")
 
     verb = _verb(
@@ -259,6 +266,34 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("bundles", nargs="+", help="folders of runs or bundles, at least two")
     verb.add_argument("-o", "--out", required=True, help="folder of the new bundle")
     _trust(verb, "one of the bundles")
+
+    refine = verbs.add_parser("refine", help="fit the post-processing of a run")
+    actions = refine.add_subparsers(title="actions", required=True, metavar="ACTION")
+    verb = _verb(
+        actions, "fit", _refine_fit,
+        "choose and fit refinement steps on predictions of unseen cases, and write them into the run's bundle",
+    )  # fmt: skip
+    verb.add_argument("run", help="folder of the run")
+    verb.add_argument(
+        "--folds",
+        type=int,
+        default=3,
+        help="trainings of the run's recipe, each without one fold; default: 3",
+    )
+    verb.add_argument(
+        "--steps",
+        metavar="A,B",
+        type=_words,
+        help="steps to try, in this order; default: components,fill_holes,morphology,vote,colour,network",
+    )
+    verb.add_argument(
+        "--network-time",
+        default="3m",
+        metavar="TIME",
+        help="time to train each refinement network, one for each fold and one more; default: 3m",
+    )
+    _device(verb)
+    _trust(verb, "the run")
 
     verb = _verb(verbs, "list", _list, "list the names that a recipe can use, with their arguments")
     verb.add_argument("what", nargs="?", help="models, losses, metrics, ..., recipes")
@@ -441,6 +476,15 @@ def _evaluate_run(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from delineate.verbs.compare import compare, lines
 
+    if options.refine:
+        if options.common:
+            raise ValueError(
+                "--common is for runs with other cases; --refine compares one run's own."
+            )
+        _compare_refinements(options)
+        return
+    if options.device != "auto":
+        raise ValueError("--device is for --refine; otherwise nothing is predicted here.")
     comparison, out = compare(
         options.runs,
         options.out,
@@ -450,6 +494,28 @@ def _compare(options: argparse.Namespace) -> None:
     )
     print("\n".join(lines(comparison)))
     print(f"report: {out / 'report.html'}")
+
+
+def _compare_refinements(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from delineate.verbs.compare import compare_refinements, lines
+
+    for run in options.runs:
+        out = options.out
+        if out is not None and len(options.runs) > 1:
+            out = Path(out, *Path(run).parts[-2:])
+        comparison, written = compare_refinements(
+            run,
+            options.refine,
+            out,
+            metrics=options.metrics,
+            device=options.device,
+            trust=options.trust,
+        )
+        print(f"{run}:")
+        print("\n".join(lines(comparison)))
+        print(f"report: {written / 'report.html'}")
 
 
 def _calibrate(options: argparse.Namespace) -> None:
@@ -465,6 +531,21 @@ def _calibrate(options: argparse.Namespace) -> None:
         trust=options.trust,
     )
     print(json.dumps(calibration, indent=2))
+
+
+def _refine_fit(options: argparse.Namespace) -> None:
+    from delineate.verbs.refine_fit import STEPS, refine_fit
+
+    refined = refine_fit(
+        options.run,
+        folds=options.folds,
+        steps=options.steps or STEPS,
+        network_time=options.network_time,
+        device=options.device,
+        trust=options.trust,
+    )
+    print("\n".join(refined.lines))
+    print(f"evaluate the refined bundle: delineate evaluate {options.run}")
 
 
 def _print_scores(run: str) -> None:

@@ -59,6 +59,7 @@ GIVEN = {
     "tasks": {"labels"},
     "predict": {"network", "predictor", "load", "labels"},
     "metrics": {"prediction", "truth"},
+    "refine": {"load"},
 }
 """Arguments that the program passes itself; a recipe may not set them."""
 

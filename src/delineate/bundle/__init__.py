@@ -1,14 +1,14 @@
 """A trained model as a readable folder: recipe.yaml, labels.json, card.json and one file of weights.
 
-A bundle may contain others, its members: each folder in `parts/` is one, and a wrapper in the recipe's `predict` names
-it.
+A bundle may contain others, its members: each folder in `parts/` is one, and the recipe's `predict` or
+`refine` names it.
 
 A bundle is data. Opening it runs none of its code; see SECURITY.md.
 """
 
 from delineate.bundle.bundle import Bundle, join_bundles, open_bundle, open_member
 from delineate.bundle.card import ENGINES
-from delineate.bundle.load import assemble, load_bundle, member_of
+from delineate.bundle.load import assemble, load_bundle, load_network, member_of
 from delineate.bundle.save import save_bundle
 from delineate.bundle.source import Source, find_source, model_in_words, named
 
@@ -20,6 +20,7 @@ __all__ = [
     "find_source",
     "join_bundles",
     "load_bundle",
+    "load_network",
     "member_of",
     "model_in_words",
     "named",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,36 @@ def load_bundle(
     else:
         paths = [path] if isinstance(path, str | Path) else path
         bundle = join_bundles([open_bundle(each, trust) for each in paths])
+    network = load_network(bundle, device)
+    recipe = replace(bundle.recipe, predict=_changed_by(bundle.recipe, window, flips))
+
+    def load(path: str) -> CasePredictor:
+        return load_bundle(member_of(bundle, path), device=device, window=window, flips=flips)
+
+    predictor = assemble(
+        recipe,
+        network,
+        keep_probabilities,
+        bundle.temperature,
+        bundle.fingerprint,
+        lambda path: load_network(member_of(bundle, path), device),
+    )
+    if bundle.axes == 2 and not _of_colour(bundle.fingerprint):
+        predictor = slicewise(predictor)
+    predictor = wrap_predictor(recipe.predict, predictor, load)
+    given = {"device": device, "keep_probabilities": keep_probabilities, "window": window, "flips": flips}  # fmt: skip
+    origin = partial(_load_again, _absolute(bundle), bundle.digest, given)
+    object.__setattr__(predictor, "origin", origin)  # `replace` does not copy it
+    return predictor
+
+
+def load_network(bundle: Bundle, device: str) -> Network:
+    """The network of a bundle, in the engine that its weights are for.
+
+    Raises:
+        RuntimeError: the engine is not installed.
+        ValueError: the weights do not fit.
+    """
     # imported by name, so that one engine does not need the others
     name = ENGINES[bundle.weights.name]
     try:
@@ -75,21 +105,7 @@ def load_bundle(
             "Install it with pip install 'delineate[train]'."
         ) from error
     network: Network = engine.load_network(bundle.folder, bundle.recipe, bundle.card, device)
-    recipe = replace(bundle.recipe, predict=_changed_by(bundle.recipe, window, flips))
-
-    def load(path: str) -> CasePredictor:
-        return load_bundle(member_of(bundle, path), device=device, window=window, flips=flips)
-
-    predictor = assemble(
-        recipe, network, keep_probabilities, bundle.temperature, bundle.fingerprint
-    )
-    if bundle.axes == 2 and not _of_colour(bundle.fingerprint):
-        predictor = slicewise(predictor)
-    predictor = wrap_predictor(recipe.predict, predictor, load)
-    given = {"device": device, "keep_probabilities": keep_probabilities, "window": window, "flips": flips}  # fmt: skip
-    origin = partial(_load_again, _absolute(bundle), bundle.digest, given)
-    object.__setattr__(predictor, "origin", origin)  # `replace` does not copy it
-    return predictor
+    return network
 
 
 def _of_colour(fingerprint: Fingerprint | None) -> bool:
@@ -144,8 +160,11 @@ def assemble(
     keep_probabilities: bool = False,
     temperature: float = 1.0,
     fingerprint: Fingerprint | None = None,
+    load: Callable[[str], Network] | None = None,
 ) -> CasePredictor:
     """Build a predictor from a recipe's preparation, task and refinements, and a network in the recipe's wrappers.
+
+    load: loads the network of a bundle that a refinement names; None while a model is trained.
 
     A 2D network of a recipe with `slices` is first made a network for volumes.
 
@@ -163,7 +182,7 @@ def assemble(
         prepare=load_prepare(recipe.prepare),
         network=wrap_network(recipe.predict, network, recipe.labels),
         task=load_task(recipe.task, recipe.labels),
-        refine=load_refine(recipe.refine),
+        refine=load_refine(recipe.refine, load),
         keep_probabilities=keep_probabilities,
         temperature=temperature,
         fingerprint=fingerprint,

@@ -28,7 +28,7 @@ def save_bundle(
 ) -> Bundle:
     """Write a bundle, or replace one; `name` is the file name of its weights.
 
-    Bundles that a wrapper in the recipe's `predict` names are copied into `parts/`, and the saved recipe refers to the
+    Bundles that the recipe's `predict` and `refine` name are copied into `parts/`, and the saved recipe refers to the
     copies. The card contains the SHA-256 of the other files, and of the members' cards. A process killed at any moment
     leaves the old bundle or the new one: while the weights are written, the card contains both versions of itself.
 
@@ -75,17 +75,23 @@ def _with_members(folder: Path, recipe: Recipe) -> tuple[Recipe, dict[str, Bundl
         members[name] = replace(member, folder=folder / name)
         return name
 
-    calls = tuple(_with_paths(call, held) for call in recipe.predict)
+    predict = tuple(_with_paths("predict", call, held) for call in recipe.predict)
+    refine = tuple(_with_paths("refine", call, held) for call in recipe.refine)
     if not members:
         return recipe, {}
-    tree = {**recipe.tree, "predict": [as_tree(call) for call in calls]}
-    return replace(recipe, folder=folder.resolve(), predict=calls, tree=tree), members
+    tree = {
+        **recipe.tree,
+        "predict": [as_tree(call) for call in predict],
+        "refine": [as_tree(call) for call in refine],
+    }
+    recipe = replace(recipe, folder=folder.resolve(), predict=predict, refine=refine, tree=tree)
+    return recipe, members
 
 
-def _with_paths(call: Call, change: Callable[[str], str]) -> Call:
-    """A wrapper's call with each path of a bundle changed."""
-    hints = hints_of(resolve("predict", call))
-    bound = check("predict", call)
+def _with_paths(catalogue: str, call: Call, change: Callable[[str], str]) -> Call:
+    """A wrapper's or a refinement's call with each path of a bundle changed."""
+    hints = hints_of(resolve(catalogue, call))
+    bound = check(catalogue, call)
     args = dict(bound)
     for name in [name for name in args if names_bundles(hints.get(name))]:
         value = args[name]

@@ -7,6 +7,7 @@ from delineate.data._channels import opened_files
 from delineate.data._files_as_cases import cases_of
 from delineate.data._masks import PredictionMasks, align, prediction_masks
 from delineate.data._paths import NotThereError
+from delineate.data._splits import split_cases
 from delineate.data._tables import write_split
 from delineate.data._values import MaskValues, Values, mask_values
 from delineate.recipe import Recipe
@@ -23,6 +24,7 @@ __all__ = [
     "mask_values",
     "opened_files",
     "prediction_masks",
+    "split_cases",
     "write_split",
 ]
 

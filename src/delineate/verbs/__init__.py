@@ -2,7 +2,7 @@
 
 from delineate.verbs.calibrate import calibrate
 from delineate.verbs.check import check
-from delineate.verbs.compare import compare
+from delineate.verbs.compare import compare, compare_refinements
 from delineate.verbs.convert import convert
 from delineate.verbs.demo import demo
 from delineate.verbs.ensemble import ensemble
@@ -10,12 +10,14 @@ from delineate.verbs.evaluate import evaluate
 from delineate.verbs.evaluate_masks import evaluate_masks
 from delineate.verbs.list_names import list_names
 from delineate.verbs.predict import predict
+from delineate.verbs.refine_fit import refine_fit
 from delineate.verbs.train import train
 
 __all__ = [
     "calibrate",
     "check",
     "compare",
+    "compare_refinements",
     "convert",
     "demo",
     "ensemble",
@@ -23,5 +25,6 @@ __all__ = [
     "evaluate_masks",
     "list_names",
     "predict",
+    "refine_fit",
     "train",
 ]

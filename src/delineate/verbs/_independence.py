@@ -192,4 +192,6 @@ def _chosen_on(card: Mapping[str, Any]) -> dict[str, str]:
     if calibrated:
         fitted = "to fit the temperature and the review threshold"
         chosen.setdefault(calibrated, []).append(fitted)
+    if card.get("refinement"):
+        chosen["val"].append("to fit the refinement")
     return {split: " and ".join(what) for split, what in chosen.items()}

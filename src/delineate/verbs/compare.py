@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from delineate.evaluation.compare import compare as compare_tables
 from delineate.evaluation.report import write_comparison
 from delineate.evaluation.table import Table
 from delineate.files import whole_file
+from delineate.metrics import load_metrics
 from delineate.progress import warn
-from delineate.resolve import NOBODY, Trust, UntrustedError
+from delineate.resolve import NOBODY, OWN, Call, Trust, UntrustedError
 from delineate.verbs._evaluation import warnings
 from delineate.verbs._facts import done_by
+from delineate.verbs._refine_stages import stages_of
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder, fresh_folder
 
@@ -34,6 +36,8 @@ def compare(
     trust: Trust | Iterable[str] = (),
 ) -> tuple[Comparison, Path]:
     """Compare evaluations of the same cases; returns the comparison and the folder that was written.
+
+    To compare the refinement steps of one run, see `compare_refinements`.
 
     Writes report.html, comparison.csv (a row per case, label and metric) and comparison.json.
 
@@ -69,7 +73,64 @@ def compare(
     chosen = metrics or few or None
     comparison = compare_tables(tables, metrics=chosen, reference=first, common=common)
     written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
-    with replacing(written, WRITES) as part:
+    title = " and ".join(named) if len(named) == 2 else f"{first} and {len(named) - 1} others"
+    about = {name: _about(folder) for name, folder in named.items()}
+    gallery = _Pictures.of(named, comparison.first.split, Trust.of(trust))
+    _write(written, comparison, title, about, gallery)
+    return comparison, written
+
+
+def compare_refinements(
+    run: str | Path,
+    steps: Sequence[str],
+    out: str | Path | None = None,
+    *,
+    metrics: Sequence[str] | None = None,
+    device: str = "auto",
+    trust: Trust | Iterable[str] = (),
+) -> tuple[Comparison, Path]:
+    """Compare a run's predictions without and with refinement steps, on its test cases (an ablation).
+
+    Each stage adds one step to those before it, with the arguments that `refine fit` chose, or else the first ones that
+    its file lists. Writes as `compare`.
+
+    Args:
+        run: the folder that `train` wrote.
+        steps: stages; the first is the reference. `none` has only the steps of the run's own recipe; any other is the
+            name of a refinement step.
+        out: the folder to write to; outputs/compare/<time> if left out.
+        metrics: names; Dice if left out.
+        device: "auto", "cpu", "cuda", "mps".
+        trust: modules whose code the run may name (`package.module:function`); none else is imported.
+
+    Raises:
+        ValueError: fewer than two stages, one of them twice, an unknown step, or `network` where there is none.
+    """
+    run = Path(run)
+    if len(steps) < 2 or len(set(steps)) < len(steps):
+        raise ValueError(
+            f"steps is {','.join(steps)}; expected at least two stages, each once, for instance none,vote."
+        )
+    if out is not None:
+        own_folder(Path(out), WRITES, [run])
+    stages = stages_of(run, steps, Trust.of(trust), device)
+    tables = stages.tables(load_metrics([Call(m, trust=OWN) for m in metrics or ("dice",)]))
+    comparison = compare_tables(tables, reference=steps[0])
+    written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
+    about = {name: {**_about(run), "stage": name} for name in steps}
+    _write(written, comparison, f"{_names([run])[0]}: refinement", about, stages)
+    return comparison, written
+
+
+def _write(
+    out: Path,
+    comparison: Comparison,
+    title: str,
+    about: Mapping[str, Mapping[str, str]],
+    gallery: Callable[[str], tuple[Image, Mapping[str, Segmentation], Segmentation]] | None,
+) -> None:
+    """Write the comparison as CSV, JSON and a report."""
+    with replacing(out, WRITES) as part:
         comparison.save(part / "comparison.csv")
         with whole_file(part / "comparison.json") as file:
             file.write_text(
@@ -79,15 +140,12 @@ def compare(
             )
         write_comparison(
             part / "report.html",
-            title=" and ".join(named)
-            if len(named) == 2
-            else f"{first} and {len(named) - 1} others",
+            title=title,
             comparison=comparison,
             facts=done_by("compared"),
-            about={name: _about(folder) for name, folder in named.items()},
-            gallery=_Pictures.of(named, comparison.first.split, Trust.of(trust)),
+            about=about,
+            gallery=gallery,
         )
-    return comparison, written
 
 
 def lines(comparison: Comparison) -> list[str]:

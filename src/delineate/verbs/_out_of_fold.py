@@ -1,0 +1,151 @@
+"""Predictions of training cases by models that did not see them, for what is fitted on top of a model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from delineate.bundle import load_bundle, open_bundle
+from delineate.core import Case, Segmentation
+from delineate.data import split_cases
+from delineate.files import sha256, whole_file
+from delineate.progress import log, track, warn
+from delineate.recipe import Recipe
+from delineate.verbs._facts import command
+from delineate.verbs._run_folder import RunFolder
+
+SETTINGS = "folds.json"
+"""What the folds were made from. If it changes, they are made again."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Cases with the prediction of a model that was trained without their fold.
+
+    cases: of all folds.
+    folds: the fold of each case, 0 to `count` - 1.
+    files: the prediction of each case, by its id.
+    """
+
+    cases: Sequence[Case]
+    folds: np.ndarray
+    files: Mapping[str, Path]
+
+    @property
+    def count(self) -> int:
+        """Number of folds."""
+        return int(self.folds.max()) + 1
+
+    def prediction(self, case: Case, truth: Segmentation) -> Segmentation:
+        """The prediction of a case, on the grid of its truth."""
+        with np.load(self.files[case.id]) as kept:
+            return Segmentation(
+                kept["classes"],
+                truth.labels,
+                truth.geometry,
+                probabilities=kept["probabilities"].astype(np.float32),
+            )
+
+
+def out_of_fold(folder: RunFolder, home: Path, folds: int, device: str) -> OutOfFold:
+    """Train a model for each fold of the run's cases for training and validation, and predict that fold with it.
+
+    Each model is trained by the run's recipe without validation, so that no case of its fold has any influence; the
+    last weights are used. What is done already, also by an interrupted call, is not done again.
+
+    Args:
+        folder: the run.
+        home: the folder for models and predictions.
+        folds: how many; the groups of cases stay together.
+        device: "auto", "cpu", "cuda", "mps", for the predictions.
+
+    Raises:
+        ValueError: fewer groups than folds, a case without truth, or a model cannot be trained.
+        KeyboardInterrupt: the user interrupted; the next call continues.
+    """
+    splits = folder.cases()
+    cases = [case for name in ("train", "val") for case in splits.get(name, ())]
+    recipe = folder.plan
+    parts = [
+        split_cases(cases, {"folds": folds, "fold": fold}, seed=recipe.seed)
+        for fold in range(folds)
+    ]
+    _start_again_if_changed(folder, home, folds)
+    held = {case.id: fold for fold, part in enumerate(parts) for case in part["val"]}
+    files: dict[str, Path] = {}
+    for fold, part in enumerate(parts):
+        place = home / f"fold-{fold}"
+        _train(recipe, part["train"], place, f"{fold + 1} of {folds}")
+        files |= _predict(folder, part["val"], place, device)
+    ordered = sorted(cases, key=lambda case: case.id)
+    return OutOfFold(ordered, np.array([held[case.id] for case in ordered]), files)
+
+
+def _start_again_if_changed(folder: RunFolder, home: Path, folds: int) -> None:
+    """Remove the folds that were made by another recipe, of other cases or in another number."""
+    made_from = {
+        "folds": folds,
+        "recipe": sha256(folder.path / "recipe.yaml"),
+        "split": sha256(folder.path / "split.csv"),
+    }
+    path = home / SETTINGS
+    try:
+        same = json.loads(path.read_text(encoding="utf-8")) == made_from
+    except (OSError, ValueError):
+        same = False
+    if same:
+        return
+    for old in home.glob("fold-*"):
+        shutil.rmtree(old)
+    home.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(made_from, indent=2) + "\n", encoding="utf-8")
+
+
+def _train(recipe: Recipe, cases: Sequence[Case], place: Path, which: str) -> None:
+    from delineate.training.fit import fit
+
+    if (place / "bundle" / "card.json").is_file() and open_bundle(
+        place, recipe.model.trust
+    ).card.get("finished"):
+        return
+    warn(f"fold {which}: training on {len(cases)} cases")
+    place.mkdir(parents=True, exist_ok=True)
+    card = {"name": recipe.name, "command": command(), "labels": list(recipe.labels.names)}
+    alone = recipe.trainer.without("devices").without(
+        "nodes"
+    )  # the predictions follow in this process
+    if not fit(replace(recipe, trainer=alone), {"train": tuple(cases)}, place, card):
+        raise KeyboardInterrupt
+    open_bundle(place, recipe.model.trust).update_card(finished=True)
+    shutil.rmtree(place / "checkpoints", ignore_errors=True)
+
+
+def _predict(folder: RunFolder, cases: Sequence[Case], place: Path, device: str) -> dict[str, Path]:
+    files = {case.id: place / "predictions" / f"{case.id}.npz" for case in cases}
+    missing = [case for case in cases if not files[case.id].is_file()]
+    if not missing:
+        return files
+    bundle = open_bundle(place, folder.trust)
+    predictor = load_bundle(bundle, device=device, keep_probabilities=True)
+    for case in track(missing, "predicting the fold"):
+        prediction = predictor(case)
+        if prediction.probabilities is None:
+            raise ValueError(
+                f"the task {folder.recipe.task.name} gives no masks with probabilities, which a refinement needs."
+            )
+        path = files[case.id]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as part, open(part, "wb") as file:
+            np.savez_compressed(
+                file,
+                classes=prediction.classes,
+                probabilities=prediction.probabilities.astype(np.float16),
+            )
+    log(f"predicted {len(missing)} cases with {place.name}")
+    return files

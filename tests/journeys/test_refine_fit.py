@@ -1,0 +1,139 @@
+"""Refinement fitted to a run: out-of-fold predictions, the choice of steps, the bundle, the ablation."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from delineate import load_bundle, verbs
+from delineate.bundle import open_bundle
+from delineate.cli import main
+from delineate.verbs._run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    return shutil.copytree(tiny_run, tmp_path / "run")
+
+
+def rows(run):
+    with open(run / "refinement/ablation.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_case_is_predicted_by_a_model_that_did_not_see_it(run, monkeypatch):
+    from delineate.training import fit as module
+
+    seen = {}
+
+    def spy(recipe, splits, place, card, train=module.fit):
+        seen[place.name] = {case.id for case in splits["train"]}
+        assert set(splits) == {"train"}, "no case selects the weights"
+        return train(recipe, splits, place, card)
+
+    monkeypatch.setattr(module, "fit", spy)
+    verbs.refine_fit(run, folds=2, steps=["fill_holes"])
+    splits = RunFolder.find(run).cases()
+    cases = {case.id for name in ("train", "val") for case in splits[name]}
+    predicted = {
+        name: {path.stem for path in (run / "refinement" / name / "predictions").iterdir()}
+        for name in seen
+    }
+    assert set(seen) == {"fold-0", "fold-1"}
+    assert set.union(*predicted.values()) == cases
+    assert all(not seen[name] & predicted[name] for name in seen)
+    assert all(seen[name] | predicted[name] == cases for name in seen)
+
+
+def test_steps_that_do_not_help_are_left_out_and_the_bundle_says_so(run, capsys):
+    before = open_bundle(run)
+    assert (
+        main(["refine", "fit", str(run), "--folds", "2", "--steps", "keep_largest_component"]) == 0
+    )
+    told = capsys.readouterr().out
+    assert "13 cases of 5 groups" in told
+    after = open_bundle(run)
+    (step,) = after.card["refinement"]["steps"]
+    assert step["step"] == "keep_largest_component"
+    names = [call.name for call in after.recipe.refine]
+    assert ("keep_largest_component" in names) == step["kept"]
+    assert ("kept" if step["kept"] else "left out") in told
+    assert after.weights.read_bytes() == before.weights.read_bytes()
+    assert [row["step"] for row in rows(run)] == ["none", "keep_largest_component", "all kept"]
+    assert "scores" not in after.card, "the scores were of the bundle before"
+    load_bundle(run)
+
+
+def test_a_second_call_trains_no_fold_again(run, monkeypatch):
+    verbs.refine_fit(run, folds=2, steps=["fill_holes"])
+    from delineate.training import fit as module
+
+    monkeypatch.setattr(module, "fit", None)
+    again = verbs.refine_fit(run, folds=2, steps=["keep_largest_component", "fill_holes"])
+    assert [one.step for one in again.tried] == ["keep_largest_component", "fill_holes"]
+
+
+@pytest.mark.slow
+def test_a_network_is_trained_carried_in_the_bundle_and_compared(run, capsys, tmp_path):
+    refined = verbs.refine_fit(run, folds=2, steps=["fill_holes", "network"], network_time="2s")
+    assert [one.step for one in refined.tried] == ["fill_holes", "network"]
+    words = ["compare", str(run), "--refine", "none,fill_holes,network", "-o", str(tmp_path / "c")]
+    assert main(words) == 0
+    assert "network - none" in capsys.readouterr().out
+    compared = json.loads((tmp_path / "c/comparison.json").read_text())
+    assert compared
+    bundle = run / "bundle"
+    kept = refined.tried[-1].kept
+    assert bool(list(bundle.glob("parts/*/card.json"))) == kept
+    shutil.rmtree(run / "refinement")
+    case = RunFolder.find(run).cases()["test"][0]
+    assert np.isin(load_bundle(run)(case).classes, [0, 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"folds": 1}, "folds is 1; expected at least 2"),
+        ({"steps": []}, "steps is empty"),
+        ({"steps": ["vot"]}, "vot"),
+        ({"steps": ["fill_holes", "fill_holes"]}, "each step once"),
+        ({"steps": ["network", "fill_holes"]}, "expected network as the last"),
+        ({"steps": ["network"], "network_time": "soon"}, "'soon'; expected a time"),
+        ({"folds": 99, "steps": ["fill_holes"]}, "99"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_trained(run, given, message):
+    with pytest.raises(ValueError, match=message):
+        verbs.refine_fit(run, **given)
+    assert not list((run / "refinement").glob("fold-*"))
+
+
+def test_a_bundle_cannot_name_a_network_outside_of_it(tiny_run, doctored):
+    outside = str((tiny_run / "bundle").resolve())
+    with pytest.raises(ValueError, match="has no member"):
+        load_bundle(doctored(refine=[{"network": {"bundle": outside}}]))
+
+
+def test_a_recipe_to_train_cannot_name_a_network_that_refines(tiny_recipe, tmp_path):
+    with pytest.raises(ValueError, match="delineate refine fit RUN"):
+        verbs.train(
+            tiny_recipe, overrides=["refine=[{network: {bundle: somewhere}}]"], run=tmp_path / "r"
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--refine", "none"], "at least two stages"),
+        (["--refine", "none,network"], "has no refinement network"),
+        (["--refine", "none,vot"], "vot"),
+        (["--refine", "none,fill_holes", "--common"], "--common"),
+        (["--device", "cpu"], "--device is for --refine"),
+    ],
+)
+def test_a_bad_comparison_of_steps_is_refused(tiny_run, words, message, capsys, tmp_path):
+    assert main(["compare", str(tiny_run), *words, "-o", str(tmp_path / "c")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
