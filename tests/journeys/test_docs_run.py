@@ -220,7 +220,8 @@ def run_commands(text):
             words = [word.replace(placeholder, there) for word in words]
         assert words[0] == "delineate", line
         fresh = words[1] == "train" and "--resume" not in words
-        assert main(words[1:] + (QUICKLY if fresh else [])) == 0, line
+        fitted = ["--folds", "2", "--network-time", "1s"] if words[1:3] == ["refine", "fit"] else []
+        assert main(words[1:] + (QUICKLY if fresh else fitted)) == 0, line
 
 
 def run_python(text, run=PLACEHOLDERS["<run>"]):
