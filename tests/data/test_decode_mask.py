@@ -1,9 +1,12 @@
+import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from delineate.components import components
 from delineate.core import Label, LabelSet
 from delineate.data._masks import decode_mask
 from delineate.data._values import mask_values
@@ -153,10 +156,109 @@ def test_an_image_is_no_mask():
         ({"polyp": "127"}, 0, "expected a number from 0, a threshold like '>127' or a colour"),
         ({"polyp": 1, "background": 1}, 0, "1 to two labels; 'background' is the second"),
         ({"polyp": ["#ff0000", 1]}, 0, "mixes colours with numbers"),
-        ({"polyp": 1}, 20, "tolerance is 20; expected 0 or more, and colours"),
+        ({"polyp": 1}, 20, "tolerance is 20; expected 0 or more or jpeg, and colours"),
         ({"polyp": "#ff0000"}, -1, "tolerance is -1"),
     ],
 )
 def test_values_that_make_no_sense(values, tolerance, message):
     with pytest.raises(ValueError, match=message):
         mask_values(POLYP, values, tolerance)
+
+
+def as_jpeg(classes, quality=85, subsampling="420", colours=(BLACK, RED, GREEN)):
+    """A label map as a picture of colours that JPEG has compressed, (row, column, channel)."""
+    picture = np.array(colours, np.uint8)[classes]
+    data = simplejpeg.encode_jpeg(
+        picture, quality=quality, colorspace="RGB", colorsubsampling=subsampling
+    )
+    return simplejpeg.decode_jpeg(data, "RGB")
+
+
+def discs(seed, shape=(120, 160)):
+    """A few discs of the values 1 and 2; they may touch and overlap."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.indices(shape)
+    classes = np.zeros(shape, np.uint8)
+    for _ in range(4):
+        row, column, radius = (
+            rng.integers(0, shape[0]),
+            rng.integers(0, shape[1]),
+            rng.integers(8, 40),
+        )
+        classes[(rows - row) ** 2 + (columns - column) ** 2 < radius**2] = rng.integers(1, 3)
+    return classes
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("quality", "subsampling"), [(95, "444"), (75, "420"), (50, "420")])
+def test_colours_that_jpeg_blurred_are_found_again(seed, quality, subsampling):
+    classes = discs(seed)
+    found = np.array(decoded(as_jpeg(classes, quality, subsampling), LESIONS, COLOURS, "jpeg"))
+    assert set(np.unique(found)) <= {0, 1, 2}
+    wrong = found != classes
+    edges = cv2.dilate(classes, np.ones((5, 5))) != cv2.erode(classes, np.ones((5, 5)))
+    assert not wrong[~edges].any()
+    assert wrong[edges].mean() < 0.08 + 0.1 * (quality == 50)
+
+
+def test_the_nearest_of_red_green_and_black_is_the_stronger_of_red_and_green_from_128():
+    red, green = np.indices((256, 256))
+    different = red != green
+    picture = np.stack((red, green, np.full_like(red, 37)), axis=-1).astype(np.uint8)
+    found = np.array(decoded(picture, LESIONS, COLOURS, 442))
+    expected = np.where((red >= 128) & (red > green), 1, 0)
+    expected[(green >= 128) & (green > red)] = 2
+    assert (found == expected)[different].all()
+
+
+def test_specks_take_the_value_beside_them():
+    picture = np.zeros((40, 40, 3), np.uint8)
+    picture[2:18, 2:38] = RED
+    picture[6:10, 6:10] = GREEN  # 16 pixels inside red
+    picture[25:29, 10:14] = RED  # 16 pixels alone
+    picture[25:30, 30:35] = GREEN  # 21 after the vote of its corners
+    picture[32:39, 20:27] = GREEN
+    found = np.array(decoded(picture, LESIONS, COLOURS, "jpeg"))
+    assert np.unique(found[:20]).tolist() == [0, 1]
+    assert (found[6:10, 6:10] == 1).all()
+    assert not found[22:31].any()
+    assert (found == 2).sum() == 45  # 7 x 7 without its corners
+
+
+def test_nothing_but_specks_is_an_empty_mask():
+    picture = np.zeros((30, 30, 3), np.uint8)
+    assert not np.any(decoded(picture, LESIONS, COLOURS, "jpeg"))
+    picture[4:8, 4:8] = RED
+    assert not np.any(decoded(picture, LESIONS, COLOURS, "jpeg"))
+
+
+@pytest.mark.parametrize(
+    ("colour", "told"), [([255, 255, 0], "#f"), ([255, 255, 255], "#ffffff"), ([0, 0, 255], "#")]
+)
+def test_a_region_of_another_colour_is_refused_also_after_jpeg(colour, told):
+    classes = discs(3)
+    classes[50:70, 50:70] = 3
+    picture = as_jpeg(classes, colours=(BLACK, RED, GREEN, colour))
+    with pytest.raises(ValueError, match=f"colours without a label: .*{told}.*within 100"):
+        decoded(picture, LESIONS, COLOURS, "jpeg")
+
+
+def test_jpeg_is_for_pictures():
+    pixels = np.zeros((3, 4, 5, 6), np.uint8)
+    with pytest.raises(ValueError, match="has 3 axes; tolerance: jpeg is for pictures of 2"):
+        decode_mask(pixels, mask_values(LESIONS, COLOURS, "jpeg"))
+    with pytest.raises(ValueError, match="tolerance is jpeg; expected"):
+        mask_values(POLYP, {"polyp": ">127"}, "jpeg")
+
+
+@given(
+    arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30)), elements=st.integers(0, 2))
+)
+def test_jpeg_decodes_any_mask_to_its_labels_without_specks(classes):
+    picture = np.array((BLACK, RED, GREEN), np.uint8)[classes]
+    found = np.array(decoded(picture, LESIONS, COLOURS, "jpeg"))
+    assert found.shape == classes.shape
+    assert set(np.unique(found)) <= {0, 1, 2}
+    if (found == 0).any():
+        for value in (1, 2):
+            assert (components(found == value)[1][1:] >= 25).all()

@@ -51,6 +51,18 @@ def test_near_duplicates_stay_on_one_side(real_data):
     }
 
 
+def test_near_duplicates_of_neopolyp_stay_on_one_side(real_data):
+    bkai = {"root": real_data / "neopolyp_bkai", "table": "index.csv", "labels": TWO}
+    found = splits(**bkai, group="column:dup_group")
+    assert sum(map(len, found.values())) == 520
+    sides = [{case.group for case in part} for part in found.values()]
+    assert sum(map(len, sides)) == len(set.union(*sides)) < 520
+    for case in found["test"][::10]:
+        shares = [float(case.columns[c]) for c in ("frac_neoplastic", "frac_nonneoplastic")]
+        shown = [(case.truth.classes == value).mean() for value in (1, 2)]
+        np.testing.assert_allclose(shown, shares, atol=1e-3)
+
+
 def test_jpeg_masks_need_a_threshold(real_data):
     raw = {"root": real_data / "kvasir_seg_352", "masks": "masks_jpeg_raw/*.jpg"}
     with pytest.raises(ValueError, match=r"JPEG-compressed.*write a threshold.*'>127'"):
@@ -63,10 +75,14 @@ def test_jpeg_masks_need_a_threshold(real_data):
 def test_colours_after_jpeg_need_a_tolerance(real_data):
     native = {"root": real_data / "neopolyp_bkai/native", "labels": TWO}
     raw = {**native, "masks": "masks_jpeg_rgb/*", "values": BY_COLOUR}
-    with pytest.raises(ValueError, match="raise the tolerance"):
+    with pytest.raises(ValueError, match="write tolerance: jpeg"):
         [case.truth for case in cases(**raw)]
     for found, truth in zip(cases(**raw, tolerance=200)[:3], cases(**native), strict=False):
         np.testing.assert_array_equal(found.truth.classes, truth.truth.classes)
+    cleaned = cases(**raw, tolerance="jpeg")
+    assert len(cleaned) == 9
+    for found, truth in zip(cleaned, cases(**native), strict=True):
+        assert (found.truth.classes != truth.truth.classes).mean() < 3e-4
 
 
 def test_palettes_are_read_by_index(real_data):

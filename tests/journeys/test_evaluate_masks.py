@@ -124,7 +124,7 @@ def test_errors_that_a_mean_leaves_out_are_counted_beside_it(folders, capsys):
         ("values: 5", r"values is 5; expected name: "),
         ("values: {pollyp: 255}", "values names 'pollyp', which is not a label"),
         ("predictions: {polyp: 1.5}", r"predictions is {'polyp': 1.5}; expected name: "),
-        ("tolerance: big", "tolerance is 'big'; expected a number of 0 or more"),
+        ("tolerance: big", "tolerance is 'big'; expected a number of 0 or more, or one of 'jpeg'"),
         ("tolerance: -2", "tolerance is -2; expected a number of 0 or more"),
         ("metrics: [dise]", "did you mean 'dice'"),
         ("metrics: [{nsd: {tolerance: -2}}]", "tolerance is -2; expected a number of 0 or more"),

@@ -9,7 +9,7 @@ from delineate.data._masks import PredictionMasks, align, prediction_masks
 from delineate.data._paths import NotThereError
 from delineate.data._splits import split_cases
 from delineate.data._tables import write_split
-from delineate.data._values import MaskValues, Values, mask_values
+from delineate.data._values import MaskValues, Tolerance, Values, mask_values
 from delineate.recipe import Recipe
 from delineate.resolve import build
 
@@ -17,6 +17,7 @@ __all__ = [
     "MaskValues",
     "NotThereError",
     "PredictionMasks",
+    "Tolerance",
     "Values",
     "align",
     "cases_of",

@@ -6,16 +6,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
+from scipy import ndimage
 
+from delineate.components import components
 from delineate.core import Case, Geometry, Image, LabelSet, Segmentation
 from delineate.data._paths import by_stem
-from delineate.data._values import BACKGROUND, Colour, MaskValues, Values, mask_values
+from delineate.data._values import (
+    BACKGROUND,
+    JPEG,
+    Colour,
+    MaskValues,
+    Tolerance,
+    Values,
+    mask_values,
+)
 from delineate.files import read_geometry, read_image, read_mask
 from delineate.words import some
 
 MOST_VALUES = 1 << 20
 """Values from here on are refused: the file is probably not a mask, and the lookup table would be larger than it."""
+
+
+JPEG_DISTANCE = 100
+"""With tolerance jpeg: least distance of a colour from all named ones, Euclidean in RGB, that may be another colour."""
+JPEG_SQUARE = 5
+"""With tolerance jpeg: side of a square, in pixels, that is filled by a colour and not by the blur of an edge."""
+SPECK = 25
+"""With tolerance jpeg: regions of one label with fewer pixels are noise of the compression."""
 
 
 def read_truth(
@@ -99,7 +118,7 @@ def prediction_masks(
     *,
     values: Values | None = None,
     pattern: str = "*",
-    tolerance: float = 0.0,
+    tolerance: Tolerance = 0.0,
 ) -> PredictionMasks:
     """Pair the masks in a folder with cases, by name.
 
@@ -109,7 +128,7 @@ def prediction_masks(
         labels: the labels of the cases.
         values: the values in the masks; None: the values of the labels.
         pattern: a glob below the folder; the stem is the name without ending, or the part at {stem}.
-        tolerance: maximum distance of a colour from the nearest one in `values`.
+        tolerance: maximum distance of a colour from the nearest one in `values`; or "jpeg", as `decode_mask`.
 
     Raises:
         ValueError: no such folder, or masks and cases do not pair up; lists the unpaired ones.
@@ -168,6 +187,11 @@ def _directions(geometry: Geometry) -> np.ndarray:
 def decode_mask(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
     """Convert the unsigned pixels of a mask (1 or 3, *spatial) to a label map (*spatial).
 
+    With tolerance jpeg, a mask of colours was stored as JPEG, which blurs its edges. Each pixel then gets the nearest
+    colour, black among them. Of red and green it is red if R >= 128 and R > G. Then each pixel gets the most frequent
+    value in its 3 x 3 neighbourhood, and a region of one label with fewer than 25 pixels the value beside it. A colour
+    that fills a square of 5 x 5 pixels and differs by more than 100 from all named ones is refused.
+
     Raises:
         ValueError: a value or colour is neither background nor a label, or there are several channels and
             `values` has no colours.
@@ -179,7 +203,7 @@ def decode_mask(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
     if len(pixels) != 1:
         raise ValueError(
             f"has {len(pixels)} different channels, so its labels are colours. Write {values.key}: "
-            f"{{{values.labels.names[0]}: '#rrggbb'}}, and a tolerance if masks are JPEG."
+            f"{{{values.labels.names[0]}: '#rrggbb'}}, and tolerance: jpeg if masks are JPEG."
         )
     return _by_number(pixels[0], values)
 
@@ -215,10 +239,42 @@ def _by_colour(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
         nearer = squared < nearest
         nearest[nearer] = squared[nearer]
         classes[nearer] = value
-    unknown = nearest > values.tolerance**2
+    if values.tolerance == JPEG:
+        unknown = _filled(nearest > JPEG_DISTANCE**2)
+    else:
+        unknown = nearest > values.tolerance**2
     if unknown.any():
         raise ValueError(_unknown_colours(channels[:, unknown], named, values))
-    return classes
+    return _cleaned(classes) if values.tolerance == JPEG else classes
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """The pixels of a mask (row, column) that are the centre of a square inside it."""
+    if mask.ndim != 2:
+        raise ValueError(
+            f"has {mask.ndim} axes; tolerance: jpeg is for pictures of 2. Write a number."
+        )
+    square = np.ones((JPEG_SQUARE, JPEG_SQUARE), np.uint8)
+    return cv2.erode(mask.view(np.uint8), square, borderType=cv2.BORDER_REPLICATE).view(bool)
+
+
+def _cleaned(classes: np.ndarray) -> np.ndarray:
+    """A label map (row, column) without the noise of JPEG at its edges."""
+    present = np.flatnonzero(np.bincount(classes.ravel()))
+    around = []
+    for value in present:
+        there = (classes == value).view(np.uint8)
+        counted = cv2.boxFilter(there, -1, (3, 3), normalize=False, borderType=cv2.BORDER_REPLICATE)
+        around.append(2 * counted + there)  # a pixel keeps its own value in a tie
+    voted = present[np.argmax(around, axis=0)].astype(classes.dtype)
+    specks = np.zeros(classes.shape, bool)
+    for value in present[present > 0]:
+        numbers, sizes = components(voted == value)
+        specks |= (sizes < SPECK)[numbers] & (numbers > 0)
+    if not specks.any() or specks.all():
+        return voted
+    beside = ndimage.distance_transform_edt(specks, return_distances=False, return_indices=True)
+    return np.asarray(voted[tuple(beside)])
 
 
 def _dtype(values: MaskValues) -> type[np.unsignedinteger]:
@@ -253,8 +309,8 @@ def _unknown_colours(unknown: np.ndarray, named: Mapping[Colour, int], values: M
     colours = [f"#{packed:06x}" for packed in used]
     return (
         f"colours without a label: {_counted(colours, counts)}; expected {some(named, 12)}, each "
-        f"within {values.tolerance:g}. Name them in {values.key} or, for masks stored as JPEG, raise the tolerance "
-        "(the edges of objects need about 200)."
+        f"within {JPEG_DISTANCE if values.tolerance == JPEG else f'{values.tolerance:g}'}. Name them in {values.key}"
+        f"{'.' if values.tolerance == JPEG else ' or, for masks stored as JPEG, write tolerance: jpeg.'}"
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from delineate.arguments import NonNegativeWhole
+from delineate.arguments import NonNegative, NonNegativeWhole
 from delineate.core import LabelSet
 from delineate.resolve import nearest
 from delineate.words import some
@@ -18,6 +18,11 @@ RawValue = NonNegativeWhole | str
 
 Values = Mapping[str, RawValue | Sequence[RawValue]]
 """Name of a label, or "background" -> its values in mask files; see `mask_values`."""
+
+JPEG: Literal["jpeg"] = "jpeg"
+Tolerance = NonNegative | Literal["jpeg"]
+"""Maximum distance of a sample from the nearest colour, Euclidean in RGB (0 to 442); or "jpeg", for masks stored as
+JPEG, whose colours `decode_mask` cleans."""
 
 
 class Colour(NamedTuple):
@@ -44,7 +49,7 @@ class MaskValues:
     numbers: raw value -> label value; takes precedence over thresholds.
     thresholds: in ascending order; the highest threshold that a raw value exceeds applies.
     colours: colour -> label value; if there are any, masks are read as colour images.
-    tolerance: maximum distance of a sample from the nearest colour, Euclidean in RGB (0 to 442).
+    tolerance: as `Tolerance`.
     key: the name of the mapping in messages: "values" or "predictions".
     """
 
@@ -52,7 +57,7 @@ class MaskValues:
     numbers: Mapping[int, int]
     thresholds: Mapping[Above, int]
     colours: Mapping[Colour, int]
-    tolerance: float = 0.0
+    tolerance: Tolerance = 0.0
     key: str = "values"
 
     def holds(self, name: str) -> bool:
@@ -64,7 +69,7 @@ class MaskValues:
 def mask_values(
     labels: LabelSet,
     values: Mapping[str, RawValue | Sequence[RawValue]] | None = None,
-    tolerance: float = 0.0,
+    tolerance: Tolerance = 0.0,
     key: str = "values",
 ) -> MaskValues:
     """Parse the `values` of a recipe.
@@ -75,7 +80,7 @@ def mask_values(
             or a list of these. None: files contain the values of the labels. 0 and black are background
             unless they are named, and so are values below all thresholds. Labels of kind ignore that are
             not named keep their own value.
-        tolerance: maximum distance of a sample from the nearest colour, Euclidean in RGB.
+        tolerance: maximum distance of a sample from the nearest colour, Euclidean in RGB; or "jpeg", as `decode_mask`.
         key: the name of `values` in messages.
 
     Raises:
@@ -105,9 +110,10 @@ def mask_values(
     numbers = {raw: value for raw, value in meanings.items() if isinstance(raw, int)}
     if colours and (numbers or thresholds):
         raise ValueError(f"{key} mixes colours with numbers; write one kind for all labels.")
-    if tolerance < 0 or (tolerance and not colours):
+    if (tolerance and not colours) or (tolerance != JPEG and tolerance < 0):
+        written = tolerance if tolerance == JPEG else f"{tolerance:g}"
         raise ValueError(
-            f"tolerance is {tolerance:g}; expected 0 or more, and colours ('#rrggbb') in {key}."
+            f"tolerance is {written}; expected 0 or more or jpeg, and colours ('#rrggbb') in {key}."
         )
     for label in labels.labels:
         if label.kind == "ignore" and label.name not in values:

@@ -17,7 +17,7 @@ from delineate.data._masks import image_level_truth, read_truth
 from delineate.data._paths import by_stem, find_file, find_folder, made_of
 from delineate.data._splits import THREE_WAYS, split_cases
 from delineate.data._tables import Row, rows_by_id
-from delineate.data._values import Values, mask_values
+from delineate.data._values import Tolerance, Values, mask_values
 from delineate.files import is_image_folder, read_image
 from delineate.resolve import nearest
 from delineate.words import some
@@ -49,7 +49,7 @@ def folder(
     table: Text | None = None,
     group: Text | None = None,
     values: Values | None = None,
-    tolerance: NonNegative = 0.0,
+    tolerance: Tolerance = 0.0,
     present: dict[str, Text] | None = None,
     unlabelled: Unlabelled = "refuse",
     split: dict[str, NonNegative] | Text | None = None,
@@ -83,7 +83,8 @@ def folder(
             if it has one, else "{stem}".
         values: the values of each label in masks: a number, a list, a threshold ">127", a colour "#rrggbb".
             None: the values of the labels.
-        tolerance: maximum distance of a colour in a mask from the nearest one in `values`, Euclidean in RGB.
+        tolerance: maximum distance of a colour in a mask from the nearest one in `values`, Euclidean in RGB; or jpeg
+            for masks stored as JPEG: the nearest colour, without the noise at edges and regions of less than 25 pixels.
         present: image-level labels: for each label the column of the table that tells whether the image shows it:
             1, true or yes; 0, false or no; empty if unknown. Masks are then optional, and a label that masks
             contain needs no column. If the field is empty, the mask decides, if masks contain the label.

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from delineate.arguments import NonNegative
 from delineate.core import Case, Image, LabelSet
-from delineate.data import Values, mask_values, prediction_masks
+from delineate.data import Tolerance, Values, mask_values, prediction_masks
 from delineate.data.folder import folder as folder_layout
 from delineate.evaluation.table import Table
 from delineate.files import read_geometry
@@ -41,13 +40,13 @@ class MaskSettings:
 
     values: the values in the files of the truth, by name of label.
     predictions: the values in the files of the predictions, if they differ.
-    tolerance: largest distance of a colour from the nearest named colour.
+    tolerance: largest distance of a colour from the nearest named colour, or jpeg, as in the data layout `folder`.
     metrics: as in a recipe; they come first.
     """
 
     values: Values | None = None
     predictions: Values | None = None
-    tolerance: NonNegative = 0.0
+    tolerance: Tolerance = 0.0
     metrics: Any = None
     calls: Sequence[Call] = ()
 
