@@ -4,6 +4,7 @@ from delineate.resolve import (
     CATALOGUES,
     FIRST,
     OWN,
+    RENAMED,
     Call,
     RecipeError,
     build,
@@ -66,3 +67,12 @@ def test_an_error_of_the_function_gets_the_place_it_was_written():
 
 def test_what_the_program_gives_goes_only_where_it_is_asked_for():
     build("refine", Call("keep_largest_component"), labels=None)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_former_name_tells_the_present_one(old, new):
+    catalogue, name = old
+    assert new in names(catalogue)
+    assert name not in names(catalogue)
+    with pytest.raises(RecipeError, match=f"r.yaml:3: there is no '{name}' in .* called '{new}'"):
+        check(catalogue, Call(name, where="r.yaml:3"))

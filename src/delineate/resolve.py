@@ -64,6 +64,10 @@ GIVEN = {
 """Arguments that the program passes itself; a recipe may not set them."""
 
 
+RENAMED = {("metrics", "dice_swept"): "dice_sweep_mean"}
+"""Catalogue and former name of an entry -> its name."""
+
+
 FIRST = ""
 """Key in `Call.args` for the first argument where the recipe does not name it: `{standardize: imagenet}`."""
 
@@ -188,6 +192,8 @@ def resolve(catalogue: str, name: str | Call) -> Callable[..., Any]:
     name = call.name
     if ":" in name:
         return _foreign(call)
+    if new := RENAMED.get((catalogue, name)):
+        raise LookupError(f"there is no {name!r} in {catalogue} any more; it is called {new!r}.")
     if name not in names(catalogue):
         known = names(catalogue)
         raise LookupError(

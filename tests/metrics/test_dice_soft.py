@@ -10,7 +10,7 @@ from delineate.metrics import pool
 from delineate.metrics.dice import dice
 from delineate.metrics.dice_at import dice_at
 from delineate.metrics.dice_soft import dice_soft
-from delineate.metrics.dice_swept import dice_swept
+from delineate.metrics.dice_sweep_mean import dice_sweep_mean
 
 LABELS = LabelSet((Label("polyp", 1),))
 
@@ -38,7 +38,7 @@ def test_three_dice_are_three_numbers():
     distance = np.hypot(y, x)
     prediction, truth = pair(1 / (1 + np.exp((distance - 18.2) / 4)), distance < 16)
     at, soft, swept = (
-        metric(prediction, truth)["polyp"] for metric in (dice_at, dice_soft, dice_swept)
+        metric(prediction, truth)["polyp"] for metric in (dice_at, dice_soft, dice_sweep_mean)
     )
     assert at == dice(prediction, truth)["polyp"]
     assert at > max(soft, swept) + 0.1

@@ -33,11 +33,11 @@ def neopolyp(
 ) -> Splits:
     """BKAI-IGH NeoPolyp as the challenge gives it: images in train, and their coloured masks in train_gt.
 
-    The masks are JPEG and are read at the size of their images: red is neoplastic, green non-neoplastic. Each pixel gets
-    the nearest colour, and the noise of the compression at edges is removed, as with `tolerance: jpeg` of the layout
-    `folder`. The data set has near duplicates, also of one frame in two light modes; without a `group` they can be in
-    several splits. The images in test have no truth and are not read here: `delineate predict RUN ROOT/test -o OUT --to
-    neopolyp-csv` writes the challenge's file. Folders may be nested as Kaggle unpacks them, train/train and
+    The masks are JPEG and are read at the size of their images: red is neoplastic, green non-neoplastic. Each pixel
+    gets the nearest colour, and the noise of the compression at edges is removed, as with `tolerance: jpeg` of the
+    layout `folder`. The data set has near duplicates, also of one frame in two light modes; without a `group` they can
+    be in several splits. The images in test have no truth and are not read here: `delineate predict RUN ROOT/test -o
+    OUT --to neopolyp-csv` writes the challenge's file. Folders may be nested as Kaggle unpacks them, train/train and
     train_gt/train_gt.
 
     Args:

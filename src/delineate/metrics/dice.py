@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     title="Dice",
     meaning=(
         "Overlap of prediction and truth: twice the shared area or volume, divided by the sum of both. 1 "
-        "is perfect, 0 means no overlap."
+        "is perfect, 0 means no overlap. Images without the label in truth and prediction are left out."
     ),
     family="overlap",
     needs=frozenset({"classes"}),

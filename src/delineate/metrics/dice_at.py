@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @traits(
     title="Dice at a threshold",
-    meaning="Dice of the mask of all pixels or voxels whose probability reaches a threshold.",
+    meaning=(
+        "Dice of the mask of all pixels or voxels whose probability reaches a threshold: at 0.5 what most papers call "
+        "Dice."
+    ),
     family="overlap",
     needs=frozenset({"classes", "probabilities"}),
     empty=Empty(truth=0, prediction=0, both=None),

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @traits(
     title="Dice, soft",
-    meaning="Dice of the probabilities themselves, without a threshold.",
+    meaning=(
+        "Dice of the probabilities themselves, without a threshold. Some polyp papers choose their best epoch by it."
+    ),
     family="overlap",
     needs=frozenset({"classes", "probabilities"}),
     empty=Empty(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from delineate.core import Geometry, Label, LabelSet, Segmentation
-from delineate.metrics.dice_swept import dice_swept
+from delineate.metrics.dice_sweep_mean import dice_sweep_mean
 
 LABELS = LabelSet((Label("polyp", 1),))
 
@@ -13,7 +13,7 @@ def score(p, truth, **options):
     p, truth = np.asarray(p, np.float32), np.asarray(truth, np.uint8)
     grid = Geometry.in_pixels(truth.shape)
     prediction = Segmentation(truth, LABELS, grid, probabilities=np.stack([1 - p, p]))
-    return dice_swept(prediction, Segmentation(truth, LABELS, grid), **options)["polyp"]
+    return dice_sweep_mean(prediction, Segmentation(truth, LABELS, grid), **options)["polyp"]
 
 
 @pytest.mark.parametrize("seed", range(5))

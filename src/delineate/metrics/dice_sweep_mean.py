@@ -1,4 +1,4 @@
-"""Dice swept over thresholds."""
+"""Mean Dice over all thresholds."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 
 @traits(
-    title="Dice, swept over thresholds",
-    meaning="Mean of the Dice over a range of thresholds.",
+    title="Dice, mean over thresholds",
+    meaning=(
+        "Mean of the Dice over all thresholds, after probabilities were rescaled to 0 to 1 in each image. PraNet and "
+        "many polyp papers since call it meanDic. It is lower than Dice at 0.5."
+    ),
     family="overlap",
     needs=frozenset({"classes", "probabilities"}),
     one_on_itself=False,
     empty=Empty(truth=None, prediction="scored", both=None),
 )
-def dice_swept(
+def dice_sweep_mean(
     prediction: Segmentation,
     truth: Segmentation,
     *,
@@ -34,8 +37,8 @@ def dice_swept(
 
     The "meanDic" of the polyp papers since PraNet (Fan et al., MICCAI 2020): the least and largest probability of each
     image become 0 and 1, rounded to `levels` grey values, and each of these is a threshold (>=); at the lowest, the
-    whole image is positive. Do not compare it with `dice`. NaN if the label is not in the truth, since rescaled
-    probabilities always contain positives.
+    whole image is positive. Do not compare it with `dice`, `dice_at` or `dice_soft`. NaN if the label is not in the
+    truth, since rescaled probabilities always contain positives.
     """
     if levels < 2:
         raise ValueError(f"levels is {levels}; expected at least 2 (256 for 8 bits).")
