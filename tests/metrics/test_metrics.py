@@ -36,8 +36,8 @@ COARSE = 0.01
 
 BY_SAMPLE = (
     "assd", "auroc", "average_precision", "balanced_accuracy", "brier", "cldice", "dice", "dice_at", "dice_empty1",
-    "dice_soft", "dice_sweep_mean", "ece", "ece_top", "f_beta", "hausdorff", "hd95", "hd95_pooled", "hd95_surfel", "iou",
-    "nsd", "nsd_voxel", "pixel_accuracy", "precision", "recall", "specificity", "volume_error",
+    "dice_soft", "dice_sweep_mean", "ece", "ece_top", "f_beta", "hausdorff", "hd95", "hd95_pooled", "hd95_surfel",
+    "iou", "nsd", "nsd_voxel", "pixel_accuracy", "precision", "recall", "specificity", "volume_error",
 )  # fmt: skip
 """Metrics that judge samples, not objects: a found object that reaches where the truth ignores is cut, not excused."""
 

@@ -239,13 +239,12 @@ def _by_colour(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
         nearer = squared < nearest
         nearest[nearer] = squared[nearer]
         classes[nearer] = value
-    if values.tolerance == JPEG:
-        unknown = _filled(nearest > JPEG_DISTANCE**2)
-    else:
-        unknown = nearest > values.tolerance**2
+    jpeg = values.tolerance == JPEG
+    unknown = nearest > (JPEG_DISTANCE if values.tolerance == JPEG else values.tolerance) ** 2
+    unknown = _filled(unknown) if jpeg else unknown
     if unknown.any():
         raise ValueError(_unknown_colours(channels[:, unknown], named, values))
-    return _cleaned(classes) if values.tolerance == JPEG else classes
+    return _cleaned(classes) if jpeg else classes
 
 
 def _filled(mask: np.ndarray) -> np.ndarray:
