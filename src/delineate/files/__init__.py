@@ -32,11 +32,15 @@ from delineate.files._read_write import (
     write_image,
     write_mask,
 )
+from delineate.files._run_lengths import RUN_LENGTH_TABLES, RunLengthCode, RunLengthTable
 from delineate.files._whole_file import cache_folder, is_part, part_folder, sha256, whole_file
 
 __all__ = [
+    "RUN_LENGTH_TABLES",
     "FolderImage",
     "Format",
+    "RunLengthCode",
+    "RunLengthTable",
     "Series",
     "UnreadableFile",
     "by_content",

@@ -1,0 +1,260 @@
+"""Masks as run lengths in a CSV, as challenges exchange them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from delineate.core import Geometry, LabelSet, Segmentation
+from delineate.files._whole_file import whole_file
+from delineate.words import some
+
+NUMBERS = re.compile(r"[0-9]{1,18}(?: +[0-9]{1,18})*")
+
+
+@dataclass(frozen=True)
+class RunLengthCode:
+    """How a mask (row, column) is written as pairs of numbers: the start and the length of each run of its pixels.
+
+    order: "rows": pixels are counted along rows, then down. "columns": along columns, then to the right.
+    first: the number of the first pixel; of gaps, what is added to the first.
+    gaps: a start is the number of pixels since the end of the run before.
+    empty: the text of an empty mask.
+
+    >>> RunLengthCode().write(np.array([[0, 1, 0], [1, 1, 0]], bool))
+    '2 1 4 2'
+    """
+
+    order: Literal["rows", "columns"] = "rows"
+    first: int = 1
+    gaps: bool = False
+    empty: str = ""
+
+    def write(self, mask: np.ndarray) -> str:
+        """The text of a mask (row, column).
+
+        Raises:
+            ValueError: the mask has other than two axes.
+        """
+        if mask.ndim != 2:
+            raise ValueError(
+                f"the mask has {mask.ndim} axes; run lengths in a CSV are for pictures of 2 axes."
+            )
+        flat = np.zeros(mask.size + 2, np.int8)  # with background at both ends
+        flat[1:-1] = mask.ravel(order="C" if self.order == "rows" else "F") != 0
+        edges = np.flatnonzero(np.diff(flat))
+        starts, ends = edges[::2], edges[1::2]
+        if not len(starts):
+            return self.empty
+        before = np.concatenate(([0], ends[:-1])) if self.gaps else 0
+        firsts = starts - before
+        firsts[: 1 if self.gaps else None] += self.first
+        return " ".join(map(str, np.stack((firsts, ends - starts), axis=1).ravel().tolist()))
+
+    def read(self, text: str, shape: tuple[int, ...]) -> np.ndarray:
+        """The mask (row, column) of a text, boolean.
+
+        Raises:
+            ValueError: the text is not pairs of numbers, or a run is empty, not after the one before, or not inside
+                the shape.
+        """
+        flat = np.zeros(int(np.prod(shape)), bool)
+        text = text.strip()
+        if text != self.empty.strip():
+            if not NUMBERS.fullmatch(text):
+                raise ValueError(f"expected pairs of a start and a length, not {text[:40]!r}.")
+            numbers = np.array(text.split(), np.int64)
+            if len(numbers) % 2:
+                raise ValueError(f"has {len(numbers)} numbers; expected pairs.")
+            if numbers.max() > flat.size + self.first:
+                raise ValueError(f"has the number {numbers.max()}; {self._pixels(shape)}.")
+            starts, lengths = numbers[::2].copy(), numbers[1::2]
+            starts[: 1 if self.gaps else None] -= self.first
+            if self.gaps:
+                starts += np.concatenate(([0], np.cumsum(starts + lengths)[:-1]))
+            ends = starts + lengths
+            if lengths.min() < 1 or starts[0] < 0 or (starts[1:] < ends[:-1]).any():
+                raise ValueError(
+                    f"expected runs of 1 pixel or more, each after the one before, from pixel {self.first} on."
+                )
+            if ends[-1] > flat.size:
+                raise ValueError(f"a run ends at pixel {ends[-1]}; {self._pixels(shape)}.")
+            change = np.zeros(flat.size + 1, np.int8)
+            np.add.at(change, starts, 1)
+            np.add.at(change, ends, -1)
+            flat = np.cumsum(change[:-1], dtype=np.int8).view(bool)
+        return flat.reshape(shape, order="C" if self.order == "rows" else "F")
+
+    def _pixels(self, shape: Sequence[int]) -> str:
+        return f"the image has {' x '.join(map(str, shape))} pixels"
+
+
+@dataclass(frozen=True)
+class RunLengthTable:
+    """A CSV with a row for each image and class: the image and class in `columns[0]`, the mask in `columns[1]`.
+
+    name: the name of the format.
+    file: the usual name of the file.
+    classes: the names of the classes. The id of a row is IMAGE_0 for the first class, IMAGE_1 for the second.
+    code: how masks are written.
+    """
+
+    name: str
+    file: str
+    columns: tuple[str, str]
+    classes: tuple[str, ...]
+    code: RunLengthCode
+
+    def labels_of(
+        self, labels: LabelSet, given: Mapping[str, str | None] | None = None
+    ) -> dict[str, str | None]:
+        """The label of each class: that of its name, or the one that is given; None if there is none.
+
+        Args:
+            labels: those of the model.
+            given: class -> label; None for a class that the model does not have.
+
+        Raises:
+            ValueError: an unknown class or label, a class without label, or a label that is left out or written twice.
+        """
+        given = given or {}
+        if stray := [name for name in given if name not in self.classes]:
+            raise ValueError(
+                f"{self.name} has no class {stray[0]!r}; its classes are {', '.join(self.classes)}."
+            )
+        of = {name: given.get(name, name) for name in self.classes}
+        used = [label for label in of.values() if label is not None]
+        odd = [name for name, label in of.items() if label not in (None, *labels.names)]
+        if odd or set(used) != set(labels.names) or len(set(used)) != len(used):
+            raise ValueError(
+                f"{self.name} has the classes {', '.join(self.classes)}, and the labels are {', '.join(labels.names)}. "
+                f"Name the label of each class: --to-label {(odd or list(self.classes))[0]}={labels.names[0]}; nothing "
+                "after the = for a class that the model does not have."
+            )
+        return of
+
+    def rows(
+        self, image: str, segmentation: Segmentation, labels: Mapping[str, str | None]
+    ) -> dict[str, str]:
+        """The rows of an image: id -> mask as text.
+
+        Args:
+            image: the name of the image, without folders and ending.
+            segmentation: the masks.
+            labels: as `labels_of`.
+
+        Raises:
+            ValueError: the image has other than two axes.
+        """
+        empty = np.zeros(segmentation.geometry.shape, bool)
+        return {
+            f"{image}_{i}": self.code.write(empty if label is None else segmentation.mask(label))
+            for i, label in enumerate(labels[name] for name in self.classes)
+        }
+
+    def write(self, rows: Mapping[str, str], path: str | Path) -> None:
+        """Write rows, in the order of their ids."""
+        text = io.StringIO(newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(self.columns)
+        table.writerows(sorted(rows.items()))
+        with whole_file(path) as part:
+            part.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+    def read_rows(self, path: str | Path) -> dict[str, str]:
+        """The rows of a file: id -> mask as text, which is not read here.
+
+        Raises:
+            ValueError: another file, a row that cannot be read, or two rows with one id; names the file and the line.
+        """
+        path = Path(path)
+        try:
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 text; expected a CSV.") from error
+        header = lines[0].rstrip("\r")
+        if header.replace('"', "") != ",".join(self.columns):
+            raise ValueError(
+                f"{path}: begins with {header[:60]!r}; expected {','.join(self.columns)!r}."
+            )
+        rows: dict[str, str] = {}
+        for number, line in enumerate(lines[1:], start=2):
+            if not line.rstrip("\r"):
+                continue
+            first, comma, mask = line.rstrip("\r").rpartition(",")  # csv refuses long fields
+            try:
+                (id,) = next(csv.reader([first], strict=True))
+            except (csv.Error, ValueError, StopIteration) as error:
+                raise ValueError(
+                    f"{path}:{number}: expected an id and run lengths, not {line[:60]!r}."
+                ) from error
+            if not comma or id in rows:
+                raise ValueError(
+                    f"{path}:{number}: {f'a second row for {id[:60]!r}' if comma else 'a row of one field'}."
+                )
+            rows[id] = mask.strip('"')
+        return rows
+
+    def read(
+        self,
+        path: str | Path,
+        shapes: Mapping[str, tuple[int, ...]],
+        labels: LabelSet,
+        given: Mapping[str, str | None] | None = None,
+    ) -> dict[str, Segmentation]:
+        """The masks of each image in a file.
+
+        Args:
+            path: the file.
+            shapes: (rows, columns) of each image, which the file does not have, by name.
+            labels: the labels of the masks.
+            given: as for `labels_of`.
+
+        Raises:
+            ValueError: as `read_rows`; images that are not those of `shapes`, or masks that cannot be read, do not fit
+                the shape of their image, or overlap.
+        """
+        of = self.labels_of(labels, given)
+        rows = self.read_rows(path)
+        wanted = [f"{image}_{i}" for image in shapes for i in range(len(self.classes))]
+        if missing := [id for id in wanted if id not in rows]:
+            raise ValueError(f"{path}: {len(missing)} rows are missing: {some(missing)}.")
+        if stray := sorted(rows.keys() - set(wanted)):
+            raise ValueError(f"{path}: {len(stray)} rows are of no known image: {some(stray)}.")
+        largest = max(label.value for label in labels.labels)
+        found = {}
+        for image, shape in shapes.items():
+            classes = np.zeros(shape, np.min_scalar_type(largest))
+            for i, label in enumerate(of[name] for name in self.classes):
+                try:
+                    mask = self.code.read(rows[f"{image}_{i}"], shape)
+                    if mask.any() and label is None:
+                        raise ValueError(f"has pixels of {self.classes[i]}, which has no label.")
+                    if classes[mask].any():
+                        raise ValueError("overlaps the mask of another class.")
+                except ValueError as error:
+                    raise ValueError(f"{path}: the row {image}_{i}: {error}") from error
+                if label is not None:
+                    classes[mask] = labels[label].value
+            found[image] = Segmentation(classes, labels, Geometry.in_pixels(shape))
+        return found
+
+
+NEOPOLYP = RunLengthTable(
+    name="neopolyp-csv",
+    file="neopolyp.csv",
+    columns=("Id", "Expected"),
+    classes=("neoplastic", "non_neoplastic"),
+    code=RunLengthCode(),
+)
+"""The submission file of BKAI-IGH NeoPolyp."""
+
+RUN_LENGTH_TABLES = {table.name: table for table in (NEOPOLYP,)}
+"""The formats of `delineate predict --to`, by name."""
