@@ -219,6 +219,20 @@ def _parser() -> argparse.ArgumentParser:
         "--flips", metavar="A,B", type=_numbers, help="average over flips of these axes"
     )
     verb.add_argument(
+        "--to",
+        metavar="FORMAT",
+        help="also write all masks into one CSV of run lengths: neopolyp-csv, the submission file of BKAI-IGH NeoPolyp "
+        "(neopolyp.csv)",
+    )
+    verb.add_argument(
+        "--to-label",
+        metavar="CLASS=LABEL",
+        type=_class,
+        action="append",
+        help="label of a class of this format, if it has another name, for instance neoplastic=adenoma; nothing after "
+        "the = for a class that the model does not have; repeatable",
+    )
+    verb.add_argument(
         "--strict", action="store_true", help="refuse images unlike the training images"
     )
     verb.add_argument(
@@ -351,6 +365,15 @@ def _value(text: str) -> tuple[str, list[int | str]]:
             f"{text!r} has no name or no =; expected for instance polyp=255"
         )
     return name, [int(part) if part.isdigit() else part for part in raw.split(",") if part]
+
+
+def _class(text: str) -> tuple[str, str | None]:
+    name, sign, label = text.partition("=")
+    if not name or not sign:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has no name or no =; expected for instance neoplastic=adenoma"
+        )
+    return name, label or None
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -583,6 +606,8 @@ def _predict(options: argparse.Namespace) -> int:
         overlays=not options.no_overlays,
         window=options.window,
         flips=options.flips,
+        to=options.to,
+        to_labels=dict(options.to_label or ()),
         overwrite=options.overwrite,
         trust=options.trust,
         strict=options.strict,

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from delineate.files import sha256, whole_file
+from delineate.files import RunLengthTable, sha256, whole_file
 
 TABLE, RECORD = "predictions.csv", "predictions.jsonl"
 
@@ -121,6 +121,20 @@ class PredictionFolder:
         text = io.StringIO(newline="")
         csv.DictWriter(text, COLUMNS).writerows(rows)
         _append(text.getvalue(), self.folder / TABLE)
+
+    def add_run_lengths(self, table: RunLengthTable, rows: Mapping[str, str]) -> None:
+        """Write rows into the table of run lengths. Rows of other images that this bundle wrote before stay.
+
+        Call `refuse` before with the name of its file.
+
+        Raises:
+            ValueError: the file that is there is damaged.
+        """
+        path = self.folder / table.file
+        ours = path.is_file() and not self._not_ours(table.file)
+        kept = table.read_rows(path) if ours else {}
+        with self.file(table.file, path.suffix) as part:
+            table.write({**kept, **rows}, part)
 
     def _not_ours(self, name: str) -> str:
         """Why a file must not be replaced; "" if this bundle wrote it, or if it does not exist."""

@@ -15,7 +15,7 @@ from delineate.components import components
 from delineate.core import Case, Geometry, Image, Predictor, Segmentation
 from delineate.core.scores import EXPECTED_DICE, PRESENCE
 from delineate.evaluation.report import overlay
-from delineate.files import mask_suffix, whole_file, write_mask
+from delineate.files import RunLengthTable, mask_suffix, whole_file, write_mask
 from delineate.predictions.folder import COLUMNS, PredictionFolder
 
 UNLIKE = "unlike the training images: {how}"
@@ -30,11 +30,16 @@ class Outputs:
     overlay: overlays/<id>.jpg, a picture of the mask on the image; of a volume in three planes.
     probabilities: <id>.probabilities.npz, (1 + label, *spatial) float16, background first, with axes as `read_image`
         gives those of the image.
+    run_lengths: return the masks as rows of this table, which `PredictionFolder.add_run_lengths` writes. The name of
+        an image there is the last part of the id of its case.
+    run_length_labels: the label of each class of this table, as `RunLengthTable.labels_of`.
     """
 
     mask: bool = True
     overlay: bool = True
     probabilities: bool = False
+    run_lengths: RunLengthTable | None = None
+    run_length_labels: Mapping[str, str | None] = field(default_factory=dict)
 
     def names(self, case: Case, geometry: Geometry | None = None) -> dict[str, str]:
         """The name of each file in the folder; `geometry` is that of the image, if it is already known."""
@@ -58,6 +63,7 @@ class CasePrediction:
     warnings: doubts about the image, in words.
     unlike_training: how the image differs from the training images, in words; empty if it does not.
     review: whether a person should check the case.
+    run_lengths: the masks as run lengths, by the ids of their rows, if they were asked for.
     """
 
     case: str
@@ -66,6 +72,7 @@ class CasePrediction:
     warnings: tuple[str, ...] = ()
     unlike_training: tuple[str, ...] = ()
     review: bool = False
+    run_lengths: Mapping[str, str] = field(default_factory=dict)
 
 
 def predict_case(
@@ -112,6 +119,11 @@ def predict_case(
             f"{case.id}: probabilities are to be written, but the predictor keeps none. Load it with "
             "keep_probabilities=True; a task without masks has none."
         )
+    run_lengths: Mapping[str, str] = {}
+    if outputs.run_lengths is not None:
+        run_lengths = outputs.run_lengths.rows(
+            case.id.split("/")[-1], prediction, outputs.run_length_labels
+        )
     if not prediction.outlined:
         outputs = replace(outputs, mask=False, overlay=False)
     names = outputs.names(case, image.geometry)
@@ -135,6 +147,7 @@ def predict_case(
         image.warnings,
         prediction.unlike_training,
         any(row["review"] == "yes" for row in rows),
+        run_lengths,
     )
 
 

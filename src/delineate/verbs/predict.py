@@ -9,6 +9,7 @@ from pathlib import Path
 from delineate.bundle import join_bundles, load_bundle, open_bundle
 from delineate.core import Case
 from delineate.data import cases_of
+from delineate.files import RUN_LENGTH_TABLES, RunLengthTable
 from delineate.predictions import (
     TABLE,
     UNLIKE,
@@ -18,7 +19,7 @@ from delineate.predictions import (
     shown,
 )
 from delineate.progress import track, warn
-from delineate.resolve import Trust
+from delineate.resolve import Trust, nearest
 from delineate.tasks import load_task
 
 
@@ -32,6 +33,7 @@ class Predicted:
     review: files that a person should review; None if the model is not calibrated.
     unlike: files whose images differ from the training images; None if the bundle has no fingerprint of these.
     masks: whether masks were written; a task of image-level labels gives none.
+    run_lengths: the CSV of run lengths that was written; None if none was asked for, or no image was predicted.
     """
 
     out: Path
@@ -40,6 +42,7 @@ class Predicted:
     review: tuple[str, ...] | None
     unlike: tuple[str, ...] | None
     masks: bool = True
+    run_lengths: Path | None = None
 
     @property
     def lines(self) -> list[str]:
@@ -48,9 +51,10 @@ class Predicted:
         review = "" if self.review is None else f", {len(self.review)} to review"
         unlike = f", {len(self.unlike)} unlike the training images" if self.unlike else ""
         masks = f"masks: {self.out}; " if self.masks else ""
+        coded = f"; run lengths: {self.run_lengths}" if self.run_lengths else ""
         return [
             f"{self.images - len(self.failures)} of {self.images} images predicted{failed}{review}{unlike}",
-            f"{masks}table: {self.out / TABLE}",
+            f"{masks}table: {self.out / TABLE}{coded}",
         ]
 
 
@@ -64,6 +68,8 @@ def predict(
     overlays: bool = True,
     window: tuple[int, ...] | None = None,
     flips: tuple[int, ...] | None = None,
+    to: str | None = None,
+    to_labels: Mapping[str, str | None] | None = None,
     overwrite: bool = False,
     trust: Trust | Iterable[str] = (),
     strict: bool = False,
@@ -89,6 +95,12 @@ def predict(
     `predictions.jsonl` records. Any other file of the same name is refused before the first prediction. Rows of the
     table are written case by case; rows of images that are not predicted again stay.
 
+    With `to`, all masks are also written into one CSV of run lengths, such as the submission file of a challenge. For
+    neopolyp-csv this is neopolyp.csv with the columns Id and Expected: NAME_0 has the neoplastic and NAME_1 the
+    non-neoplastic pixels of the image NAME, at its size, as pairs of a first pixel, counted from 1 along rows, and a
+    length; an empty mask has no text. The rows are in the order of their ids. The file is written whole after the last
+    image; an image that fails has no row.
+
     Args:
         bundle: the folder of a bundle or a run; several make an ensemble with the task and refinements of the first.
         inputs: files, folders and globs, one or many; from Python also cases, such as `Case.of_image` makes from an
@@ -100,13 +112,17 @@ def predict(
         overlays: write overlays.
         window: size of sliding windows, instead of the recipe's.
         flips: axes of test-time flips, instead of the recipe's.
+        to: a format of run lengths: "neopolyp-csv".
+        to_labels: the label of a class of this format, if it has another name: {"neoplastic": "adenoma"}; None for a
+            class that the model does not have.
         overwrite: replace any file, except the input images.
         trust: modules whose code the bundle may name (`package.module:function`); none else is imported.
         strict: an image unlike those the model was trained on is a failure, and nothing is written for it.
 
     Raises:
         ValueError: no bundle, no input, a device that this machine does not have, a file in `out` that must not be
-            replaced, or `strict` with a bundle that has no fingerprint of its training images.
+            replaced, a format `to` that does not exist or does not fit the labels, or `strict` with a bundle that has
+            no fingerprint of its training images.
     """
     inputs = [inputs] if isinstance(inputs, str | Path | Case) else inputs
     images = [each for each in inputs if isinstance(each, Case)]
@@ -122,10 +138,24 @@ def predict(
             f"the task {known.recipe.task.name} gives no probability maps. Leave out --probabilities."
         )
     drawn = "classes" in gives
-    outputs = Outputs(mask=drawn, overlay=overlays and drawn, probabilities=probabilities)
+    table = _run_length_table(to, to_labels)
+    if table is not None and not drawn:
+        raise ValueError(f"the task {known.recipe.task.name} gives no masks. Leave out --to.")
+    outputs = Outputs(
+        mask=drawn,
+        overlay=overlays and drawn,
+        probabilities=probabilities,
+        run_lengths=table,
+        run_length_labels={} if table is None else table.labels_of(known.recipe.labels, to_labels),
+    )
+    if table is not None:
+        _refuse_same_names(cases, table)
     folder = PredictionFolder(out, known.digest)
     folder.refuse(
-        [name for case in cases for name in outputs.names(case).values()],
+        [
+            *(name for case in cases for name in outputs.names(case).values()),
+            *([] if table is None else [table.file]),
+        ],
         [file for case in cases for file in case.files],
         overwrite=overwrite,
     )
@@ -140,6 +170,7 @@ def predict(
     review: list[str] = []
     unlike: list[str] = []
     failures: dict[str, str] = {}
+    run_lengths: dict[str, str] = {}
     with folder.table():
         for case in track(cases, "predicting", unit="image", leave=True):
             file = case.id if case.image_path is None else shown(case.image_path)
@@ -159,6 +190,7 @@ def predict(
                 for message in (*getattr(error, "__notes__", ()), failures[file]):
                     warn(f"{file}: {message}")
                 continue
+            run_lengths |= written.run_lengths
             for warning in written.warnings:
                 warn(f"{file}: {warning}")
             if written.review:
@@ -166,6 +198,8 @@ def predict(
             if written.unlike_training:
                 unlike.append(file)
                 _warn_unlike(file, written.unlike_training, len(unlike))
+    if table is not None and run_lengths:
+        folder.add_run_lengths(table, run_lengths)
     return Predicted(
         Path(out),
         len(cases),
@@ -173,7 +207,34 @@ def predict(
         tuple(review) if known.review_below else None,
         tuple(unlike) if known.fingerprint else None,
         drawn,
+        Path(out) / table.file if table is not None and run_lengths else None,
     )
+
+
+def _run_length_table(
+    to: str | None, to_labels: Mapping[str, str | None] | None
+) -> RunLengthTable | None:
+    if to is None:
+        if to_labels:
+            raise ValueError("the labels of classes are for a format. Give it with --to.")
+        return None
+    if to not in RUN_LENGTH_TABLES:
+        raise ValueError(
+            f"--to {to}: no such format{nearest(to, RUN_LENGTH_TABLES)} There are: "
+            f"{', '.join(RUN_LENGTH_TABLES)}. Masks are written in the format of their images; convert writes others."
+        )
+    return RUN_LENGTH_TABLES[to]
+
+
+def _refuse_same_names(cases: Sequence[Case], table: RunLengthTable) -> None:
+    """Refuse images of one name in several folders, since rows of the table have names without folders."""
+    first: dict[str, str] = {}
+    for case in cases:
+        if (other := first.setdefault(case.id.split("/")[-1], case.id)) != case.id:
+            raise ValueError(
+                f"{other} and {case.id} have the same name, and rows of {table.name} have names without folders. "
+                "Predict them into separate folders."
+            )
 
 
 MOST_WARNINGS = 10

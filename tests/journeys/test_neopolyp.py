@@ -1,0 +1,173 @@
+"""From the official tree of NeoPolyp to the submission file, and back to the masks."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+
+from delineate import load_bundle, load_cases, load_recipe, read_mask, verbs
+from delineate.cli import main
+from delineate.data import cases_of
+from delineate.files import RUN_LENGTH_TABLES, read_geometry
+
+NEOPOLYP = RUN_LENGTH_TABLES["neopolyp-csv"]
+DRAWN = """\
+data: {phantom: {scene: endoscopy, cases: 16, shape: [72, 90], split: {all: 1.0}}}
+labels: {neoplastic: 1, non_neoplastic: 2}
+prepare: [{channels: 3}]
+model: unet
+loss: dice
+"""
+RECIPE = """\
+# delineate train bkai.yaml
+# two steps
+data: {neopolyp: {root: bkai, split: {train: 0.5, val: 0.25, test: 0.25}}}
+labels: {non_neoplastic: {value: 1, kind: thing}, neoplastic: {value: 2, kind: thing}}
+prepare: [{channels: 3}, {resize: {shape: [32, 32]}}, {standardize: imagenet}]
+model: {unet: {features: [4, 8]}}
+loss: [cross_entropy, dice]
+optimizer: {adamw: {lr: 1.0e-2}}
+trainer: {epochs: 1, batch_size: 4, device: cpu, loggers: []}
+metrics: [dice, dice_empty1]
+"""
+
+
+def write_jpeg(path, picture):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(picture), quality=90))
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """The tree of drawn frames, and a run trained on it for two steps."""
+    desk = tmp_path_factory.mktemp("neopolyp")
+    (desk / "drawn.yaml").write_text(DRAWN)
+    colours = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0)], np.uint8)
+    for i, case in enumerate(load_cases(load_recipe(desk / "drawn.yaml"))["all"]):
+        picture = case.image.pixels.transpose(1, 2, 0)
+        if i >= 12:
+            write_jpeg(desk / f"bkai/test/frame{i}.jpeg", picture[: 60 + i])
+            continue
+        write_jpeg(desk / f"bkai/train/frame{i}.jpeg", picture)
+        write_jpeg(desk / f"bkai/train_gt/frame{i}.jpeg", colours[case.truth.classes])
+    (desk / "bkai.yaml").write_text(RECIPE)
+    verbs.train(desk / "bkai.yaml", run=desk / "run")
+    return desk
+
+
+@pytest.fixture
+def predict(desk, tmp_path):
+    def run(*words, images="bkai/test", out="out"):
+        return main(
+            ["predict", str(desk / "run"), str(desk / images), "-o", str(tmp_path / out), *words]
+        )
+
+    return run
+
+
+def shapes_in(folder):
+    return {path.stem: read_geometry(path).shape for path in folder.iterdir()}
+
+
+def test_both_conventions_are_reported(desk):
+    scores = json.loads((desk / "run/scores.json").read_text())["labels"]
+    for label in ("neoplastic", "non_neoplastic"):
+        assert {"dice", "dice_empty1"} <= set(scores[label]["metrics"])
+    assert scores["all"]["metrics"]["dice_empty1"]["mean"] is not None
+    assert "both empty 1" in (desk / "run/report.html").read_text()
+
+
+def test_the_submission_is_read_back_to_the_masks_that_were_predicted(
+    desk, predict, tmp_path, capsys
+):
+    assert predict("--to", "neopolyp-csv") == 0
+    assert f"run lengths: {tmp_path / 'out/neopolyp.csv'}" in capsys.readouterr().out
+    shapes = shapes_in(desk / "bkai/test")
+    assert set(shapes.values()) == {(72, 90)}
+    predictor = load_bundle(desk / "run", device="cpu")
+    labels = load_recipe(desk / "bkai.yaml").labels
+    found = NEOPOLYP.read(tmp_path / "out/neopolyp.csv", shapes, labels)
+    for case in cases_of(desk / "bkai/test"):
+        written = read_mask(tmp_path / f"out/{case.id}.png").pixels[0]
+        np.testing.assert_array_equal(found[case.id].classes, written)
+        np.testing.assert_array_equal(found[case.id].classes, predictor(case).classes)
+    assert any(found[name].classes.any() for name in shapes), "two steps predict nothing at all"
+    with open(tmp_path / "out/neopolyp.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["Id", "Expected"]
+    assert [row[0] for row in rows] == [f"frame{i}_{c}" for i in range(12, 16) for c in (0, 1)]
+
+
+def test_a_second_run_keeps_the_rows_of_other_images(desk, predict, tmp_path):
+    path = tmp_path / "out/neopolyp.csv"
+    assert predict("--to", "neopolyp-csv", images="bkai/test/frame14.jpeg") == 0
+    assert predict("--to", "neopolyp-csv", images="bkai/test/frame1[23].jpeg") == 0
+    assert list(NEOPOLYP.read_rows(path)) == [f"frame{i}_{c}" for i in (12, 13, 14) for c in (0, 1)]
+    once = path.read_bytes()
+    assert predict("--to", "neopolyp-csv", images="bkai/test/frame1[234].jpeg") == 0
+    assert path.read_bytes() == once
+
+
+def test_a_file_that_was_changed_is_kept(predict, tmp_path, capsys):
+    path = tmp_path / "out/neopolyp.csv"
+    path.parent.mkdir()
+    path.write_text("mine\n")
+    assert predict("--to", "neopolyp-csv") == 2
+    assert "neopolyp.csv was not written by delineate predict" in capsys.readouterr().err
+    assert path.read_text() == "mine\n"
+    assert [p.name for p in path.parent.iterdir()] == ["neopolyp.csv"]
+    assert predict("--to", "neopolyp-csv", "--overwrite") == 0
+    assert len(NEOPOLYP.read_rows(path)) == 8
+
+
+def test_an_image_that_fails_has_no_row_and_the_others_do(desk, predict, tmp_path, capsys):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for name in ("frame12", "frame13"):
+        (folder / f"{name}.jpeg").write_bytes((desk / f"bkai/test/{name}.jpeg").read_bytes())
+    (folder / "frame13.jpeg").write_bytes(b"\xff\xd8\xff\xe0 nothing")
+    assert predict("--to", "neopolyp-csv", images=folder) == 2
+    assert "frame13.jpeg" in capsys.readouterr().err
+    assert list(NEOPOLYP.read_rows(tmp_path / "out/neopolyp.csv")) == ["frame12_0", "frame12_1"]
+
+
+def test_images_of_one_name_are_refused(desk, predict, tmp_path, capsys):
+    for folder in "ab":
+        (tmp_path / "two" / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "two" / folder / "frame.png"), np.zeros((40, 40, 3), np.uint8))
+    assert predict("--to", "neopolyp-csv", images=tmp_path / "two") == 2
+    assert "a/frame and b/frame have the same name" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--to", "neopolyp"], "--to neopolyp: no such format; did you mean 'neopolyp-csv'"),
+        (["--to-label", "neoplastic=x"], "Give it with --to"),
+        (["--to", "neopolyp-csv", "--to-label", "neoplastic="], "Name the label of each class"),
+        (["--to", "neopolyp-csv", "--to-label", "red=neoplastic"], "has no class 'red'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_predicted(
+    predict, words, told, tmp_path, capsys
+):
+    assert predict(*words) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_other_labels_says_which_class_they_are(tiny_run, desk, tmp_path, capsys):
+    words = ["predict", str(tiny_run), str(desk / "bkai/test"), "-o", str(tmp_path / "out")]
+    assert main([*words, "--to", "neopolyp-csv"]) == 2
+    assert "the labels are polyp. Name the label of each class" in capsys.readouterr().err
+    classes = ["--to-label", "neoplastic=polyp", "--to-label", "non_neoplastic="]
+    assert main([*words, "--to", "neopolyp-csv", *classes]) == 0
+    rows = NEOPOLYP.read_rows(tmp_path / "out/neopolyp.csv")
+    for name, shape in shapes_in(desk / "bkai/test").items():
+        mask = read_mask(tmp_path / f"out/{name}.png").pixels[0] > 0
+        np.testing.assert_array_equal(NEOPOLYP.code.read(rows[f"{name}_0"], shape), mask)
+        assert rows[f"{name}_1"] == ""
