@@ -24,6 +24,10 @@ def test_all_recipes_were_found():
         "chest-presence-quick",
         "demo",
         "kvasir-unetplusplus",
+        "neopolyp-deeplabv3plus-regnetx320",
+        "neopolyp-deeplabv3plus-resnet50",
+        "neopolyp-unet",
+        "neopolyp-unetplusplus",
         "organs-quick",
         "polyp-quick",
         "rsna-organs",
@@ -38,6 +42,10 @@ def test_all_recipes_were_found():
 
 ORGANS = ["liver", "spleen", "left_kidney", "right_kidney", "bowel", "lesion"]
 """Labels of a scene, for recipes whose own labels no scene has."""
+
+
+SMALLER = {"tu-regnetx_320": "tu-regnetx_002"}
+"""An encoder of the same family for one that takes gigabytes."""
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -55,12 +63,14 @@ def test_a_recipe_trains_two_steps(path, tmp_path):
     unwindowed = scene.startswith("abdomen") and steps[0] == "channels"
     (model,) = [name for name in tree["model"] if name != "init_from"]
     fetched = "pretrained" in tree["model"][model]
+    encoder = tree["model"][model].get("encoder")
     overrides = [
         f"data.phantom.scene={scene}",
         "data.phantom.cases=12",
         f"data.phantom.shape={shape}",
         "data.phantom.split={train: 0.5, val: 0.25, test: 0.25}",
         *([f"model.{model}.pretrained=null"] if fetched else []),
+        *([f"model.{model}.encoder={SMALLER[encoder]}"] if encoder in SMALLER else []),
         *(["model.init_from=null"] if "init_from" in tree["model"] else []),
         f"labels={json.dumps({names[old]: label for old, label in tree['labels'].items()})}",
         *(
