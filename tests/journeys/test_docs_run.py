@@ -39,6 +39,7 @@ NOT_RUN = 0
 
 RUNS = {
     "classify-images.md": f"outputs/chest-presence-quick/{TIME}",
+    "polyps.md": f"outputs/neopolyp-unet/{TIME}",
     "slices.md": f"outputs/hippocampus-slices/{TIME}",
 }
 """What <run> and <time> stand for on a page that is about another kind of run."""
@@ -57,6 +58,12 @@ optimizer: {adamw: {lr: 1.0e-2}}
 trainer: {epochs: 1, batch_size: 4, device: cpu, loggers: []}
 metrics: [dice, iou]
 """
+
+
+TWO_CLASSES = RECIPE.replace(
+    "{polyp: {value: 1, kind: thing}}",
+    "{neoplastic: {value: 1, kind: thing}, non_neoplastic: {value: 2, kind: thing}}",
+)
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,11 @@ def laid(tmp_path_factory, write_series):
     for i, case in enumerate(films):
         write_image(case.image, desk / f"films/film{i}.png")
     verbs.train(chest, overrides=QUICKLY[1:], run=desk / RUNS["classify-images.md"])
+    neopolyp = desk / "recipes/neopolyp-unet.yaml"
+    neopolyp.write_text(TWO_CLASSES)
+    for i, case in enumerate(load_cases(load_recipe(neopolyp))["test"]):
+        write_image(case.image, desk / f"data/bkai/test/frame{i}.jpeg")
+    verbs.train(neopolyp, overrides=QUICKLY[1:], run=desk / RUNS["polyps.md"])
     volumes = desk / "recipes/hippocampus-slices.yaml"
     volumes.write_text(VOLUMES)
     (scan, *_) = load_cases(load_recipe(volumes))["test"]

@@ -265,7 +265,7 @@ def _cleaned(classes: np.ndarray) -> np.ndarray:
         there = (classes == value).view(np.uint8)
         counted = cv2.boxFilter(there, -1, (3, 3), normalize=False, borderType=cv2.BORDER_REPLICATE)
         around.append(2 * counted + there)  # a pixel keeps its own value in a tie
-    voted = present[np.argmax(around, axis=0)].astype(classes.dtype)
+    voted: np.ndarray = present[np.argmax(around, axis=0)].astype(classes.dtype)
     specks = np.zeros(classes.shape, bool)
     for value in present[present > 0]:
         numbers, sizes = components(voted == value)

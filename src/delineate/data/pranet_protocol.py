@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Len
 
@@ -111,9 +111,9 @@ def pranet_protocol(
     return {**learned, "test": tuple(sorted(testing, key=lambda case: case.id))}
 
 
-def _globs(home: Path, part: str) -> dict[str, str]:
+def _globs(home: Path, part: str) -> dict[str, Any]:
     """The globs of images and masks; the folders of TrainDataset have their names in the singular."""
-    globs = {}
+    globs: dict[str, Any] = {}
     for what in ("images", "masks"):
         there = [name for name in (what, what[:-1]) if (home / part / name).is_dir()]
         if len(there) != 1:
