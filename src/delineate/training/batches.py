@@ -5,12 +5,15 @@ The batches do not depend on the number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from delineate.core import Target, Task
@@ -20,11 +23,15 @@ from delineate.training.cache import PreparedCases, SlicesOfCases
 
 @dataclass(frozen=True)
 class Batch:
-    """The input of one training step: pixels (batch, channel, *spatial), their target, and the ids of the cases."""
+    """The input of one training step: pixels (batch, channel, *spatial), their target, and the ids of the cases.
+
+    scale: factor by which `rescaled` still has to resize pixels and target.
+    """
 
     pixels: torch.Tensor
     target: Target[torch.Tensor]
     cases: tuple[str, ...]
+    scale: float = 1.0
 
 
 class AugmentedCases(Dataset[tuple[str, np.ndarray, Target[np.ndarray]]]):
@@ -189,3 +196,79 @@ def load_batches(
         persistent_workers=workers > 0,
         pin_memory=on_gpu,
     )
+
+
+class AtEachScale:
+    """The batches of a loader, each once per factor of `trainer.multi_scale`. `rescaled` resizes them on the device.
+
+    With accumulation, the batches of one step follow each other at one scale, then again at the next: a step averages
+    the gradients of one large batch at one scale. The batches left at the end of an epoch may share steps across
+    scales.
+
+    batches: the loader; all batches of one step are kept in memory.
+    accumulate: batches of one step of the optimiser.
+    """
+
+    def __init__(
+        self, batches: DataLoader[Any], factors: Sequence[float], accumulate: int = 1
+    ) -> None:
+        self.batches = batches
+        self.factors = tuple(factors)
+        self.accumulate = accumulate
+        self.sampler = batches.sampler  # Lightning sets its epoch
+
+    def __len__(self) -> int:
+        return len(self.batches) * len(self.factors)
+
+    def __iter__(self) -> Iterator[Batch]:
+        loaded = iter(self.batches)
+        while step := list(islice(loaded, self.accumulate)):
+            for factor in self.factors:
+                yield from (replace(batch, scale=factor) for batch in step)
+
+
+def scaled_shape(shape: Sequence[int], factor: float) -> tuple[int, ...]:
+    """A shape times a factor, each axis rounded to a multiple of the powers of two in its length, up to 32.
+
+    A network that accepts a length, since it is a multiple of its stride, accepts the result too.
+
+    >>> scaled_shape((352, 352), 0.75), scaled_shape((352, 48), 1.25)
+    ((256, 256), (448, 64))
+    """
+    steps = [math.gcd(n, 32) for n in shape]
+    return tuple(
+        max(1, round(n * factor / step)) * step for n, step in zip(shape, steps, strict=True)
+    )
+
+
+def rescaled(batch: Batch) -> Batch:
+    """The batch resized by its `scale`.
+
+    Pixels are interpolated linearly between aligned corners (PraNet; Fan et al., MICCAI 2020). The dense truth takes
+    the nearest sample at the same positions: it stays a label map, where PraNet's masks become soft. Image-level
+    labels do not change.
+    """
+    old = batch.pixels.shape[2:]
+    new = scaled_shape(old, batch.scale)
+    if new == tuple(old):
+        return replace(batch, scale=1.0)
+    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(new)]
+    pixels = F.interpolate(batch.pixels, new, mode=mode, align_corners=True)
+    places = [
+        torch.linspace(0, n - 1, m, dtype=torch.float64, device=pixels.device).round().long()
+        for n, m in zip(old, new, strict=True)
+    ]
+
+    def nearest(maps: torch.Tensor | None) -> torch.Tensor | None:
+        for axis, at in enumerate(places, start=-len(places)):
+            maps = None if maps is None else maps.index_select(axis, at)
+        return maps
+
+    truth = batch.target
+    target = replace(
+        truth,
+        classes=nearest(truth.classes),
+        regions=nearest(truth.regions),
+        valid=nearest(truth.valid),
+    )
+    return Batch(pixels, target, batch.cases)

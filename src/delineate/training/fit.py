@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,13 @@ from delineate.prepare.augment import load_augment
 from delineate.recipe import Recipe
 from delineate.resolve import Call, RecipeError, build, telling
 from delineate.tasks import load_task
-from delineate.training.batches import AugmentedCases, CaseSampler, load_batches
+from delineate.training.batches import (
+    AtEachScale,
+    AugmentedCases,
+    Batch,
+    CaseSampler,
+    load_batches,
+)
 from delineate.training.cache import PreparedCases, SlicesOfCases
 from delineate.training.callbacks.bar import Bar
 from delineate.training.callbacks.checkpoint import Checkpoint, WholeCheckpoints
@@ -130,9 +136,12 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
     with telling(recipe.trainer):  # Lightning's own messages about devices and strategies
         trainer = _trainer(options, recipe.trainer, device, run, callbacks)
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
-    batches = load_batches(
+    loader = load_batches(
         cases, sampler, options.batch_size, _workers(options, device), device == "cuda"
     )
+    batches: Iterable[Batch] = loader
+    if options.multi_scale is not None:
+        batches = AtEachScale(loader, options.multi_scale, options.accumulate)
     learner = Learner(model, loss, recipe.optimizer, fused=options.precision != "fp16")
     finished = True
     try:
@@ -188,7 +197,8 @@ def _trainer(
         precision=PRECISION[options.precision],
         max_epochs=options.epochs,
         accumulate_grad_batches=options.accumulate,
-        gradient_clip_val=options.gradient_clip,
+        gradient_clip_val=options.gradient_clip or options.gradient_clip_value,
+        gradient_clip_algorithm="value" if options.gradient_clip_value else "norm",
         deterministic=options.deterministic,
         logger=[build("loggers", call, run=run) for call in logger_calls(options, section)],
         callbacks=callbacks,

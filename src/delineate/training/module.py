@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from delineate.losses import Loss
 from delineate.models import fast_memory_format, fast_on_cpu, sees_target
 from delineate.resolve import Call, check, resolve
-from delineate.training.batches import Batch
+from delineate.training.batches import Batch, rescaled
 
 
 class DivergedError(RuntimeError):
@@ -79,23 +80,27 @@ class Learner(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm of the gradient.
+        """Clip the norm of the gradient, or each of its elements.
 
         Lightning's own clipping refuses every fused optimiser. Only fp16 with its scaled gradients needs that, and
         with fp16 the optimiser is not fused here.
         """
-        if gradient_clip_val is not None:
+        if gradient_clip_val is None:
+            return
+        if gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(self.model.parameters(), gradient_clip_val)
+        else:
             nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
-        """Move a batch to the device."""
+        """Move a batch to the device, and resize it there to its scale."""
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(device, non_blocking=True)
 
-        return Batch(move(batch.pixels), batch.target.map(move), batch.cases)
+        return rescaled(replace(batch, pixels=move(batch.pixels), target=batch.target.map(move)))
 
 
 def _with_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

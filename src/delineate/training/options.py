@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Le
+from annotated_types import Le, Len
 
 from delineate.arguments import Count, FractionBetween, NonNegativeWhole, Positive, Text
 from delineate.metrics import Metric, Traits, full_set, refuse_unfit, traits_of
@@ -27,6 +27,9 @@ RENAMED = {
 """Former names of settings."""
 
 
+ScaleFactor = Annotated[Positive, Le(10)]
+
+
 @dataclass(frozen=True)
 class Options:
     """The settings of one training run.
@@ -40,8 +43,14 @@ class Options:
         step averages the batches that are left. Two things depend on `batch_size` alone: batch normalisation, whose
         statistics are those of each batch, and losses that divide by sums over a batch, such as dice with per: batch.
         `check` and `train` name such losses.
+    multi_scale: factors of size: each batch is trained on once per factor, resized by it, so an epoch has that many
+        times more steps; PraNet uses [0.75, 1.0, 1.25]. Each axis is rounded to a multiple of 32, or of the largest
+        power of two that divides it, if that is smaller: 352 becomes 256, 352 and 448. Pixels are interpolated
+        linearly and label maps take the nearest sample. It is for tasks without object heads.
     precision: "bf16" and "fp16" are mixed precision; fp16 needs a GPU.
     gradient_clip: largest norm of the gradient; larger ones are clipped.
+    gradient_clip_value: largest absolute value of an element of the gradient; each is clipped by itself, as PraNet
+        does with 0.5. Excludes `gradient_clip`.
     ema: decay of an exponential moving average of the weights; this average is validated and saved; 0.999 is common.
         After n steps the decay is at most (1 + n) / (10 + n), so that short runs do not average the initial weights.
     monitor: the score that selects the best weights: "val/<metric>" or "val/loss". If left out, the recipe's first
@@ -64,8 +73,10 @@ class Options:
     max_time: Text | None = None
     batch_size: Count = 8
     accumulate: Count = 1
+    multi_scale: Annotated[tuple[ScaleFactor, ...], Len(1, 16)] | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     gradient_clip: Positive | None = None
+    gradient_clip_value: Positive | None = None
     ema: FractionBetween | None = None
     monitor: str | None = None
     patience: NonNegativeWhole | None = None
@@ -86,6 +97,11 @@ class Options:
     def __post_init__(self) -> None:
         if self.seconds == 0:
             raise ValueError(f"trainer.max_time is {self.max_time!r}; expected more than 0 s.")
+        if self.gradient_clip is not None and self.gradient_clip_value is not None:
+            raise ValueError(
+                "trainer.gradient_clip and trainer.gradient_clip_value are both set; expected one: the first clips the "
+                "norm of the gradient, the second each element."
+            )
         if self.monitor is not None and not self.monitor.startswith("val/"):
             raise ValueError(
                 f"trainer.monitor is {self.monitor!r}; expected val/<metric> or val/loss."

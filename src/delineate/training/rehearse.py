@@ -33,7 +33,7 @@ from delineate.prepare import Layers, Prepare, load_prepare, load_slices, stacke
 from delineate.prepare.augment import Augment, load_augment
 from delineate.recipe import Recipe
 from delineate.refine import load_refine
-from delineate.resolve import Call, build, check, names, nearest, telling
+from delineate.resolve import Call, RecipeError, build, check, names, nearest, telling
 from delineate.tasks import load_task
 from delineate.training._empty import (
     SMALL,
@@ -44,6 +44,7 @@ from delineate.training._empty import (
     zero_logits,
 )
 from delineate.training.accumulation import inexact_losses
+from delineate.training.batches import scaled_shape
 from delineate.training.callbacks.clock import Clock
 from delineate.training.initialise import initialised
 from delineate.training.options import (
@@ -71,6 +72,7 @@ def build_parts(recipe: Recipe) -> None:
     load_augment(recipe.augment, recipe.labels)
     load_task(recipe.task, recipe.labels)
     _check_slices(recipe)
+    _check_scales(recipe, options)
     load_loss(recipe.loss, recipe.deep_supervision)
     load_refine(recipe.refine)
     _refuse_refinements(recipe)
@@ -108,6 +110,17 @@ def _check_slices(recipe: Recipe) -> None:
             f"slices are for tasks with dense logits only, and the task {recipe.task.name} needs: {', '.join(heads)}. "
             "Leave out slices."
         )
+
+
+def _check_scales(recipe: Recipe, options: Options) -> None:
+    """Refuse `trainer.multi_scale` for a task with an object head."""
+    if options.multi_scale is None or "objects" not in load_task(recipe.task, recipe.labels).heads:
+        return
+    raise recipe.trainer.fail(
+        f"trainer.multi_scale is for tasks without object heads, and the task {recipe.task.name} has one. "
+        "Leave it out; the augmentation scale changes the size of objects.",
+        "multi_scale",
+    )
 
 
 def _refuse_refinements(recipe: Recipe) -> None:
@@ -169,6 +182,7 @@ def rehearse(recipe: Recipe, splits: Splits) -> Rehearsal:
                 output = _try_model(recipe, (batch, *sample.shape))
                 small = small_output(recipe, sample.shape[1:], output)
                 _try_losses(recipe, *small)
+                _try_scales(recipe, options, (batch, *sample.shape))
                 if options.accumulate > 1 and not notes:
                     notes += inexact_losses(recipe, options, *small)
         _try_networks(recipe, pixels.shape)
@@ -283,6 +297,20 @@ def _try_model(recipe: Recipe, shape: tuple[int, ...]) -> Output[Tensor]:
         _check_output(recipe, output, shape)
     assert isinstance(output, Output)
     return output
+
+
+def _try_scales(recipe: Recipe, options: Options, shape: tuple[int, ...]) -> None:
+    """Try the model in training mode at each size of `trainer.multi_scale`, from pixels (batch, channel, *spatial)."""
+    for factor in options.multi_scale or ():
+        size = scaled_shape(shape[2:], factor)
+        try:
+            _try_model(recipe, (*shape[:2], *size))
+        except RecipeError as error:
+            raise recipe.trainer.fail(
+                f"trainer.multi_scale resizes images from {shape[2:]} to {size} for the factor {factor:g}, and the "
+                f"model does not accept them: {error}",
+                "multi_scale",
+            ) from error
 
 
 def _try_with_target(recipe: Recipe, options: Options, shape: tuple[int, ...]) -> None:
