@@ -5,6 +5,7 @@ import math
 import pytest
 import segmentation_models_pytorch
 import torch
+from monai.losses import DiceLoss
 
 from delineate.core import Output, Target
 from delineate.losses.dice import dice
@@ -37,6 +38,19 @@ def test_agrees_with_smp_on_one_class():
     logits, classes = torch.randn(3, 1, 9, 8), torch.randint(2, (3, 9, 8))
     theirs = segmentation_models_pytorch.losses.DiceLoss("binary")(logits, classes)
     torch.testing.assert_close(dice(Output(logits), Target(classes), **SMP), theirs)
+
+
+@pytest.mark.parametrize("per", ["batch", "image"])
+@pytest.mark.parametrize("classes", [1, 4])
+def test_agrees_with_monai_on_squared_denominators(per, classes):
+    torch.manual_seed(0)
+    logits, truth = torch.randn(3, classes, 9, 8), torch.randint(max(2, classes), (3, 9, 8))
+    theirs = DiceLoss(
+        sigmoid=classes == 1, softmax=classes > 1, to_onehot_y=classes > 1, squared_pred=True,
+        batch=per == "batch", smooth_nr=0.5, smooth_dr=0.5,
+    )(logits, truth[:, None].float())  # fmt: skip
+    ours = dice(Output(logits), Target(truth), squared=True, background=True, smooth=0.5, per=per)
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_uniform_logits_with_four_of_six_classes_absent():

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
 from delineate.core import Output, Target
-from delineate.losses.structure import structure
+from delineate.losses.structure import _local_mean, structure
 
 
 def published_case():
@@ -26,6 +27,44 @@ def test_right_is_cheaper_than_wrong_in_three_axes_and_several_channels():
     right = 9 * torch.nn.functional.one_hot(classes, 3).movedim(-1, 1).float() - 4.5
     losses = [structure(Output(x), Target(classes), width=3) for x in (right, -right)]
     assert losses[0] < 0.1 < 5 < losses[1]
+
+
+def test_several_labels_are_each_against_the_rest_of_the_softmax():
+    """The background's channel learns too, since the prediction compares all channels."""
+    torch.manual_seed(0)
+    logits = (3 * torch.randn(2, 4, 9, 8, dtype=torch.float64)).requires_grad_()
+    classes = torch.randint(4, (2, 9, 8))
+    soft = logits.softmax(1)[:, 1:]
+    each = [
+        structure(
+            Output((soft[:, [c]] / (1 - soft[:, [c]])).log()), Target((classes == c + 1).long()), width=5
+        )
+        for c in range(3)
+    ]  # fmt: skip
+    found = structure(Output(logits), Target(classes), width=5)
+    torch.testing.assert_close(found, torch.stack(each).mean())
+    (slope,) = torch.autograd.grad(found, logits)
+    assert slope[:, 0].abs().sum() > 0
+
+
+def test_labels_that_may_overlap_are_each_by_their_sigmoid():
+    torch.manual_seed(0)
+    logits, regions = torch.randn(2, 3, 9, 8), torch.randint(2, (2, 3, 9, 8))
+    each = [structure(Output(logits[:, [c]]), Target(regions[:, c]), width=5) for c in range(3)]
+    found = structure(Output(logits), Target(regions=regions), width=5)
+    torch.testing.assert_close(found, torch.stack(each).mean())
+
+
+@pytest.mark.parametrize("width", [1, 3, 5, 15, 31, 101])
+@pytest.mark.parametrize("shape", [(40, 33), (1, 9), (3, 20, 17), (1, 20, 17)])
+def test_the_local_mean_is_that_of_average_pooling(shape, width):
+    torch.manual_seed(0)
+    maps = (torch.rand(2, 2, *shape, dtype=torch.float64) < 0.5).double()
+    window = [1 if n == 1 else width for n in shape]
+    pool = F.avg_pool2d if len(shape) == 2 else F.avg_pool3d
+    sides = [w // 2 for w in reversed(window) for _ in range(2)]
+    theirs = pool(F.pad(maps, sides), window, stride=1)
+    torch.testing.assert_close(_local_mean(maps, width), theirs)
 
 
 def test_invalid_pixels_take_no_part():

@@ -46,26 +46,43 @@ def test_equal_levels_are_summed():
     torch.testing.assert_close(loss(Output(whole, (half,)), TARGET), expected)
 
 
-def test_every_subset_of_four_maps_by_the_constant_of_emcad():
-    """0.3 cross-entropy + 0.7 Dice over the whole batch, squared denominators: 16.0697503875 for 15 subsets."""
+def maps_of_emcad():
+    """The maps and the truth of the reference values: 2 sin(0.7 n + i) for p4 to p1."""
     n = torch.arange(2 * 3 * 16 * 16, dtype=torch.float64).reshape(2, 3, 16, 16)
-    maps = [2 * torch.sin(0.7 * n + i) for i in range(4)]
+    p4, p3, p2, p1 = (2 * torch.sin(0.7 * n + i) for i in range(4))
     target = Target(((7 * torch.arange(2 * 16 * 16)) // 5 % 3).reshape(2, 16, 16))
+    return Output(p1, (p2, p3, p4)), target
 
-    def emcad(output, truth):
-        shown = torch.nn.functional.one_hot(truth.classes, 3).movedim(-1, 1).double()
-        soft = output.logits.softmax(1)
-        axes = (0, 2, 3)
-        both = 1 - (2 * (soft * shown).sum(axes) + 1e-5) / (
-            (soft**2).sum(axes) + (shown**2).sum(axes) + 1e-5
-        )
-        entropy = torch.nn.functional.cross_entropy(output.logits, truth.classes)
-        return 0.3 * entropy + 0.7 * both.mean()
 
-    output = Output(maps[3], (maps[2], maps[1], maps[0]))
-    total = sum(weight * emcad(part, target) for weight, part in all_subsets(output))
-    assert float(total) == pytest.approx(16.0697503875, abs=1e-9)
-    assert len(all_subsets(output)) == 15
+EMCAD = [
+    Call("cross_entropy", {"weight": 0.3}),
+    Call("dice", {"weight": 0.7, "squared": True, "smooth": 1e-5, "background": True}),
+]
+"""The loss of EMCAD for several labels."""
+
+
+@pytest.mark.parametrize(
+    ("way", "value"), [("none", 0.9420374766), ("equal", 3.7726788665), ("all_subsets", 16.0697503875)]
+)  # fmt: skip
+def test_reference_values_of_emcad(way, value):
+    """The last map alone, the sum over four maps, and the sum over their 15 subsets (MUTATION)."""
+    output, target = maps_of_emcad()
+    assert float(load_loss(EMCAD, Call(way))(output, target)) == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "value"), [(EMCAD[0], 0.3 * 1.7879733128), (EMCAD[1], 0.7 * 0.5794935468)]
+)
+def test_reference_values_of_the_terms_of_emcad(call, value):
+    output, target = maps_of_emcad()
+    assert float(load_loss([call])(Output(output.logits), target)) == pytest.approx(value, abs=1e-9)
+
+
+def test_every_subset_is_there_once():
+    maps = [torch.full((1, 1, 4, 4), float(2**i)) for i in range(4)]
+    parts = all_subsets(Output(maps[0], tuple(maps[1:])))
+    assert sorted(int(part.logits[0, 0, 0, 0]) for _, part in parts) == list(range(1, 16))
+    assert {weight for weight, _ in parts} == {1.0}
 
 
 def test_without_deep_supervision_a_loss_sees_the_deeper_maps(tmp_path, monkeypatch):

@@ -93,6 +93,8 @@ def variants(name):
             yield Call(name, {argument: not parameter.default})
         elif argument == "class_weights":
             yield Call(name, {argument: [0.2, 1.0, 3.0]})
+        elif argument == "top":
+            yield Call(name, {argument: 0.3})
         elif argument == "form":
             yield Call(name, {argument: "sigmoid"})
 

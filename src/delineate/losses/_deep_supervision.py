@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -48,11 +46,10 @@ def all_subsets(output: Output[Tensor]) -> Weighted:
     mode = {2: "bilinear", 3: "trilinear"}[len(size)]
     maps = [output.logits]
     maps += [F.interpolate(s, size, mode=mode) if s.shape[2:] != size else s for s in output.sides]
-    return [
-        (1.0, replace(output, dense=torch.stack(subset).sum(0), sides=()))
-        for count in range(1, len(maps) + 1)
-        for subset in combinations(maps, count)
-    ]
+    sums: list[Tensor] = []
+    for level in maps:  # each subset is one without this map, plus this map
+        sums += [level, *(subset + level for subset in sums)]
+    return [(1.0, replace(output, dense=dense, sides=())) for dense in sums]
 
 
 def none(output: Output[Tensor]) -> Weighted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -185,10 +186,27 @@ def ratio(values: Tensor, weights: Tensor, per: Per, least: float = 1.0) -> Tens
     return (values.flatten(1).sum(1) / weights.flatten(1).sum(1).clamp_min(least)).mean()
 
 
-def overlap(pair: Pair, per: Per) -> tuple[Tensor, Tensor, Tensor]:
+def mean_of_largest(values: Tensor, valid: Tensor | None, share: float, per: Per) -> Tensor:
+    """The mean of the largest (batch, *spatial) values, a `share` of the valid samples rounded up; 0 if none is valid.
+
+    The values are not negative.
+    """
+    rows = values.reshape(1, -1) if per == "batch" else values.flatten(1)
+    most = math.ceil(share * rows.shape[1])
+    if valid is None:
+        return rows.topk(most).values.mean()
+    used = valid.reshape(rows.shape)
+    largest = (rows * used).topk(most).values
+    # a mask instead of a shorter topk, whose length would have to come from the GPU
+    counts = (share * used.sum(1, keepdim=True)).ceil()
+    chosen = torch.arange(most, device=rows.device) < counts
+    return ((largest * chosen).sum(1) / counts[:, 0].clamp_min(1)).mean()
+
+
+def overlap(pair: Pair, per: Per, *, squared: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Soft counts of the intersection, the predicted and the true samples, each (group, channel).
 
-    A group is an image, or the batch over all devices.
+    A group is an image, or the batch over all devices. squared: predicted samples count with their squared probability.
     """
     logits, valid = pair.logits, pair.valid
     pair.refuse_image_level()
@@ -205,7 +223,8 @@ def overlap(pair: Pair, per: Per) -> tuple[Tensor, Tensor, Tensor]:
         ones = torch.ones_like(predicted[:, 0]) if valid is None else valid
         common = _per_class(at_truth(predicted, pair.classes), pair.classes, logits.shape[1])
         true = _per_class(ones, pair.classes, logits.shape[1])
-    terms = torch.stack([common, predicted.sum(axes), true])
+    total = (predicted.square() if squared else predicted).sum(axes)
+    terms = torch.stack([common, total, true])
     if per == "batch":
         terms = _over_devices(terms.sum(1, keepdim=True))
     common, total, true = terms
