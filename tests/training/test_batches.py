@@ -69,6 +69,30 @@ def test_each_label_gets_the_same_number_of_draws(seed, share):
     assert shows[plain][:, 1].sum() < rare
 
 
+def test_draws_of_a_set_whose_images_mostly_show_one_of_two_labels():
+    """As of polyps: 694 images show the one label, 257 the other, 49 both, and none neither."""
+    shows = np.zeros((1000, 2), bool)
+    shows[:743, 0] = True  # the last 49 of them show both
+    shows[694:, 1] = True
+    sampler = CaseSampler(shows, 0, class_balanced=True)
+    epochs = 40
+    times = np.zeros(1000)
+    for epoch in range(epochs):
+        order = drawn(sampler, epoch)
+        assert len(order) == 1000
+        assert shows[order].any(1).all()
+        np.add.at(times, order, 1)
+    times /= epochs
+    # 500 draws among the 743 images of the first label, 500 among the 306 of the second
+    first, second = 500 / 743, 500 / 306
+    expected = shows @ [first, second]
+    for kind in (slice(0, 694), slice(694, 743), slice(743, 1000)):
+        assert times[kind].mean() == pytest.approx(expected[kind].mean(), rel=0.05)
+        assert np.abs(times[kind] - expected[kind]).max() < 0.6
+    shares = times @ shows / times.sum()
+    assert shares == pytest.approx([0.5 + 49 * second / 1000, 0.5 + 49 * first / 1000], rel=0.02)
+
+
 def test_a_label_that_no_case_shows_takes_no_draws():
     shows = np.zeros((6, 2), bool)
     shows[:3, 0] = True

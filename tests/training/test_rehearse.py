@@ -141,6 +141,23 @@ def test_a_loss_that_does_not_fit_the_heads_is_told_with_what_does(overrides, sa
         rehearse(plan, cases()(plan))
 
 
+ONE_VALUE = [
+    "model={smp: {arch: deeplabv3plus, encoder: resnet18}}",
+    "prepare=[{channels: 3}, {resize: {shape: [32, 32]}}, {standardize: imagenet}]",
+]
+
+
+def test_a_batch_too_small_for_batch_normalisation_is_told(lab):
+    """DeepLabV3+ pools each image to one value per channel, and normalises these over the batch."""
+    said = "of one value per image, and a batch of 1 image is too small for it. Use trainer.batch_size of 2 or more"
+    for overrides, count in ((["trainer.batch_size=1"], 3), (["trainer.batch_size=8"], 1)):
+        plan = lab(*ONE_VALUE, *overrides)
+        with pytest.raises(RecipeError, match=said):
+            rehearse(plan, cases(count=count)(plan))
+    plan = lab(*ONE_VALUE, "trainer.batch_size=2")
+    rehearse(plan, cases()(plan))
+
+
 def test_a_model_that_looks_at_its_numbers_is_tried_with_numbers(lab):
     plan = lab("model=lab_of_slips:counting")
     rehearse(plan, cases()(plan))

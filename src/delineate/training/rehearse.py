@@ -288,6 +288,14 @@ def _try_model(recipe: Recipe, shape: tuple[int, ...]) -> Output[Tensor]:
     with _telling_of_model(recipe), torch.no_grad():
         try:
             output = model.to("meta").train()(torch.zeros(shape, device="meta"))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError(
+                f"{recipe.model.name} has a batch normalisation of one value per image, and a batch of {shape[0]} image"
+                f"{'s' if shape[0] > 1 else ''} is too small for it. Use trainer.batch_size of 2 or more and at least "
+                "as many training cases, or another norm."
+            ) from error
         except (RuntimeError, TypeError) as error:
             if "meta" not in str(error):
                 raise
