@@ -70,6 +70,34 @@ def test_gamma_and_contrast_agree_on_every_dtype(dtype, channels):
     np.testing.assert_allclose(found, expected, atol=2.5 / 255 if dtype == np.uint8 else 1e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_channel_gain_multiplies_each_channel_by_its_own_factor(dtype, channels):
+    full = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    values = (0.2 + 0.5 * RNG.random((channels, 12, 13))) * full
+    found = run(values.astype(dtype), ("channel_gain", {"gain": 0.3})) / full
+    factors = found.sum((1, 2)) / (values / full).sum((1, 2))
+    assert len(set(factors.round(3))) == channels
+    assert ((factors > 0.7) & (factors < 1.3)).all()
+    expected = values / full * factors[:, None, None]
+    np.testing.assert_allclose(found, expected, atol=2 / 255 if dtype == np.uint8 else 1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(24, 32), (8, 12, 16)])
+def test_low_resolution_keeps_what_is_coarse_and_loses_what_is_fine(dtype, shape):
+    full = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    places = np.indices(shape)
+    fine = places.sum(0) % 2 * 0.8 * full  # a chessboard
+    coarse = sum(place / n for place, n in zip(places, shape, strict=True)) / len(shape) * full
+    half = ("low_resolution", {"zoom": (0.5, 0.5)})
+    inner = (0, *(slice(4, -4) if n > 8 else slice(3, -3) for n in shape))
+    smooth = run(fine[None].astype(dtype), half)[inner] / full
+    np.testing.assert_allclose(smooth, 0.4, atol=0.01)
+    kept = run(coarse[None].astype(dtype), half)[inner]
+    np.testing.assert_allclose(kept / full, coarse[inner[1:]] / full, atol=0.01)
+
+
 @pytest.mark.parametrize("shape", [(24, 31), (9, 11, 10)])
 def test_blur_is_a_gaussian(shape):
     values = RNG.random((3, *shape)).astype(np.float32)
