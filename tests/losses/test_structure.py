@@ -19,7 +19,7 @@ def published_case():
 def test_reference_values(weighted_bce, value):
     logits, classes = published_case()
     found = structure(Output(logits), Target(classes), weighted_bce=weighted_bce)
-    assert float(found) == pytest.approx(value, abs=2e-6)
+    assert float(found) == pytest.approx(value, abs=1e-9)
 
 
 def test_right_is_cheaper_than_wrong_in_three_axes_and_several_channels():

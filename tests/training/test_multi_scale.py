@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from delineate.core import Target
 from delineate.losses import load_loss
 from delineate.models import load_model
 from delineate.resolve import Call, RecipeError
+from delineate.training import rehearse
 from delineate.training.batches import AtEachScale, Batch, rescaled, scaled_shape
 from delineate.training.callbacks.clock import Clock
 from delineate.training.fit import _quiet
@@ -264,6 +267,16 @@ def test_check_names_the_size_that_a_model_does_not_accept(recipe, tmp_path, mon
     with pytest.raises(RecipeError, match=said):
         verbs.check("r.yaml", overrides=overrides)
     verbs.check("r.yaml", overrides=[*overrides, "trainer.multi_scale=[0.5, 1]"])
+
+
+def test_check_refuses_it_for_a_task_of_objects(recipe, monkeypatch):
+    task = rehearse.load_task(recipe().task, recipe().labels)
+    heads = {"dense": 1, "objects": 1}
+    with_objects = SimpleNamespace(heads=heads, gives=task.gives, encode=task.encode)
+    monkeypatch.setattr(rehearse, "load_task", lambda *_: with_objects)
+    said = "r.yaml:9: trainer.multi_scale is for tasks without object heads, and the task semantic has one"
+    with pytest.raises(RecipeError, match=said):
+        rehearse.build_parts(recipe())
 
 
 @pytest.mark.parametrize(
