@@ -32,6 +32,7 @@ NEEDED = {
     "crop": {"shape": [8, 8]}, "resize": {"shape": [8, 8]}, "pad": {"multiple": 4}, "channels": {"count": 3},
     "resample": {"spacing": 1.0}, "window": {"level": 40, "width": 80}, "remove_small_objects": {"min_size": 4},
     "smp": {"arch": "unet", "encoder": "resnet18"}, "folder": {"root": "."}, "unet": {"features": [4, 8]},
+    "pranet": {"encoder": "mobilenetv3_small_050"}, "emcad": {"encoder": "mobilenetv3_small_050"},
     "sliding_window": {"size": [8, 8]}, "flips": {"axes": [0]}, "scales": {"factors": [1]},
 }  # fmt: skip
 BAD: list[Any] = [

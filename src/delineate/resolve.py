@@ -63,6 +63,9 @@ GIVEN = {
 }
 """Arguments that the program passes itself; a recipe may not set them."""
 
+STARTS = ("pretrained", "weights")
+"""Arguments of a model that name the weights it starts from; left out where its weights are loaded later."""
+
 
 RENAMED = {("metrics", "dice_swept"): "dice_sweep_mean"}
 """Catalogue and former name of an entry -> its name."""
@@ -155,9 +158,9 @@ class Call:
             where = set_there[-1]
         return RecipeError(f"{where}: {message}" if where else message)
 
-    def without(self, argument: str) -> Call:
-        """The call without one of its arguments."""
-        return replace(self, args={k: v for k, v in self.args.items() if k != argument})
+    def without(self, *arguments: str) -> Call:
+        """The call without some of its arguments."""
+        return replace(self, args={k: v for k, v in self.args.items() if k not in arguments})
 
 
 def names(catalogue: str) -> list[str]:

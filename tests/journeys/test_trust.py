@@ -344,11 +344,21 @@ def test_weights_of_a_stranger_to_start_from_run_no_code(
     assert not canary.exists()
 
 
-def test_a_pickle_to_start_from_is_not_run(tiny_recipe, canary, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "start",
+    [
+        "model.init_from={}",
+        "model={{pranet: {{encoder: resnet18, weights: {}}}}}",
+        "model={{pranet: {{encoder: resnet18, pretrained: {}}}}}",
+        "model={{emcad: {{encoder: pvt_v2_b0, weights: {}}}}}",
+        "model={{emcad: {{encoder: pvt_v2_b0, pretrained: {}}}}}",
+    ],
+)
+def test_a_pickle_to_start_from_is_not_run(start, tiny_recipe, canary, tmp_path, capsys):
     pickled = tmp_path / "pickled.pth"
     torch.save({"state_dict": Payload(canary)}, pickled)
     words = ["train", str(tiny_recipe), "-o", str(tmp_path / "out")]
-    assert main([*words, "--set", f"model.init_from={pickled}"]) == 2
+    assert main([*words, "--set", start.format(pickled)]) == 2
     assert "code in a file is never run" in capsys.readouterr().err
     assert not canary.exists()
     assert not (tmp_path / "out").exists()

@@ -16,8 +16,10 @@ from delineate.resolve import GIVEN, Call, names, resolve
 SMALL: dict[str, dict[str, Any]] = {
     "smp": {"arch": "unet", "encoder": "mobilenetv3_small_050"},
     "classifier": {"encoder": "mobilenetv3_small_050"},
+    "pranet": {"encoder": "mobilenetv3_small_050"},
+    "emcad": {"encoder": "pvt_v2_b0"},
 }
-"""Of models that wrap a library, names that it knows, of a small network."""
+"""Of models on encoders of a library, the names of small ones."""
 
 DIMENSIONS = {2: (32, 64), 3: (8, 16, 16)}
 ODD = {2: (41, 67), 3: (9, 17, 19)}

@@ -10,18 +10,30 @@ from delineate.models._pretrained import fetching
 from delineate.resolve import Call, RecipeError
 
 
-@pytest.mark.parametrize("encoder", ["resnet18", "tf_mobilenetv3_small_075"])
-def test_without_a_connection_it_fails_at_once_and_says_what_to_do(encoder, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("model", "args"),
+    [
+        ("smp", {"arch": "unet", "encoder": "resnet18"}),
+        ("smp", {"arch": "unet", "encoder": "tf_mobilenetv3_small_075"}),
+        ("pranet", {"encoder": "res2net50d"}),
+        ("emcad", {"encoder": "pvt_v2_b2"}),
+    ],
+)
+def test_without_a_connection_it_fails_at_once_and_says_what_to_do(
+    model, args, monkeypatch, tmp_path
+):
     def refuse(*_args: object, **_more: object) -> None:
         raise OSError("no way out")
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    args = {"arch": "unet", "encoder": encoder, "pretrained": "imagenet"}
+    call = Call(model, {**args, "pretrained": "imagenet"}, "r.yaml:7")
     with pytest.raises(RecipeError) as caught:
-        load_model(Call("smp", args, "r.yaml:7"), 3, {"dense": 1}, 2)
+        load_model(call, 3, {"dense": 1}, 2)
     message = str(caught.value)
-    assert message.startswith(f"r.yaml:7: imagenet weights of {encoder} are not in the cache")
+    assert message.startswith(
+        f"r.yaml:7: imagenet weights of {args['encoder']} are not in the cache"
+    )
     assert "Connect once" in message
     assert "pretrained: path/to/file.safetensors" in message
     assert "pretrained: null" in message
@@ -31,6 +43,15 @@ def test_a_model_whose_weights_are_to_be_loaded_fetches_none(monkeypatch):
     monkeypatch.setattr(_pretrained, "_reachable", pytest.fail)
     args = {"arch": "unet", "encoder": "resnet18", "pretrained": "imagenet"}
     load_model(Call("smp", args), 1, {"dense": 1}, 2, pretrained=False)
+
+
+@pytest.mark.parametrize("start", ["pretrained", "weights"])
+@pytest.mark.parametrize("model", ["pranet", "emcad"])
+def test_nor_does_it_read_a_file_that_its_recipe_names(model, start):
+    call = Call(model, {"encoder": "mobilenetv3_small_050", start: "gone.pth"}, "r.yaml:7")
+    load_model(call, 1, {"dense": 1}, 2, pretrained=False)
+    with pytest.raises(RecipeError, match="r.yaml:7: gone.pth: no such file"):
+        load_model(call, 1, {"dense": 1}, 2)
 
 
 @pytest.mark.parametrize("connected", [True, False])

@@ -10,7 +10,7 @@ from typing import Any
 from delineate.bundle.bundle import Bundle, open_bundle, places_of
 from delineate.bundle.card import ENGINES, read_json
 from delineate.recipe import Recipe, as_tree
-from delineate.resolve import NOBODY, shown
+from delineate.resolve import NOBODY, STARTS, shown
 
 WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 """Endings of files of weights."""
@@ -75,7 +75,7 @@ def named(recipe: Recipe, source: Source) -> Recipe:
 
 def model_in_words(recipe: Recipe) -> str:
     """The model of a recipe without where its weights come from: "smp (arch: unet, encoder: resnet34)"."""
-    tree = as_tree(recipe.model.without("pretrained"))
+    tree = as_tree(recipe.model.without(*STARTS))
     if isinstance(tree, str):
         return tree
     ((name, args),) = tree.items()

@@ -3,7 +3,8 @@
 A model is a `torch.nn.Module` that takes pixels (batch, channel, *spatial) and returns an `Output`: the logits of its
 heads, before any activation. Delineate passes `channels` (of the image), `ndim` and the number of channels of each
 head. The argument names say which heads a model has: `classes` for dense logits, `image_classes` for image-level
-logits, `object_classes` for objects. All other arguments come from the recipe.
+logits, `object_classes` for objects. All other arguments come from the recipe. `pretrained` and `weights` name the
+weights that a model starts from; a bundle, which has its own, is opened without them.
 
 A model that needs the truth during training, such as a detector, has `forward(pixels, target=None)`: it gets the
 target during training and none during prediction. Losses that it computes itself go into `Output.losses`.
@@ -22,7 +23,7 @@ from delineate.core.output import Output
 from delineate.models._init_from import Copied, OtherArchitectureError, copy_weights
 from delineate.models._speed import fast_memory_format, fast_on_cpu
 from delineate.models._weights import load_weights
-from delineate.resolve import Call, build, check, names, resolve
+from delineate.resolve import STARTS, Call, build, check, names, resolve
 
 torch.export.register_dataclass(Output)  # so that torch.export can trace a model's output
 
@@ -48,7 +49,7 @@ def load_model(
         channels: channels of the images.
         heads: the heads that the task needs, by their names in `Output`, with the channels of each.
         ndim: spatial axes.
-        pretrained: False ignores the recipe's `pretrained`, for a model whose weights are loaded later.
+        pretrained: False ignores the recipe's `pretrained` and `weights`, for a model whose weights are loaded later.
 
     Raises:
         RecipeError: an unknown model or argument, a head that the model lacks or the task does not use, or
@@ -56,7 +57,7 @@ def load_model(
     """
     check_heads(call, heads)
     if not pretrained:
-        call = call.without("pretrained")
+        call = call.without(*STARTS)
     counts = {HEADS[head]: count for head, count in heads.items()}
     model = build("models", call, channels=channels, ndim=ndim, **counts)
     if not isinstance(model, nn.Module):

@@ -19,19 +19,21 @@ ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 _WRAPPERS = ("model.", "module.", "network.", "encoder.")  # Lightning, DDP, ours, smp
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
+def load_weights(model: nn.Module, path: str | Path, *, without: tuple[str, ...] = ()) -> None:
     """Load all weights of a model from a file that holds exactly these.
 
     Args:
         model: changed in place. Keys in the file may have the prefix of a wrapper (Lightning, DDP, smp).
         path: .safetensors, or a PyTorch file; a file that contains code is refused.
+        without: layers of the file to ignore, by their names in the network.
 
     Raises:
         ValueError: no such file, weights of another model or of another number of classes, or values that are
             NaN or infinite.
     """
     wanted = model.state_dict()
-    state = _renamed(_read(Path(path)), wanted)[0]
+    state, added = _renamed(_read(Path(path)), wanted)
+    state = _without(state, added, without)
     sizes = _sizes(state, wanted)
     if sizes and state.keys() == wanted.keys():
         _refuse_channels(Path(path), sizes)
@@ -61,8 +63,7 @@ def load_encoder(
     """
     wanted = encoder.state_dict()
     state, added = _renamed(_read(Path(path)), wanted)
-    layers = tuple(f"{added}{layer}." for layer in without)
-    state = {key: value for key, value in state.items() if not key.startswith(layers)}
+    state = _without(state, added, without)
     known = {_layer(key, added) for key in wanted}
     unexpected = {key for key in state.keys() - wanted.keys() if _layer(key, added) in known}
     fitted = {key: _adapted(state[key], wanted[key], channels) for key in wanted if key in state}
@@ -130,6 +131,12 @@ def _renamed(state: State, wanted: Iterable[str]) -> tuple[State, str]:
             if hits > best[0]:
                 best = (hits, {matched[k] or keys[k]: value for k, value in inner.items()}, added)
     return best[1], best[2]
+
+
+def _without(state: State, added: str, layers: tuple[str, ...]) -> State:
+    """The weights that are in none of the layers."""
+    left_out = tuple(f"{added}{layer}." for layer in layers)
+    return {key: value for key, value in state.items() if not key.startswith(left_out)}
 
 
 def _unwrapped(state: State) -> Iterator[State]:

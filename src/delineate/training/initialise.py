@@ -10,14 +10,14 @@ from delineate.bundle import Source, find_source, model_in_words
 from delineate.core import LabelSet
 from delineate.models import OtherArchitectureError, copy_weights, load_model
 from delineate.recipe import Recipe
-from delineate.resolve import Call, RecipeError
+from delineate.resolve import STARTS, Call, RecipeError
 from delineate.tasks import load_task
 
 
 def initialised(recipe: Recipe, channels: int, ndim: int) -> tuple[nn.Module, list[str]]:
     """The model of a recipe, with random or pretrained weights or those of `model.init_from`.
 
-    With `init_from`, `pretrained` is not loaded and nothing is downloaded.
+    With `init_from`, `pretrained` and `weights` are not loaded and nothing is downloaded.
 
     Args:
         recipe: names the model, its heads and what it starts from.
@@ -74,10 +74,11 @@ def _copied(
     ]
     if bundle and model_in_words(bundle.recipe) != model_in_words(recipe):
         lines.append(f"the model there is {source.model}; here it is {model_in_words(recipe)}")
-    if recipe.model.args.get("pretrained"):
-        lines.append(
-            f"pretrained: {recipe.model.args['pretrained']} is not loaded; init_from replaces it"
-        )
+    lines += [
+        f"{start}: {recipe.model.args[start]} is not loaded; init_from replaces it"
+        for start in STARTS
+        if recipe.model.args.get(start)
+    ]
     return [*lines, *copied.lines]
 
 
