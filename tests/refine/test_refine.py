@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from delineate.core import Geometry, Image, Instance, Label, LabelSet, Output, Segmentation
+from delineate.refine import tried, tried_by
 from delineate.refine._crops import logits_of
 from delineate.refine.fill_holes import fill_holes
 from delineate.refine.keep_largest_component import keep_largest_component
@@ -128,10 +129,36 @@ def test_every_step_keeps_its_input_and_its_output_agrees_with_itself(name, data
     for instance in result.instances:
         assert instance.mask.any()
         assert (result.mask(instance.label)[instance.box] >= instance.mask).all()
-    nothing = segmentation(np.zeros(shape, np.uint8))
+    empty = np.stack([np.full(shape, value == 0, np.float32) for value in range(3)])
+    nothing = segmentation(np.zeros(shape, np.uint8), probabilities=empty)
     assert not step(nothing, image).classes.any()
     again = step(found, image)
     assert (again.classes == result.classes).all()
+
+
+@every
+def test_every_set_of_arguments_that_is_tried_is_accepted(name):
+    shape = (24, 20)
+    classes = np.zeros(shape, np.uint8)
+    classes[4:14, 3:15] = 1
+    maps = np.stack([classes == value for value in range(3)]).astype(np.float32)
+    found = segmentation(classes, probabilities=maps)
+    image = Image(np.zeros((3, *shape), np.uint8), found.geometry)
+    sets = tried_by(resolve("refine", name))
+    assert len({str(one) for one in sets}) == len(sets)
+    for arguments in sets:
+        assert isinstance(build("refine", Call(name, arguments))(found, image), Segmentation)
+
+
+def test_tried_keeps_its_sets_in_order_and_needs_one():
+    @tried({}, {"count": 2})
+    def first(count=1):
+        return lambda found, image: found
+
+    assert first.tried == tried_by(first) == ({}, {"count": 2})
+    assert tried_by(refined) == ()
+    with pytest.raises(ValueError, match="at least one"):
+        tried()
 
 
 BAD = {
@@ -143,6 +170,18 @@ BAD = {
     "dreaming": "    return lambda found, image: found.changed("
                 "found.classes * (np.random.random(found.classes.shape) < 0.5))\n",
 }  # fmt: skip
+
+
+BAD_TRIED = "from delineate.refine import tried\n@tried({}, {'size': 3})\n"
+
+
+def test_arguments_that_a_step_does_not_take_break_the_contract(add_file, broken):
+    add_file(
+        "refine",
+        "untested",
+        f"{BAD_TRIED}def untested(count: int = 1):\n    return lambda found, image: found\n",
+    )
+    assert "takes no argument 'size'" in broken("untested")
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -4,13 +4,16 @@ Steps run on the grid of the file, in the order of the recipe. `Segmentation.cha
 segmentation and adapts its instances and probabilities.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from delineate.core import Network, Refinement
 from delineate.refine._crops import SIZE, Crop, crops
 from delineate.resolve import Call, build
 
-__all__ = ["SIZE", "Crop", "crops", "load_refine"]
+__all__ = ["SIZE", "Crop", "crops", "load_refine", "tried", "tried_by"]
+
+Maker = TypeVar("Maker", bound=Callable[..., Refinement])
 
 
 def load_refine(
@@ -33,3 +36,28 @@ def _no_network(path: str) -> Network:
         f"{path}: a network that refines is trained on the predictions of a trained model. Leave it out of the "
         "recipe, and give it to the run afterwards: delineate refine fit RUN."
     )
+
+
+def tried(*arguments: Mapping[str, Any]) -> Callable[[Maker], Maker]:
+    """Record the sets of arguments that `delineate refine fit` tries for a step, the default to begin with first.
+
+    They are kept in order as `tried` of the function. Of a step without them, the defaults are tried.
+
+    Raises:
+        ValueError: no set is given.
+    """
+    if not arguments:
+        raise ValueError(
+            "tried() got no set of arguments; give at least one, such as tried({}) for the defaults."
+        )
+
+    def record(maker: Maker) -> Maker:
+        maker.tried = tuple(dict(one) for one in arguments)  # type: ignore[attr-defined]
+        return maker
+
+    return record
+
+
+def tried_by(maker: Callable[..., Any]) -> tuple[Mapping[str, Any], ...]:
+    """The sets of arguments recorded by `tried`; the defaults alone if there are none."""
+    return tuple(getattr(maker, "tried", ({},)))

@@ -7,8 +7,11 @@ import numpy as np
 from delineate.arguments import LabelNames, NonNegative
 from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
+from delineate.refine import tried
+from delineate.refine._regions import bounds, widened
 
 
+@tried({}, {"max_size": 500})
 def fill_holes(max_size: NonNegative | None = None, labels: LabelNames | None = None) -> Refinement:
     """Fill holes: background that one label encloses completely becomes that label.
 
@@ -26,15 +29,20 @@ def fill_holes(max_size: NonNegative | None = None, labels: LabelNames | None = 
         for label in reversed(prediction.labels.inner_first):  # the innermost enclosing label wins
             if labels is not None and label.name not in labels:
                 continue
-            outside = ~prediction.mask(label.name)
+            mask = prediction.mask(label.name)
+            box = bounds(mask)
+            if box is None:
+                continue
+            box = widened(box, [1] * mask.ndim, mask.shape)
+            outside = ~mask[box]
             numbers, sizes = components(outside, faces=True)
             hole = sizes <= most
             hole[0] = False
             for axis in range(outside.ndim):
                 for end in (0, -1):
                     hole[np.take(numbers, end, axis=axis)] = False
-            hole[numbers[outside & (prediction.classes != 0)]] = False
-            classes[hole[numbers]] = label.value
+            hole[numbers[outside & (prediction.classes[box] != 0)]] = False
+            classes[box][np.take(hole, numbers)] = label.value
         return prediction.changed(classes)
 
     return step

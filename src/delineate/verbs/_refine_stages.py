@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from delineate.bundle import load_bundle, load_network, open_bundle
 from delineate.core import Case, Image, Network, Segmentation
@@ -13,7 +12,7 @@ from delineate.evaluation.evaluate import evaluate
 from delineate.evaluation.table import Table
 from delineate.inference import CasePredictor
 from delineate.metrics import Metric
-from delineate.refine import SIZE, load_refine
+from delineate.refine import SIZE, load_refine, tried_by
 from delineate.resolve import OWN, Call, Trust, resolve
 from delineate.verbs._run_folder import RunFolder
 
@@ -111,5 +110,4 @@ def tried_calls(name: str, labels: Sequence[str] = ()) -> list[Call]:
         step = resolve("refine", bare)
     except LookupError as error:
         raise bare.fail(str(error)) from error
-    listed: Iterable[Mapping[str, Any]] = getattr(step, "tried", ({},))
-    return [replace(bare, args=dict(arguments)) for arguments in listed]
+    return [replace(bare, args=dict(arguments)) for arguments in tried_by(step)]
