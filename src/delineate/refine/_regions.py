@@ -39,14 +39,20 @@ class Region:
         return box, mask
 
 
-def regions(mask: np.ndarray) -> list[Region]:
-    """The regions of a mask: samples that share a corner are connected (8 neighbours in 2D, 26 in 3D)."""
+def regions(mask: np.ndarray, min_diameter: float = 0) -> list[Region]:
+    """The regions of a mask: samples that share a corner are connected (8 neighbours in 2D, 26 in 3D).
+
+    Regions whose `diameter`, in samples, is smaller are left out.
+    """
     outer = bounds(mask)
     if outer is None:
         return []
     numbers, sizes = components(mask[outer])
+    wanted = [n for n in range(1, len(sizes)) if diameter(sizes[n], mask.ndim) >= min_diameter]
+    boxes = ndimage.find_objects(numbers) if wanted else []
     found = []
-    for number, inner in enumerate(ndimage.find_objects(numbers), start=1):
+    for number in wanted:
+        inner = boxes[number - 1]
         box = tuple(
             slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True)
         )
@@ -83,17 +89,18 @@ def within(inner: Box, outer: Box) -> Box:
 
 def near_pairs(boxes: Sequence[Box]) -> Iterator[tuple[int, int]]:
     """The pairs of boxes that share a sample, as indices; each pair once."""
-    order = sorted(range(len(boxes)), key=lambda i: boxes[i][0].start)
-    active: list[int] = []
-    for i in order:
-        active = [j for j in active if boxes[j][0].stop > boxes[i][0].start]
-        for j in active:
-            if all(
-                a.start < b.stop and b.start < a.stop
-                for a, b in zip(boxes[i], boxes[j], strict=True)
-            ):
-                yield j, i
-        active.append(i)
+    if len(boxes) < 2:
+        return
+    low = np.array([[b.start for b in box] for box in boxes])
+    high = np.array([[b.stop for b in box] for box in boxes])
+    order = np.argsort(low[:, 0], kind="stable")
+    low, high = low[order], high[order]
+    last = np.searchsorted(low[:, 0], high[:, 0])  # further boxes start after the end of this one
+    for i, end in enumerate(last):
+        later = slice(i + 1, end)
+        shared = ((low[later] < high[i]) & (low[i] < high[later])).all(axis=1)
+        for j in np.flatnonzero(shared):
+            yield int(order[i]), int(order[i + 1 + j])
 
 
 def overlap(one: Box, other: Box) -> Box:

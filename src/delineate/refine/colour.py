@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from delineate.arguments import Fraction, LabelNames, Positive
+from delineate.arguments import Fraction, LabelNames, NonNegative, Positive
 from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
 from delineate.refine import tried
@@ -47,6 +47,7 @@ def colour(
     band: Fraction = 0.05,
     max_band: Positive = 15,
     keep: Fraction = 0.8,
+    min_diameter: NonNegative = 12,
     labels: LabelNames | None = None,
 ) -> Refinement:
     """Compare regions by their colour: parts that look alike agree, what looks like the surroundings is removed.
@@ -77,6 +78,8 @@ def colour(
         band: width of the rim and of the ring, as a fraction of the region's diameter; at least one sample.
         max_band: the largest width, in px or mm, along each axis.
         keep: fraction of the region's size.
+        min_diameter: the colour of smaller regions is not judged: they lose no sample, and a part agrees with no
+            other of these; in samples.
         labels: names of the labels to process; all by default.
 
     Raises:
@@ -94,9 +97,9 @@ def colour(
         chosen = Chosen.of(prediction, labels)
         classes = prediction.classes.copy()
         if len(chosen.present(classes)) > 1:
-            _agree(chosen, classes, image, alike, gap, margin, clear)
+            _agree(chosen, classes, image, alike, gap, margin, clear, min_diameter)
         union = chosen.mask()
-        for region in regions(union):
+        for region in regions(union, min_diameter):
             _question(
                 chosen, classes, image, union, region, alike, far, doubt, band, max_band, keep
             )
@@ -113,12 +116,14 @@ def _agree(
     gap: float,
     margin: float,
     clear: float,
+    min_diameter: float,
 ) -> None:
     """Let neighbouring parts that look alike take one label, in place."""
-    parts = [
-        (name, part) for name in chosen.names for part in regions(chosen.prediction.mask(name))
-    ]
-    groups = _groups(parts, chosen, image, alike, gap)
+    masks = {name: chosen.prediction.mask(name) for name in chosen.names}
+    if not any(regions(mask, min_diameter) for mask in masks.values()):
+        return
+    parts = [(name, part) for name in chosen.names for part in regions(masks[name])]
+    groups = _groups(parts, chosen, image, alike, gap, min_diameter)
     for group in groups:
         names = list(dict.fromkeys(name for name, _ in group))
         if len(names) < 2:
@@ -141,7 +146,12 @@ def _agree(
 
 
 def _groups(
-    parts: Sequence[tuple[str, Region]], chosen: Chosen, image: Image, alike: float, gap: float
+    parts: Sequence[tuple[str, Region]],
+    chosen: Chosen,
+    image: Image,
+    alike: float,
+    gap: float,
+    min_diameter: float,
 ) -> list[list[tuple[str, Region]]]:
     """The parts, in groups that are linked by being neighbours that look alike."""
     geometry = chosen.prediction.geometry
@@ -161,8 +171,11 @@ def _groups(
         return looks[i]
 
     links = []
+    judged = [diameter(part.size, geometry.ndim) >= min_diameter for _, part in parts]
     for i, j in near_pairs(wide):
         small, large = (i, j) if parts[i][1].size <= parts[j][1].size else (j, i)
+        if not judged[large]:
+            continue
         pad = [max(1, n) for n in reach(reaches[small], geometry)]
         box, mask = parts[small][1].around(pad, geometry.shape)
         other = parts[large][1]

@@ -59,7 +59,7 @@ def morphology(
         max_hole: the largest hole that is filled, as a fraction of the region's size; null fills all.
         min_foreground: probability that a sample has any label.
         keep: fraction of the region's size after closing.
-        min_diameter: smaller regions are not opened; in samples.
+        min_diameter: smaller regions are left as they are; in samples.
         labels: names of the labels to process; all by default.
 
     Raises:
@@ -71,7 +71,7 @@ def morphology(
         chosen, geometry = Chosen.of(prediction, labels), prediction.geometry
         union = chosen.mask()
         changes = []
-        for region in regions(union):
+        for region in regions(union, min_diameter):
             across = diameter(region.size * geometry.sample_size, geometry.ndim)
             distance = radius(closing * across, geometry, max_radius) if closing else 0.0
             changes.append(_closed(region, chosen, union, distance, max_hole, min_foreground))
@@ -81,7 +81,7 @@ def morphology(
             grown = _joined(change)
             after = change.mask | grown
             count = int(np.count_nonzero(after))
-            if opening and diameter(count, geometry.ndim) >= min_diameter:
+            if opening:
                 across = diameter(count * geometry.sample_size, geometry.ndim)
                 distance = radius(opening * across, geometry, max_radius)
                 after = _opened(after, distance, geometry.spacing, keep)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from delineate.arguments import Fraction, LabelNames
-from delineate.components import numbered
-from delineate.core import Image, Refinement, Segmentation
+from delineate.components import components, numbered
+from delineate.core import Geometry, Image, Refinement, Segmentation
 from delineate.refine import tried
 from delineate.refine._regions import (
     Chosen,
-    Region,
     apart,
+    bounds,
     depth,
     diameter,
     needs_probabilities,
-    regions,
-    winner,
 )
 
 
@@ -56,42 +55,56 @@ def vote(
     def step(prediction: Segmentation, image: Image) -> Segmentation:
         needs_probabilities(prediction, "vote")
         chosen = Chosen.of(prediction, labels)
-        if len(chosen.present(prediction.classes)) < 2:
+        names = chosen.present(prediction.classes)
+        if len(names) < 2:
             return prediction
-        classes = prediction.classes.copy()
-        spacing = prediction.geometry.spacing
-        for region in regions(chosen.mask()):
-            here = classes[region.box]
-            parts = {
-                name: region.mask & prediction.labels.mask(name, here) for name in chosen.names
-            }
-            parts = {name: part for name, part in parts.items() if part.any()}
-            if len(parts) < 2:
-                continue
-            names = list(parts)
-            votes = [
-                float(chosen.map(name, region.box)[region.mask].sum(dtype=np.float64))
+        union = chosen.mask()
+        box = bounds(union)
+        assert box is not None  # two labels are there
+        here = prediction.classes[box]
+        numbers, sizes = components(union[box])
+        parts = [prediction.labels.mask(name, here) for name in names]
+        counts = np.stack([np.bincount(numbers[part], minlength=len(sizes)) for part in parts])
+        mixed = (counts > 0).sum(axis=0) > 1
+        if not mixed.any():
+            return prediction
+        inside = np.flatnonzero(np.take(mixed, numbers))
+        of = numbers.ravel()[inside]
+        votes = np.stack(
+            [
+                np.bincount(of, chosen.map(name, box).ravel()[inside], minlength=len(sizes))
                 for name in names
             ]
-            first = winner(votes, margin)
-            if first is None:
-                continue
-            second = max((i for i in range(len(names)) if i != first), key=votes.__getitem__)
-            pair = [parts[names[i]] for i in (first, second)]
-            if min(part.sum() for part in pair) >= min_part * region.size and _two_objects(
-                region, pair, spacing, min_depth, max_neck, agreement
-            ):
-                continue
-            here[region.mask & ~parts[names[first]]] = prediction.labels[names[first]].value
+        )
+        votes[counts == 0] = -1  # a label that the region has not cannot win
+        order = np.argsort(-votes, axis=0, kind="stable")
+        first, second = order[0], order[1]
+        every = np.arange(len(sizes))
+        most, next_most = votes[first, every], votes[second, every]
+        flipped = mixed & (most > next_most) & (most - next_most >= margin * (most + next_most))
+        fewer = np.minimum(counts[first, every], counts[second, every])
+        boxes = None
+        for number in np.flatnonzero(flipped & (fewer >= min_part * sizes)):
+            boxes = ndimage.find_objects(numbers) if boxes is None else boxes
+            cut = boxes[number - 1]
+            region = numbers[cut] == number
+            pair = [region & parts[i][cut] for i in (first[number], second[number])]
+            if _two_objects(region, pair, prediction.geometry, min_depth, max_neck, agreement):
+                flipped[number] = False
+        classes = prediction.classes.copy()
+        changed = classes[box]
+        for i, (name, part) in enumerate(zip(names, parts, strict=True)):
+            lost = np.take(flipped & (first == i), numbers) & ~part
+            changed[lost] = prediction.labels[name].value
         return prediction.changed(classes)
 
     return step
 
 
 def _two_objects(
-    region: Region,
+    region: np.ndarray,
     parts: Sequence[np.ndarray],
-    spacing: Sequence[float],
+    geometry: Geometry,
     min_depth: float,
     max_neck: float,
     agreement: float,
@@ -101,23 +114,21 @@ def _two_objects(
     The peak of a label is the depth of the region at the innermost samples of the label. Above the level
     min(lower peak - min_depth d, max_neck lower peak), the two peaks must be in different components.
     """
-    whole = depth(region.mask, spacing)
-    cores = []
-    for part in parts:
-        own = depth(part, spacing)
-        cores.append(own == own.max())
+    spacing = geometry.spacing
+    whole = depth(region, spacing)
+    if max_neck * whole.max() < min(spacing):  # no sample is below the level
+        return False
+    own = [depth(part, spacing) for part in parts]
+    cores = [deep == deep.max() for deep in own]
     lower = min(float(whole[core].max()) for core in cores)
-    across = diameter(region.size * float(np.prod(spacing)), len(spacing))
+    across = diameter(np.count_nonzero(region) * geometry.sample_size, geometry.ndim)
     level = min(lower - min_depth * across, max_neck * lower)
-    if level < 0:
+    if level < min(spacing):
         return False
     lobes = numbered(whole > level)
     sides = [np.isin(lobes, lobes[core & (lobes > 0)]) & (lobes > 0) for core in cores]
     if not all(side.any() for side in sides) or (sides[0] & sides[1]).any():
         return False
-    distances = [apart(side, spacing) for side in sides]
-    right = sum(
-        np.count_nonzero(part & (own < other))
-        for part, own, other in zip(parts, distances, distances[::-1], strict=True)
-    )
+    near, far = (apart(side, spacing) for side in sides)
+    right = np.count_nonzero(parts[0] & (near < far)) + np.count_nonzero(parts[1] & (far < near))
     return bool(right >= agreement * sum(np.count_nonzero(part) for part in parts))
