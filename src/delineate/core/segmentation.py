@@ -120,7 +120,7 @@ class Segmentation:
             certain = maps.reshape(len(maps), -1)  # a view of `maps`
             certain[0, where] = 1
             for channel, name in enumerate(self.labels.names, start=1):
-                inside = np.isin(now, self.labels.values_of(name))
+                inside = self.labels.mask(name, now)
                 certain[channel, where] = inside
                 certain[0, where[inside]] = 0
         return replace(result, instances=tuple(kept), probabilities=maps)
