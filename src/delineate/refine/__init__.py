@@ -59,5 +59,5 @@ def tried(*arguments: Mapping[str, Any]) -> Callable[[Maker], Maker]:
 
 
 def tried_by(maker: Callable[..., Any]) -> tuple[Mapping[str, Any], ...]:
-    """The sets of arguments recorded by `tried`; the defaults alone if there are none."""
-    return tuple(getattr(maker, "tried", ({},)))
+    """The sets of arguments recorded by `tried`; empty if there are none."""
+    return tuple(getattr(maker, "tried", ()))

@@ -110,4 +110,4 @@ def tried_calls(name: str, labels: Sequence[str] = ()) -> list[Call]:
         step = resolve("refine", bare)
     except LookupError as error:
         raise bare.fail(str(error)) from error
-    return [replace(bare, args=dict(arguments)) for arguments in tried_by(step)]
+    return [replace(bare, args=dict(arguments)) for arguments in tried_by(step) or ({},)]
