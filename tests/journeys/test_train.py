@@ -40,6 +40,8 @@ def test_a_run_leaves_what_it_says(tiny_run):
     assert sum(card["data"]["cases"].values()) == 16
     assert "Not a medical device" in card["intended_use"]
     assert card["fingerprint"]["images"] == 8
+    (model,) = card["model"].items()
+    assert (model[0], model[1]["norm"], model[1]["activation"]) == ("unet", "batch", "relu")
     assert card["fingerprint"]["channels"] == [3]
     assert card["scores"]["test"]["cases"] == 3
     assert [row["epoch"] for row in rows(tiny_run)] == ["1", "2", "3"]

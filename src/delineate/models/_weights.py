@@ -190,7 +190,8 @@ def _refuse_channels(path: Path, sizes: Sizes) -> None:
         for theirs, ours in inputs
     ]
     raise ValueError(
-        f"{path}: {', and '.join(parts)}. Use the recipe it was trained with, or train again."
+        f"{path}: {', and '.join(parts)}. Use the recipe it was trained with, or start from the layers that "
+        "fit: model.init_from."
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import json
 import os
 import pickle
 import platform
@@ -23,6 +25,7 @@ from delineate.inference import Fingerprint, Measures
 from delineate.prepare import load_prepare
 from delineate.progress import track
 from delineate.recipe import Recipe
+from delineate.resolve import GIVEN, check, resolve
 from delineate.verbs._init_from import group_digests
 
 LIBRARIES = ("numpy", "opencv-python-headless", "torch", "timm", "segmentation-models-pytorch")
@@ -52,6 +55,7 @@ def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
         "name": recipe.name,
         "intended_use": INTENDED_USE,
         "labels": list(recipe.labels.names),
+        "model": model_facts(recipe),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command(),
         "seed": recipe.seed,
@@ -67,6 +71,18 @@ def make_card(recipe: Recipe, splits: Splits) -> dict[str, Any]:
         "image_channels": next((list(case.channels) for case in splits.get("train", ())), []),
         "split": {name: [case.id for case in cases] for name, cases in splits.items()},
     }
+
+
+def model_facts(recipe: Recipe) -> dict[str, Any]:
+    """The model of a recipe with all its arguments: weights may fit two models that differ in a default alone."""
+    known = inspect.signature(resolve("models", recipe.model)).parameters.values()
+    defaults = {
+        p.name: p.default
+        for p in known
+        if p.name not in GIVEN["models"] and p.default is not p.empty
+    }
+    arguments = {**defaults, **check("models", recipe.model)}
+    return {recipe.model.name: json.loads(json.dumps(arguments, default=str))}
 
 
 def fingerprint(recipe: Recipe, cases: Sequence[Case]) -> dict[str, Any] | None:
