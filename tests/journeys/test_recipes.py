@@ -26,9 +26,13 @@ def test_all_recipes_were_found():
         "kvasir-unetplusplus",
         "neopolyp-deeplabv3plus-regnetx320",
         "neopolyp-deeplabv3plus-resnet50",
+        "neopolyp-emcad",
+        "neopolyp-pranet",
         "neopolyp-unet",
         "neopolyp-unetplusplus",
         "organs-quick",
+        "polyp-emcad",
+        "polyp-pranet",
         "polyp-quick",
         "rsna-organs",
         "rsna-organs-finetune",
@@ -44,8 +48,12 @@ ORGANS = ["liver", "spleen", "left_kidney", "right_kidney", "bowel", "lesion"]
 """Labels of a scene, for recipes whose own labels no scene has."""
 
 
-SMALLER = {"tu-regnetx_320": "tu-regnetx_002"}
-"""An encoder of the same family for one that takes gigabytes."""
+SMALLER = {
+    "tu-regnetx_320": "tu-regnetx_002",
+    "emcad": "mobilenetv3_small_100",
+    "pranet": "mobilenetv3_small_100",
+}
+"""A small encoder in place of a large one, or of a model's default."""
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -63,7 +71,7 @@ def test_a_recipe_trains_two_steps(path, tmp_path):
     unwindowed = scene.startswith("abdomen") and steps[0] == "channels"
     (model,) = [name for name in tree["model"] if name != "init_from"]
     fetched = "pretrained" in tree["model"][model]
-    encoder = tree["model"][model].get("encoder")
+    encoder = tree["model"][model].get("encoder", model)
     overrides = [
         f"data.phantom.scene={scene}",
         "data.phantom.cases=12",
