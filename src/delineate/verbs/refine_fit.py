@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +16,6 @@ from delineate.core import Case, Image, Network, Refinement, Segmentation
 from delineate.evaluation.stats.bootstrap import bootstrap
 from delineate.evaluation.stats.interval import Interval
 from delineate.evaluation.stats.weighted_mean import weighted_mean
-from delineate.files import whole_file
 from delineate.metrics import forget
 from delineate.metrics.dice import dice
 from delineate.progress import LOG, log, log_to, track, warn
@@ -26,6 +23,7 @@ from delineate.recipe import as_tree
 from delineate.refine import SIZE, load_refine
 from delineate.resolve import Call, Trust, check
 from delineate.tasks import load_task
+from delineate.verbs._ablation import TABLE, Refined, Tried, signed
 from delineate.verbs._facts import command
 from delineate.verbs._out_of_fold import OutOfFold, out_of_fold
 from delineate.verbs._refine_stages import HOME, NETWORK, tried_calls
@@ -35,69 +33,6 @@ from delineate.verbs.calibrate import calibrate
 
 STEPS = ("components", "fill_holes", "morphology", "vote", "colour", "network")
 """The steps that are tried, in the order in which they run."""
-
-TABLE = "ablation.csv"
-"""The table, in the folder `HOME` of the run's folder."""
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What a step did to cases whose fold chose neither its arguments nor the steps before it.
-
-    step: its name.
-    arguments: those that were chosen on all cases.
-    dice: the mean Dice of each label after the step, over cases; of the kept steps and this one.
-    gain: the mean difference of the Dice of a case to the kept steps without this one.
-    interval: 95 % interval of the gain.
-    kept: whether the bundle got the step: with all cases, the interval of its gain is above zero.
-    """
-
-    step: str
-    arguments: dict[str, Any]
-    dice: dict[str, float]
-    gain: float
-    interval: Interval
-    kept: bool
-
-
-@dataclass(frozen=True)
-class Refined:
-    """The result of `refine_fit`.
-
-    cases, groups: how many the steps were fitted and judged on.
-    dice: the mean Dice of each label without the steps, over the same cases.
-    tried: each step, in order.
-    gain, interval: of all kept steps together, chosen without the fold of each case.
-    table: the file with these figures.
-    """
-
-    cases: int
-    groups: int
-    dice: dict[str, float]
-    tried: tuple[Tried, ...]
-    gain: float
-    interval: Interval
-    table: Path
-
-    @property
-    def lines(self) -> list[str]:
-        """The result, for the terminal."""
-        wide = max(len(one.step) for one in self.tried)
-        written = [
-            f"{self.cases} cases of {self.groups} groups, each predicted by a model that did not see it; mean Dice, "
-            "gain over the kept steps before it, 95 % interval",
-            f"  {'none':<{wide}}  {_shown(self.dice)}",
-        ]
-        for one in self.tried:
-            kept = "kept" if one.kept else "left out"
-            written.append(
-                f"  {one.step:<{wide}}  {_shown(one.dice)}  {_signed(one.gain, one.interval)}  {kept}"
-            )
-        kept_steps = ", ".join(one.step for one in self.tried if one.kept)
-        written.append(
-            f"kept together: {kept_steps or 'none'}, gain {_signed(self.gain, self.interval)}; table: {self.table}"
-        )
-        return written
 
 
 def refine_fit(
@@ -215,7 +150,7 @@ class _Fitting:
                 one, now, bundle = self._try_network(now)
             else:
                 one, now = self._try_step(name, now)
-            warn(f"{name}: {_signed(one.gain, one.interval)} {'kept' if one.kept else 'left out'}")
+            warn(f"{name}: {signed(one.gain, one.interval)} {'kept' if one.kept else 'left out'}")
             tried.append(one)
         gain, interval = self._gain(now, self.start)
         result = Refined(
@@ -227,7 +162,7 @@ class _Fitting:
             interval,
             self.folder.path / HOME / TABLE,
         )
-        _write_table(result)
+        result.save()
         self._write_bundle(result, bundle)
         return result
 
@@ -359,25 +294,7 @@ class _Fitting:
             for name, value in bundle.card.items()
             if name not in ("scores", "parts", "next")  # the scores are of the bundle before
         }
-        card["refinement"] = {
-            "folds": self.known.count,
-            "cases": result.cases,
-            "groups": result.groups,
-            "dice": result.dice,
-            "steps": [
-                {
-                    "step": one.step,
-                    "arguments": one.arguments,
-                    "dice": one.dice,
-                    "gain": one.gain,
-                    "interval": list(one.interval) if one.interval.known else None,
-                    "kept": one.kept,
-                }
-                for one in result.tried
-            ],
-            "gain": result.gain,
-            "interval": list(result.interval) if result.interval.known else None,
-        }
+        card["refinement"] = {"folds": self.known.count, **result.as_json()}
         save_bundle(bundle.folder, recipe, card, bundle.weights.read_bytes(), bundle.weights.name)
         calibrated = card.get("calibration", {}).get("split")
         if calibrated:  # the confidence below which to review is that of the refined masks
@@ -392,30 +309,3 @@ def _refined(prediction: Segmentation, image: Image, steps: Sequence[Refinement]
     for step in steps:
         prediction = step(prediction, image)
     return prediction
-
-
-def _write_table(result: Refined) -> None:
-    """The figures as CSV: a row for no step, and one for each."""
-    names = list(result.dice)
-    result.table.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(result.table) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        dices = [f"dice {name}" for name in names]
-        writer.writerow(["step", *dices, "gain", "low", "high", "kept", "arguments"])
-        writer.writerow(["none", *result.dice.values(), "", "", "", "", ""])
-        for one in result.tried:
-            ends = one.interval if one.interval.known else ("", "")
-            kept = "yes" if one.kept else "no"
-            row = [one.step, *one.dice.values(), one.gain, *ends, kept, json.dumps(one.arguments)]
-            writer.writerow(row)
-        ends = result.interval if result.interval.known else ("", "")
-        writer.writerow(["all kept", *[""] * len(names), result.gain, *ends, "", ""])
-
-
-def _shown(dice: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4f}" for name, value in dice.items())
-
-
-def _signed(gain: float, interval: Interval) -> str:
-    ends = f" [{interval.low:+.4f}, {interval.high:+.4f}]" if interval.known else ""
-    return f"{gain:+.4f}{ends}"

@@ -1,0 +1,124 @@
+"""The ablation of refinement steps: what each did to unseen cases, as lines, JSON and a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from delineate.evaluation.stats.interval import Interval
+from delineate.files import whole_file
+
+TABLE = "ablation.csv"
+"""The name of the table."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a step did to cases whose fold chose neither its arguments nor the steps before it.
+
+    step: its name.
+    arguments: those that were chosen on all cases.
+    dice: the mean Dice of each label after the step, over cases; of the kept steps and this one.
+    gain: the mean difference of the Dice of a case to the kept steps without this one.
+    interval: 95 % interval of the gain.
+    kept: whether the bundle got the step: with all cases, the interval of its gain is above zero.
+    """
+
+    step: str
+    arguments: dict[str, Any]
+    dice: dict[str, float]
+    gain: float
+    interval: Interval
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The result of `refine_fit`.
+
+    cases, groups: how many the steps were fitted and judged on.
+    dice: the mean Dice of each label without the steps, over the same cases.
+    tried: each step, in order.
+    gain, interval: of all kept steps together, chosen without the fold of each case.
+    table: the file with these figures.
+    """
+
+    cases: int
+    groups: int
+    dice: dict[str, float]
+    tried: tuple[Tried, ...]
+    gain: float
+    interval: Interval
+    table: Path
+
+    @property
+    def lines(self) -> list[str]:
+        """The result, for the terminal."""
+        wide = max(len(one.step) for one in self.tried)
+        written = [
+            f"{self.cases} cases of {self.groups} groups, each predicted by a model that did not see it; mean Dice, "
+            "gain over the kept steps before it, 95 % interval",
+            f"  {'none':<{wide}}  {_shown(self.dice)}",
+        ]
+        for one in self.tried:
+            kept = "kept" if one.kept else "left out"
+            written.append(
+                f"  {one.step:<{wide}}  {_shown(one.dice)}  {signed(one.gain, one.interval)}  {kept}"
+            )
+        kept_steps = ", ".join(one.step for one in self.tried if one.kept)
+        written.append(
+            f"kept together: {kept_steps or 'none'}, gain {signed(self.gain, self.interval)}; table: {self.table}"
+        )
+        return written
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures, for the card."""
+        return {
+            "cases": self.cases,
+            "groups": self.groups,
+            "dice": self.dice,
+            "steps": [{**asdict(one), "interval": _ends(one.interval)} for one in self.tried],
+            "gain": self.gain,
+            "interval": _ends(self.interval),
+        }
+
+    def save(self) -> None:
+        """Write the table: a row for no step, one for each step, and one for the kept steps together."""
+        names = list(self.dice)
+        self.table.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(self.table) as part, open(part, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            dices = [f"dice {name}" for name in names]
+            writer.writerow(["step", *dices, "gain", "low", "high", "kept", "arguments"])
+            writer.writerow(["none", *self.dice.values(), "", "", "", "", ""])
+            for one in self.tried:
+                ends = one.interval if one.interval.known else ("", "")
+                kept = "yes" if one.kept else "no"
+                row = [
+                    one.step,
+                    *one.dice.values(),
+                    one.gain,
+                    *ends,
+                    kept,
+                    json.dumps(one.arguments),
+                ]
+                writer.writerow(row)
+            ends = self.interval if self.interval.known else ("", "")
+            writer.writerow(["all kept", *[""] * len(names), self.gain, *ends, "", ""])
+
+
+def _ends(interval: Interval) -> list[float] | None:
+    return list(interval) if interval.known else None
+
+
+def _shown(dice: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in dice.items())
+
+
+def signed(gain: float, interval: Interval) -> str:
+    """A gain with its interval, for the terminal."""
+    ends = f" [{interval.low:+.4f}, {interval.high:+.4f}]" if interval.known else ""
+    return f"{gain:+.4f}{ends}"
