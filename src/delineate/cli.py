@@ -527,7 +527,7 @@ def _compare_refinements(options: argparse.Namespace) -> None:
     for run in options.runs:
         out = options.out
         if out is not None and len(options.runs) > 1:
-            out = Path(out, *Path(run).parts[-2:])
+            out = Path(out, *Path(run).resolve().parts[-2:])
         comparison, written = compare_refinements(
             run,
             options.refine,
@@ -557,18 +557,18 @@ def _calibrate(options: argparse.Namespace) -> None:
 
 
 def _refine_fit(options: argparse.Namespace) -> None:
-    from delineate.verbs.refine_fit import STEPS, refine_fit
+    from delineate.verbs.refine_fit import refine_fit
 
     refined = refine_fit(
         options.run,
         folds=options.folds,
-        steps=options.steps or STEPS,
+        steps=options.steps,
         network_time=options.network_time,
         device=options.device,
         trust=options.trust,
     )
     print("\n".join(refined.lines))
-    print(f"evaluate the refined bundle: delineate evaluate {options.run}")
+    _print_scores(options.run)
 
 
 def _print_scores(run: str) -> None:

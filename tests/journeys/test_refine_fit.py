@@ -3,14 +3,20 @@
 import csv
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
-from delineate import load_bundle, verbs
-from delineate.bundle import open_bundle
+from delineate import load_bundle, load_recipe, verbs
+from delineate.bundle import join_bundles, load_refiner, open_bundle
 from delineate.cli import main
+from delineate.verbs._refinement_network import network_problem
 from delineate.verbs._run_folder import RunFolder
+
+HOME = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -62,8 +68,76 @@ def test_steps_that_do_not_help_are_left_out_and_the_bundle_says_so(run, capsys)
     assert ("kept" if step["kept"] else "left out") in told
     assert after.weights.read_bytes() == before.weights.read_bytes()
     assert [row["step"] for row in rows(run)] == ["none", "keep_largest_component", "all kept"]
-    assert "scores" not in after.card, "the scores were of the bundle before"
+    assert (run / "report.html").is_file(), "it is evaluated again"
+    assert list(after.card["scores"]) == ["test"]
     load_bundle(run)
+
+
+def kept_always(monkeypatch):
+    """Every step helps, so that the bundle gets it."""
+    from delineate.evaluation.stats.interval import Interval
+
+    module = sys.modules["delineate.verbs.refine_fit"]
+    monkeypatch.setattr(module._Fitting, "_gain", lambda *_: (0.1, Interval(0.05, 0.15)))
+
+
+def test_what_helps_is_in_the_bundle_and_a_later_call_replaces_it(run, monkeypatch):
+    kept_always(monkeypatch)
+    verbs.calibrate(run, review=0.3)
+    before = open_bundle(run).card["calibration"]
+    verbs.refine_fit(run, folds=2, steps=["components", "vote"])
+    names = [call.name for call in open_bundle(run).recipe.refine]
+    assert names == ["components", "vote"]
+    after = open_bundle(run).card["calibration"]
+    assert after["review"]["share"] == before["review"]["share"] == 0.3
+    assert after["made"] != before["made"]
+    verbs.refine_fit(run, folds=2, steps=["fill_holes"])
+    bundle = open_bundle(run)
+    assert [call.name for call in bundle.recipe.refine] == ["fill_holes"]
+    assert [step["step"] for step in bundle.card["refinement"]["steps"]] == ["fill_holes"]
+    joined = join_bundles([bundle, open_bundle(shutil.copytree(run, run.parent / "other"))])
+    assert "refinement" not in joined.card
+
+
+def test_code_that_is_not_trusted_is_refused_before_anything_is_trained(run):
+    with pytest.raises(ValueError, match="--trust my_lab"):
+        verbs.refine_fit(run, folds=2, steps=["my_lab:step"])
+    assert not (run / "refinement").exists()
+
+
+def test_weights_that_know_the_cases_are_refused(run):
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["model"]["init_from"] = str(run)
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(ValueError, match="initial weights"):
+        verbs.refine_fit(run, folds=2, steps=["fill_holes"])
+
+
+def test_members_of_an_ensemble_do_not_predict_folds(run, tiny_run, monkeypatch):
+    from delineate.training import fit as module
+
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["predict"] = [{"flips": [0]}, {"ensemble": {"bundles": [str(tiny_run)]}}]
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    seen = []
+
+    def spy(recipe, splits, place, card, train=module.fit):
+        seen.append([call.name for call in recipe.predict])
+        return train(recipe, splits, place, card)
+
+    monkeypatch.setattr(module, "fit", spy)
+    verbs.refine_fit(run, folds=2, steps=["fill_holes"])
+    assert seen == [["flips"], ["flips"]]
+
+
+def test_changed_data_make_the_folds_anew(run, monkeypatch):
+    from delineate.verbs import _out_of_fold as module
+
+    verbs.refine_fit(run, folds=2, steps=["fill_holes"])
+    before = (run / "refinement/fold-0/bundle/card.json").stat().st_mtime_ns
+    monkeypatch.setattr(module, "data_hash", lambda splits: "other")
+    verbs.refine_fit(run, folds=2, steps=["fill_holes"])
+    assert (run / "refinement/fold-0/bundle/card.json").stat().st_mtime_ns > before
 
 
 def test_a_second_call_trains_no_fold_again(run, monkeypatch):
@@ -100,7 +174,7 @@ def test_a_network_is_trained_carried_in_the_bundle_and_compared(run, capsys, tm
         ({"steps": ["vot"]}, "vot"),
         ({"steps": ["fill_holes", "fill_holes"]}, "each step once"),
         ({"steps": ["network", "fill_holes"]}, "expected network as the last"),
-        ({"steps": ["network"], "network_time": "soon"}, "'soon'; expected a time"),
+        ({"network_time": "soon"}, "'soon'; expected a time"),
         ({"folds": 99, "steps": ["fill_holes"]}, "99"),
     ],
 )
@@ -108,6 +182,22 @@ def test_bad_settings_are_refused_before_anything_is_trained(run, given, message
     with pytest.raises(ValueError, match=message):
         verbs.refine_fit(run, **given)
     assert not list((run / "refinement").glob("fold-*"))
+
+
+def test_a_network_needs_images_of_two_axes_and_no_threshold():
+    recipe = load_recipe(HOME / "recipes/hippocampus-slices.yaml")
+    assert "two axes" in network_problem(recipe, 3)
+    polyps = load_recipe(HOME / "recipes/polyp-quick.yaml", ["task={semantic: {threshold: 0.3}}"])
+    assert "threshold" in network_problem(polyps, 2)
+    assert network_problem(load_recipe(HOME / "recipes/polyp-quick.yaml"), 2) is None
+    regions = load_recipe(HOME / "recipes/abdomen-regions.yaml")
+    assert "semantic" in network_problem(regions, 2)
+
+
+def test_only_a_refinement_network_with_the_same_labels_is_loaded(tiny_run):
+    bundle = open_bundle(tiny_run)
+    with pytest.raises(ValueError, match="is a model unet; expected a refinement network"):
+        load_refiner(bundle, bundle, "cpu")
 
 
 def test_a_bundle_cannot_name_a_network_outside_of_it(tiny_run, doctored):

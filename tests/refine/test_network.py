@@ -44,7 +44,7 @@ def fixed(change):
         near = np.clip(2 - 2 * np.abs(distance), 0, 1)
         return Output(logits + near * np.reshape(change, (1, -1, 1, 1)))
 
-    return lambda path: run
+    return lambda path: (run, 3 + len(change) + 1)
 
 
 def untrained(channels, classes):
@@ -54,15 +54,14 @@ def untrained(channels, classes):
         with torch.no_grad():
             return Output(model(torch.from_numpy(pixels)).logits.numpy())
 
-    return lambda path: run
+    return lambda path: (run, channels)
 
 
 @pytest.mark.parametrize("labels", [ONE, TWO])
-@pytest.mark.parametrize("size", [32, 128])
-def test_an_untrained_network_changes_nothing(labels, size):
+def test_an_untrained_network_changes_nothing(labels):
     prediction, image = scene(labels)
     count = 1 if labels is ONE else 3
-    result = network("bundle", untrained(3 + count + 1, count), size)(prediction, image)
+    result = network("bundle", untrained(3 + count + 1, count))(prediction, image)
     assert np.array_equal(result.classes, prediction.classes)
     assert np.array_equal(result.probabilities, prediction.probabilities)
 
@@ -108,7 +107,7 @@ def test_a_disc_grows_by_the_part_of_the_band_that_is_changed():
 
 def test_crops_show_the_image_the_probabilities_and_the_distance_to_the_border():
     prediction, image = scene()
-    seen = list(crops(prediction, image, 64))
+    seen = list(crops(prediction, image, 3, size=64))
     assert seen
     for crop in seen:
         assert crop.pixels.shape == (3 + 3 + 1, 64, 64)
@@ -126,7 +125,7 @@ def test_a_region_at_the_edge_of_the_image_has_no_border_there():
     maps = np.stack([classes == 0, classes == 1]).astype(np.float32)
     geometry = Geometry.in_pixels(classes.shape)
     prediction = Segmentation(classes, ONE, geometry, probabilities=maps)
-    (crop,) = crops(prediction, Image(np.zeros((1, 64, 64)), geometry), 80)
+    (crop,) = crops(prediction, Image(np.zeros((1, 64, 64)), geometry), 1, size=80)
     middle = crop.pixels[-1][:, 40]
     assert (np.diff(middle) >= 0).all(), "inside from the edge of the image to the only border"
 
@@ -142,7 +141,8 @@ def test_logits_are_those_of_the_model(values, channels):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"probabilities": None}, "needs probabilities"),
+        ({"probabilities": None}, "needs the probabilities"),
+        ({"probabilities": np.full((3, 90, 120), np.nan)}, "NaN or infinity"),
         (
             {"labels": LabelSet((Label("a", 1, includes=("b",)), Label("b", 5)))},
             "labels that exclude each other",
@@ -157,10 +157,53 @@ def test_a_prediction_that_cannot_be_refined_is_refused(change, message):
         network("bundle", fixed([0.0] * 3))(replace(prediction, **change), image)
 
 
-def test_a_volume_is_refused():
+def test_a_volume_stays_as_it_is_with_a_warning(capsys):
     geometry = Geometry.in_pixels((4, 4, 4))
     classes = np.ones((4, 4, 4), np.uint8)
     maps = np.stack([classes == 0, classes == 1]).astype(np.float32)
     prediction = Segmentation(classes, ONE, geometry, probabilities=maps)
-    with pytest.raises(ValueError, match="two axes"):
-        network("bundle", fixed([0.0]))(prediction, Image(np.zeros((1, 4, 4, 4)), geometry))
+    image = Image(np.zeros((1, 4, 4, 4)), geometry)
+    assert network("bundle", fixed([9.0]))(prediction, image) is prediction
+    assert "this volume is not refined" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "same"), [(1, False), (3, True), (4, True)])
+def test_images_are_converted_to_the_channels_that_the_network_learnt_from(given, same):
+    prediction, image = scene()
+    pixels = np.concatenate([image.pixels, 200 + 0 * image.pixels[:1]])[:given]
+    theirs = list(crops(prediction, Image(pixels, image.geometry), 3))
+    ours = list(crops(prediction, image, 3))
+    assert [crop.pixels.shape for crop in theirs] == [crop.pixels.shape for crop in ours]
+    equal = [np.array_equal(a.pixels, b.pixels) for a, b in zip(theirs, ours, strict=True)]
+    assert all(equal) == same
+    if given == 1:
+        assert (theirs[0].pixels[0] == theirs[0].pixels[2]).all()
+    (grey, *_) = crops(prediction, image, 1)
+    assert len(grey.pixels) == 1 + 3 + 1
+
+
+def test_an_image_with_other_channels_is_refused():
+    prediction, image = scene()
+    five = Image(np.concatenate([image.pixels] * 2)[:5], image.geometry)
+    with pytest.raises(ValueError, match="5 channels; the refinement network takes images with 3"):
+        network("bundle", fixed([0.0] * 3))(prediction, five)
+
+
+def test_a_network_with_other_logits_is_refused():
+    prediction, image = scene(ONE)
+    with pytest.raises(ValueError, match="3 logits, but 1 are needed"):
+        network("bundle", lambda path: (lambda p: Output(np.zeros((len(p), 3, 128, 128))), 5))(
+            prediction, image
+        )
+
+
+def test_of_thousands_of_specks_the_largest_are_refined():
+    classes = np.zeros((256, 256), np.uint8)
+    classes[::4, ::4] = 1
+    classes[100:140, 100:140] = 1
+    maps = np.stack([classes == 0, classes == 1]).astype(np.float32)
+    geometry = Geometry.in_pixels(classes.shape)
+    prediction = Segmentation(classes, ONE, geometry, probabilities=maps)
+    found = list(crops(prediction, Image(np.zeros((1, 256, 256)), geometry), 1))
+    assert len(found) == 64
+    assert found[0].place[0].start < 100 < 140 < found[0].place[0].stop

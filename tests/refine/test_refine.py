@@ -92,7 +92,7 @@ def growing(path):
         logits[:, -1] += 9 * (np.abs(pixels[:, -1]) < 0.5)
         return Output(logits)
 
-    return run
+    return run, 1 + 3 + 1
 
 
 @every
@@ -112,12 +112,7 @@ def test_every_step_keeps_its_input_and_its_output_agrees_with_itself(name, data
     step = build(
         "refine", Call(name, needed(resolve("refine", name), GIVEN["refine"])), load=growing
     )
-    try:
-        result = step(found, image)
-    except ValueError as error:
-        assert "two axes" in str(error)  # noqa: PT017
-        assert len(shape) == 3
-        return
+    result = step(found, image)
     assert isinstance(result, Segmentation)
     assert (found.classes == classes).all()
     assert (found.probabilities == maps).all()

@@ -8,7 +8,7 @@ A bundle is data. Opening it runs none of its code; see SECURITY.md.
 
 from delineate.bundle.bundle import Bundle, join_bundles, open_bundle, open_member
 from delineate.bundle.card import ENGINES
-from delineate.bundle.load import assemble, load_bundle, load_network, member_of
+from delineate.bundle.load import assemble, load_bundle, load_network, load_refiner, member_of
 from delineate.bundle.save import save_bundle
 from delineate.bundle.source import Source, find_source, model_in_words, named
 
@@ -21,6 +21,7 @@ __all__ = [
     "join_bundles",
     "load_bundle",
     "load_network",
+    "load_refiner",
     "member_of",
     "model_in_words",
     "named",

@@ -121,8 +121,8 @@ def open_bundle(path: str | Path, trust: Trust | Iterable[str] = ()) -> Bundle:
 def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
     """Join bundles in memory: the first becomes an ensemble with the others as members, all with the same weight.
 
-    Its card loses the calibration and the scores, which are those of the first bundle alone. A warning names a model
-    that counts more than once, as a copy or as a member of a member.
+    Its card loses the calibration, the scores and the ablation of the refinement, which are those of the first bundle
+    alone. A warning names a model that counts more than once, as a copy or as a member of a member.
 
     Raises:
         ValueError: no bundle, or the same bundle twice.
@@ -139,7 +139,7 @@ def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
         "ensemble", {"bundles": list(members)}, "the ensemble", trust=first.recipe.model.trust
     )
     recipe = replace(first.recipe, predict=(*first.recipe.predict, call))
-    card = {k: v for k, v in first.card.items() if k not in ("calibration", "scores")}
+    card = {k: v for k, v in first.card.items() if k not in ("calibration", "refinement", "scores")}
     joined = Bundle(first.folder, recipe, card, {**first.members, **members})
     _warn_of_repeated_models(joined)
     return joined

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from delineate.inference import (
 from delineate.inference.wrappers.slicewise import slicewise
 from delineate.prepare import Slices, load_prepare, load_slices
 from delineate.recipe import Recipe
-from delineate.refine import load_refine
+from delineate.refine import LoadRefiner, load_refine
 from delineate.resolve import FIRST, Call, RecipeError, Trust, check
 from delineate.tasks import load_task
 
@@ -77,7 +77,7 @@ def load_bundle(
         keep_probabilities,
         bundle.temperature,
         bundle.fingerprint,
-        lambda path: load_network(member_of(bundle, path), device),
+        lambda path: load_refiner(bundle, member_of(bundle, path), device),
     )
     if bundle.axes == 2 and not _of_colour(bundle.fingerprint):
         predictor = slicewise(predictor)
@@ -106,6 +106,28 @@ def load_network(bundle: Bundle, device: str) -> Network:
         ) from error
     network: Network = engine.load_network(bundle.folder, bundle.recipe, bundle.card, device)
     return network
+
+
+def load_refiner(bundle: Bundle, refiner: Bundle, device: str) -> tuple[Network, int]:
+    """The refinement network of a bundle, and the number of channels of its input.
+
+    Raises:
+        ValueError: `refiner` is another kind of model, or refines a model with other labels.
+    """
+    if refiner.recipe.model.name != "region_refiner":
+        raise ValueError(
+            f"{refiner.folder}: is a model {refiner.recipe.model.name}; expected a refinement network, which "
+            "delineate refine fit trains."
+        )
+    ours, theirs = (
+        [(label.name, label.value) for label in one.recipe.labels] for one in (bundle, refiner)
+    )
+    if ours != theirs:
+        raise ValueError(
+            f"{refiner.folder}: refines the labels {', '.join(name for name, _ in theirs)}; this model has "
+            f"{', '.join(name for name, _ in ours)}. Fit a refinement to this model."
+        )
+    return load_network(refiner, device), int(refiner.card["channels"])
 
 
 def _of_colour(fingerprint: Fingerprint | None) -> bool:
@@ -160,11 +182,11 @@ def assemble(
     keep_probabilities: bool = False,
     temperature: float = 1.0,
     fingerprint: Fingerprint | None = None,
-    load: Callable[[str], Network] | None = None,
+    load: LoadRefiner | None = None,
 ) -> CasePredictor:
     """Build a predictor from a recipe's preparation, task and refinements, and a network in the recipe's wrappers.
 
-    load: loads the network of a bundle that a refinement names; None while a model is trained.
+    load: loads the refinement network of a bundle that a refinement names; None while a model is trained.
 
     A 2D network of a recipe with `slices` is first made a network for volumes.
 

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def save_bundle(
     for old_member in (folder / "parts").glob("[!.]*"):
         if f"parts/{old_member.name}" not in members:
             shutil.rmtree(old_member, ignore_errors=True)
+    with suppress(OSError):  # not empty, or not there
+        (folder / "parts").rmdir()
     return Bundle(folder, recipe, card, members)
 
 

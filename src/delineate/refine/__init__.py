@@ -8,22 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from delineate.core import Network, Refinement
-from delineate.refine._crops import SIZE, Crop, crops
+from delineate.refine._crops import Crop, crops
 from delineate.resolve import Call, build
 
-__all__ = ["SIZE", "Crop", "crops", "load_refine", "tried", "tried_by"]
+__all__ = ["Crop", "LoadRefiner", "crops", "load_refine", "tried", "tried_by"]
+
+LoadRefiner = Callable[[str], tuple[Network, int]]
+"""The path of a bundle -> its refinement network, and the number of channels of its input."""
 
 Maker = TypeVar("Maker", bound=Callable[..., Refinement])
 
 
-def load_refine(
-    calls: Sequence[Call], load: Callable[[str], Network] | None = None
-) -> tuple[Refinement, ...]:
+def load_refine(calls: Sequence[Call], load: LoadRefiner | None = None) -> tuple[Refinement, ...]:
     """Build the steps that a recipe names, in order.
 
     Args:
         calls: the section `refine` of a recipe.
-        load: loads the network of a bundle that a step names. None while a model is trained: it has no such bundle yet.
+        load: loads the refinement network of a bundle that a step names. None while a model is trained: it has no such
+            bundle yet.
 
     Raises:
         RecipeError: a step cannot be built, or needs a bundle while there is none.
@@ -31,7 +33,7 @@ def load_refine(
     return tuple(build("refine", call, load=load or _no_network) for call in calls)
 
 
-def _no_network(path: str) -> Network:
+def _no_network(path: str) -> tuple[Network, int]:
     raise ValueError(
         f"{path}: a network that refines is trained on the predictions of a trained model. Leave it out of the "
         "recipe, and give it to the run afterwards: delineate refine fit RUN."

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
-from delineate.components import numbered
 from delineate.core import Image, Segmentation
+from delineate.refine._regions import needs_probabilities, regions
 
 SIZE = 128
-"""Samples along each side of a crop after it was resized, unless another size is asked for."""
+"""Samples along each side of a crop after it was resized."""
+
+MOST = 64
+"""Regions of one image that are cropped, the largest first: noise may have thousands."""
 
 MARGIN = 1.25
 """Side of a crop, relative to the longer side of the region's box."""
@@ -67,51 +69,83 @@ class Crop:
         return whole[:, *self.inside]
 
 
-def crops(prediction: Segmentation, image: Image, size: int = SIZE) -> Iterator[Crop]:
-    """A crop for each region: a connected component of the union of all labels.
+def crops(
+    prediction: Segmentation, image: Image, channels: int, most: int = MOST, size: int = SIZE
+) -> Iterator[Crop]:
+    """A crop for each of the largest regions: connected components of the union of all labels.
+
+    Args:
+        prediction: two axes, with probabilities.
+        image: converted to `channels`, 1 or 3 as `prepare.channels` does.
+        channels: channels of the image in the crops.
+        most: largest number of crops.
+        size: samples along each side.
 
     Raises:
-        ValueError: the image has three axes, the prediction has no probabilities, or its labels overlap.
+        ValueError: the image has three axes or other channels, the prediction has no probabilities, or its labels
+            overlap.
     """
     given = given_probabilities(prediction)
-    numbers = numbered(prediction.classes != 0)
-    boxes = ndimage.find_objects(numbers)
-    pixels = image.pixels.astype(np.float32)
-    mean = pixels.mean(axis=(1, 2), keepdims=True)
-    spread = pixels.std(axis=(1, 2), keepdims=True)
-    pixels = (pixels - mean) / np.where(spread > 0, spread, 1)
-    for number, box in enumerate(boxes, start=1):
-        sides = [part.stop - part.start for part in box]
+    found = sorted(regions(prediction.classes != 0), key=lambda region: -region.size)[:most]
+    pixels = _standardized(_with_channels(image.pixels, channels)) if found else np.empty(0)
+    shape = prediction.classes.shape
+    for region in found:
+        sides = [part.stop - part.start for part in region.box]
         side = max(SMALLEST, math.ceil(MARGIN * max(sides)))
-        starts = [(part.start + part.stop - side) // 2 for part in box]
-        shape = prediction.classes.shape
-        at = [
+        starts = [(part.start + part.stop - side) // 2 for part in region.box]
+        rows, columns = (
             np.clip(np.arange(start, start + side), 0, n - 1)
             for start, n in zip(starts, shape, strict=True)
-        ]
+        )
         inside = tuple(
             slice(max(0, -start), min(side, n - start))
             for start, n in zip(starts, shape, strict=True)
         )
-        crop = Crop(np.empty(0), at[0], at[1], (inside[0], inside[1]))
-        region = crop.cut(numbers) == number
-        # the area within the image, since the repeated border would count as part of the region
-        area = np.count_nonzero(numbers[box] == number)
-        band = max(LEAST_BAND, BAND * 2 * math.sqrt(area / math.pi)) * size / side
-        within = resized(region[None].astype(np.float32), size)[0] > 0.5
+        crop = Crop(np.empty(0), rows, columns, (inside[0], inside[1]))
+        there = np.zeros(shape, bool)
+        there[region.box] = region.mask
+        within = resized(crop.cut(there)[None].astype(np.float32), size)[0] > 0.5
+        # the size within the image, since the repeated border would count as part of the region
+        diameter = 2 * math.sqrt(region.size / math.pi)
+        band = max(LEAST_BAND, BAND * diameter) * size / side
         layers = [
             resized(crop.cut(pixels), size),
             resized(crop.cut(given), size),
             np.clip(_signed_distance(within) / band, -1, 1)[None],
         ]
-        yield Crop(np.concatenate(layers), crop.rows, crop.columns, crop.inside)
+        yield Crop(np.concatenate(layers), rows, columns, crop.inside)
+
+
+def _with_channels(pixels: np.ndarray, count: int) -> np.ndarray:
+    """Without alpha, and grey as RGB or RGB as grey if `count` asks for it."""
+    opaque = pixels[:-1] if len(pixels) in (2, 4) and count in (1, 3) else pixels
+    if len(opaque) == count:
+        return opaque
+    if len(opaque) == 1 and count == 3:
+        return np.repeat(opaque, 3, axis=0)
+    if len(opaque) == 3 and count == 1:
+        return np.tensordot(np.array([[0.299, 0.587, 0.114]], np.float32), opaque, 1)
+    raise ValueError(
+        f"the image has {len(pixels)} channels; the refinement network takes images with {count}. Leave the step "
+        "network out of refine for such images."
+    )
+
+
+def _standardized(pixels: np.ndarray) -> np.ndarray:
+    """Each channel with mean 0 and standard deviation 1: float32."""
+    mean = pixels.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+    spread = pixels.std(axis=(1, 2), keepdims=True, dtype=np.float64)
+    standardized: np.ndarray = ((pixels - mean) / np.where(spread > 0, spread, 1)).astype(
+        np.float32
+    )
+    return standardized
 
 
 def given_probabilities(prediction: Segmentation) -> np.ndarray:
     """The probabilities of a prediction, one for each logit: of one label alone, or of background and labels.
 
     Raises:
-        ValueError: the prediction has three axes, no probabilities, or labels that overlap.
+        ValueError: the prediction has three axes, no finite probabilities, or labels that overlap.
     """
     if prediction.classes.ndim != 2:
         raise ValueError("the refinement network is for images with two axes; the data have three.")
@@ -119,11 +153,7 @@ def given_probabilities(prediction: Segmentation) -> np.ndarray:
         raise ValueError(
             "the refinement network is for labels that exclude each other; these overlap."
         )
-    maps = prediction.probabilities
-    if maps is None:
-        raise ValueError(
-            "the refinement network needs probabilities, and the prediction has a label map only."
-        )
+    maps = needs_probabilities(prediction, "network")
     return maps[1:] if len(maps) == 2 else maps
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Annotated
+from itertools import islice
 
 import numpy as np
-from annotated_types import Ge, Le
 
-from delineate.arguments import BundlePath, Count
+from delineate.arguments import BundlePath
 from delineate.core import Image, Network, Refinement, Segmentation
-from delineate.refine._crops import SIZE, crops, given_probabilities, logits_of
+from delineate.progress import warn
+from delineate.refine._crops import Crop, crops, given_probabilities, logits_of
 
 AT_ONCE = 16
 """Crops in a batch; more do not make it faster on a CPU."""
@@ -20,36 +20,37 @@ ROUNDING = 1e-3
 """Corrections of a logit below this do not count: they come from rounding and resizing."""
 
 
-def network(
-    bundle: BundlePath,
-    load: Callable[[str], Network],
-    size: Annotated[Count, Ge(16), Le(1024)] = SIZE,
-) -> Refinement:
+def network(bundle: BundlePath, load: Callable[[str], tuple[Network, int]]) -> Refinement:
     """Correct the border and the label of each region with a small network that `delineate refine fit` trained.
 
     Our own definition, after CascadePSP (Cheng et al., CVPR 2020), which refines crops, and PointRend (Kirillov et al.,
-    CVPR 2020), which leaves certain samples alone. A region is a connected component of the union of all labels. The
-    network sees a square around it: the image, the probabilities and the distance to its border. It corrects the
-    logits within a band around the border, and those of the labels inside. Where it corrects nothing, nothing changes.
-    For images with two axes and labels that exclude each other.
+    CVPR 2020), which leaves certain samples alone. A region is a connected component of the union of all labels; the 64
+    largest are refined. The network sees a square around it: the image, the probabilities and the distance to its
+    border. It corrects the logits within a band around the border, and those of the labels inside. Where it corrects
+    nothing, nothing changes. For labels that exclude each other. A volume stays as it is, with a warning.
 
     Args:
         bundle: the folder of the network's bundle.
-        load: loads the network of a bundle.
-        size: samples along each side of the resized square; that of its training.
+        load: loads the network of a bundle, with the number of channels of its input.
     """
-    run = load(bundle)
+    run, taken = load(bundle)
 
     def step(prediction: Segmentation, image: Image) -> Segmentation:
         if not prediction.classes.any():
             return prediction
+        if prediction.classes.ndim != 2:
+            warn("the refinement network is for images with two axes; this volume is not refined.")
+            return prediction
         given = given_probabilities(prediction)
-        cut = list(crops(prediction, image, size))
         corrections = np.zeros_like(given)
-        for start in range(0, len(cut), AT_ONCE):
-            batch = cut[start : start + AT_ONCE]
+        cut = crops(prediction, image, taken - len(given) - 1)
+        for batch in _batched(cut, AT_ONCE):
             pixels = np.stack([crop.pixels for crop in batch])
             logits = run(pixels).logits
+            if logits.shape[1] != len(given):
+                raise ValueError(
+                    f"{bundle}: gives {logits.shape[1]} logits, but {len(given)} are needed. It refines another model."
+                )
             for crop, seen, found in zip(batch, pixels, logits, strict=True):
                 moved = crop.back(found - logits_of(seen[-len(given) - 1 : -1]))
                 there = corrections[:, *crop.place]
@@ -61,6 +62,12 @@ def network(
         return _corrected(prediction, given[:, where], corrections[:, where], where)
 
     return step
+
+
+def _batched(items: Iterator[Crop], count: int) -> Iterator[list[Crop]]:
+    """Lists of up to `count` items; `itertools.batched` needs Python 3.12."""
+    while batch := list(islice(items, count)):
+        yield batch
 
 
 def _corrected(

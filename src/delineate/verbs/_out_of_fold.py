@@ -10,13 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
+from delineate._version import __version__
+from delineate.arguments import names_bundles
 from delineate.bundle import load_bundle, open_bundle
 from delineate.core import Case, Segmentation
 from delineate.data import split_cases
 from delineate.files import sha256, whole_file
 from delineate.progress import log, track, warn
-from delineate.recipe import Recipe
-from delineate.verbs._facts import command
+from delineate.recipe import Recipe, as_tree
+from delineate.resolve import hints_of, resolve
+from delineate.verbs._facts import command, data_hash
+from delineate.verbs._independence import digests, first_images
+from delineate.verbs._refine_stages import FINISHED
 from delineate.verbs._run_folder import RunFolder
 
 SETTINGS = "folds.json"
@@ -65,17 +70,19 @@ def out_of_fold(folder: RunFolder, home: Path, folds: int, device: str) -> OutOf
         device: "auto", "cpu", "cuda", "mps", for the predictions.
 
     Raises:
-        ValueError: fewer groups than folds, a case without truth, or a model cannot be trained.
+        ValueError: fewer groups than folds, a case without truth, initial weights made from the cases, or a model that
+            cannot be trained.
         KeyboardInterrupt: the user interrupted; the next call continues.
     """
     splits = folder.cases()
     cases = [case for name in ("train", "val") for case in splits.get(name, ())]
-    recipe = folder.plan
+    recipe = _alone(folder.plan)
+    _refuse_known_weights(folder, recipe)
     parts = [
         split_cases(cases, {"folds": folds, "fold": fold}, seed=recipe.seed)
         for fold in range(folds)
     ]
-    _start_again_if_changed(folder, home, folds)
+    _start_again_if_changed(folder, home, folds, cases)
     held = {case.id: fold for fold, part in enumerate(parts) for case in part["val"]}
     files: dict[str, Path] = {}
     for fold, part in enumerate(parts):
@@ -86,9 +93,45 @@ def out_of_fold(folder: RunFolder, home: Path, folds: int, device: str) -> OutOf
     return OutOfFold(ordered, np.array([held[case.id] for case in ordered]), files)
 
 
-def _start_again_if_changed(folder: RunFolder, home: Path, folds: int) -> None:
-    """Remove the folds that were made by another recipe, of other cases or in another number."""
+def _alone(recipe: Recipe) -> Recipe:
+    """The recipe without other models and other devices: members of an ensemble may have seen the fold."""
+    hints = [hints_of(resolve("predict", call)) for call in recipe.predict]
+    predict = tuple(
+        call
+        for call, types in zip(recipe.predict, hints, strict=True)
+        if not any(map(names_bundles, types.values()))
+    )
+    tree = {**recipe.tree, "predict": [as_tree(call) for call in predict]}
+    trainer = recipe.trainer.without("devices", "nodes")  # the predictions follow in this process
+    return replace(recipe, predict=predict, trainer=trainer, tree=tree)
+
+
+def _refuse_known_weights(folder: RunFolder, recipe: Recipe) -> None:
+    """Refuse a run whose initial weights were made from its own cases: no fold would be unseen.
+
+    Raises:
+        ValueError: they were, or it is not known.
+    """
+    if recipe.init_from is None:
+        return
+    card = open_bundle(folder.path, folder.trust).card
+    before = first_images(card, "images") if "init_from" in card else None
+    known = digests(card)
+    own = {one for split in ("train", "val") for one in known.get(split, ())}
+    if before is None or not own or own & {*before["trained"], *before["chosen"]}:
+        raise ValueError(
+            f"{folder.path}: its initial weights (model.init_from) were made from some of its cases, or it is not "
+            "known from which. A fold would not be unseen. Fit the refinement to a run that starts from other weights."
+        )
+
+
+def _start_again_if_changed(
+    folder: RunFolder, home: Path, folds: int, cases: Sequence[Case]
+) -> None:
+    """Remove the folds that were made by another recipe, of other data, in another number or by another version."""
     made_from = {
+        "version": __version__,
+        "data": data_hash({"all": tuple(cases)}),
         "folds": folds,
         "recipe": sha256(folder.path / "recipe.yaml"),
         "split": sha256(folder.path / "split.csv"),
@@ -112,7 +155,7 @@ def _train(recipe: Recipe, cases: Sequence[Case], place: Path, which: str) -> No
 
     if (place / "bundle" / "card.json").is_file() and open_bundle(
         place, recipe.model.trust
-    ).card.get("finished"):
+    ).card.get(FINISHED):
         return
     warn(f"fold {which}: training on {len(cases)} cases")
     place.mkdir(parents=True, exist_ok=True)
@@ -122,7 +165,7 @@ def _train(recipe: Recipe, cases: Sequence[Case], place: Path, which: str) -> No
     )  # the predictions follow in this process
     if not fit(replace(recipe, trainer=alone), {"train": tuple(cases)}, place, card):
         raise KeyboardInterrupt
-    open_bundle(place, recipe.model.trust).update_card(finished=True)
+    open_bundle(place, recipe.model.trust).update_card(**{FINISHED: True})
     shutil.rmtree(place / "checkpoints", ignore_errors=True)
 
 
@@ -135,10 +178,7 @@ def _predict(folder: RunFolder, cases: Sequence[Case], place: Path, device: str)
     predictor = load_bundle(bundle, device=device, keep_probabilities=True)
     for case in track(missing, "predicting the fold"):
         prediction = predictor(case)
-        if prediction.probabilities is None:
-            raise ValueError(
-                f"the task {folder.recipe.task.name} gives no masks with probabilities, which a refinement needs."
-            )
+        assert prediction.probabilities is not None  # the task was checked
         path = files[case.id]
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as part, open(part, "wb") as file:

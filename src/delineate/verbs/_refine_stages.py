@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from delineate.bundle import load_bundle, load_network, open_bundle
+from delineate.bundle import load_bundle, load_refiner, open_bundle
 from delineate.core import Case, Image, Network, Segmentation
 from delineate.evaluation.evaluate import evaluate
 from delineate.evaluation.table import Table
 from delineate.inference import CasePredictor
 from delineate.metrics import Metric
-from delineate.refine import SIZE, load_refine, tried_by
-from delineate.resolve import OWN, Call, Trust, resolve
+from delineate.refine import load_refine, tried_by
+from delineate.resolve import Call, Trust, resolve
 from delineate.verbs._run_folder import RunFolder
 
 HOME = "refinement"
 """The folder of `refine fit`, in the run's folder."""
 
 NETWORK, NONE = "network", "none"
+
+FINISHED = "finished"
+"""The entry of a card that says that a training in this folder came to its end."""
 
 
 @dataclass(frozen=True)
@@ -80,32 +83,33 @@ def stages_of(run: Path, names: Sequence[str], trust: Trust, device: str = "auto
     steps = own
     predictors: dict[str, CasePredictor] = {}
 
-    def load(path: str) -> Network:
-        return load_network(open_bundle(path, trust), device)
+    def load(path: str) -> tuple[Network, int]:
+        return load_refiner(bundle, open_bundle(path, trust), device)
 
     for name in names:
         if name == NETWORK:
             home = run / HOME / NETWORK
-            if not (home / "bundle" / "card.json").is_file():
+            card = home / "bundle" / "card.json"
+            if not card.is_file() or not open_bundle(home, trust).card.get(FINISHED):
                 raise ValueError(
                     f"{run}: has no refinement network. Make it first: delineate refine fit {run}"
                 )
-            call = Call(NETWORK, {"bundle": str(home), "size": SIZE})
+            call = Call(NETWORK, {"bundle": str(home)})
         elif name != NONE:
-            call = tried_calls(name, folder.recipe.labels.names)[0]
+            call = tried_calls(name, folder.recipe.labels.names, trust)[0]
             call = replace(call, args=fitted.get(name, call.args))
         steps = own if name == NONE else (*steps, *load_refine([call], load))
         predictors[name] = replace(predictor, refine=steps)
     return Stages({case.id: case for case in splits[split]}, split, predictors)
 
 
-def tried_calls(name: str, labels: Sequence[str] = ()) -> list[Call]:
+def tried_calls(name: str, labels: Sequence[str], trust: Trust) -> list[Call]:
     """A step with each set of arguments that its file lists; with none, if it lists none.
 
     Raises:
-        RecipeError: an unknown step.
+        RecipeError: an unknown step, or code of a module that is not trusted.
     """
-    bare = Call(name, where="the steps to refine", labels=labels or None, trust=OWN)
+    bare = Call(name, where="the steps to refine", labels=labels, trust=trust)
     try:
         step = resolve("refine", bare)
     except LookupError as error:

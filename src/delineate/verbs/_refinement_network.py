@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import yaml
+from scipy import ndimage
 
 from delineate.bundle import load_network, open_bundle
 from delineate.components import numbered
@@ -17,10 +19,15 @@ from delineate.core import Case, Geometry, Image, Network, Segmentation
 from delineate.files import whole_file
 from delineate.progress import track
 from delineate.recipe import Recipe, saved_recipe
-from delineate.refine import SIZE, Crop, crops
+from delineate.refine import Crop, crops
+from delineate.resolve import check
+from delineate.verbs._refine_stages import FINISHED
 
 LEAST_IOU = 0.6
 """A perturbed region overlaps the true one by at least this."""
+
+MOST = 8
+"""Regions of one prediction that the network learns from, the largest first."""
 
 ATTEMPTS = 4
 """Perturbations of a truth before it is left as it is; each is half as strong as the one before."""
@@ -36,7 +43,8 @@ def train_network(
     place: Path,
     card: Mapping[str, Any],
     max_time: str,
-) -> Network:
+    device: str,
+) -> tuple[Network, int]:
     """Train a refinement network and write its bundle into `place`.
 
     It learns from a crop of each region of the out-of-fold predictions, and of truths whose regions are perturbed:
@@ -49,6 +57,10 @@ def train_network(
         place: the folder of the training.
         card: of the bundle that is refined: what it was made from.
         max_time: the time for training.
+        device: where the returned network runs.
+
+    Returns:
+        The network, and the number of channels of its input.
 
     Raises:
         ValueError: no region was found.
@@ -58,12 +70,22 @@ def train_network(
 
     place.mkdir(parents=True, exist_ok=True)
     recipe = _recipe(plan, place, max_time)
-    learnt = list(_crop_cases(cases, predicted, plan.seed))
+    channels = _channels(plan, cases)
+    learnt = list(_crop_cases(cases, predicted, plan.seed, channels))
     if not learnt:
         raise ValueError("no region was predicted, so there is nothing to learn a refinement from.")
     if not fit(recipe, {"train": tuple(learnt)}, place, {**card, "name": recipe.name}):
         raise KeyboardInterrupt
-    return load_network(open_bundle(place, plan.model.trust), "auto")
+    bundle = open_bundle(place, plan.model.trust).update_card(**{FINISHED: True})
+    return load_network(bundle, device), int(bundle.card["channels"])
+
+
+def _channels(plan: Recipe, cases: Sequence[Case]) -> int:
+    """The channels of images in crops: those that `prepare` makes of them, else those of the first image."""
+    for call in plan.prepare:
+        if call.name == "channels":
+            return int(check("prepare", call)["count"])
+    return cases[0].image.channels
 
 
 def _recipe(plan: Recipe, place: Path, max_time: str) -> Recipe:
@@ -100,7 +122,9 @@ def _recipe(plan: Recipe, place: Path, max_time: str) -> Recipe:
     return saved_recipe(path, plan.model.trust)
 
 
-def _crop_cases(cases: Sequence[Case], predicted: Predicted, seed: int) -> Iterator[Case]:
+def _crop_cases(
+    cases: Sequence[Case], predicted: Predicted, seed: int, channels: int
+) -> Iterator[Case]:
     """Training cases: the crops, and the truth in each. They are kept in memory."""
     for number, case in enumerate(track(cases, "cutting regions")):
         image, truth = case.image, case.truth
@@ -109,7 +133,7 @@ def _crop_cases(cases: Sequence[Case], predicted: Predicted, seed: int) -> Itera
         rng = np.random.default_rng([seed, number])
         given = {"predicted": predicted(case, truth, image), "perturbed": perturbed(truth, rng)}
         for kind, prediction in given.items():
-            for region, crop in enumerate(crops(prediction, image)):
+            for region, crop in enumerate(crops(prediction, image, channels, MOST)):
                 yield Case(
                     f"{case.id}/{kind}-{region}",
                     case.group,
@@ -120,8 +144,9 @@ def _crop_cases(cases: Sequence[Case], predicted: Predicted, seed: int) -> Itera
 
 def _true_classes(crop: Crop, truth: Segmentation) -> np.ndarray:
     square = crop.cut(truth.classes)
+    size = crop.pixels.shape[-1]
     kind = square.dtype if square.dtype in (np.uint8, np.uint16) else np.dtype(np.uint16)
-    return cv2.resize(square.astype(kind), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.resize(square.astype(kind), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def _image(pixels: np.ndarray) -> Image:
@@ -148,24 +173,32 @@ def perturbed(truth: Segmentation, rng: np.random.Generator) -> Segmentation:
     for name in labels.names:
         foreground |= truth.mask(name)
     numbers = numbered(foreground)
-    for number in range(1, int(numbers.max()) + 1):
-        region = numbers == number
-        moved = _moved(region, rng)
-        diameter = 2 * np.sqrt(region.sum() / np.pi)
-        soft = moved.astype(np.float32)
+    for number, box in enumerate(ndimage.find_objects(numbers), start=1):
+        region = numbers[box] == number
+        diameter = float(2 * np.sqrt(region.sum() / np.pi))
+        pad = math.ceil(0.5 * diameter) + 2
+        around = tuple(
+            slice(max(0, part.start - pad), min(n, part.stop + pad))
+            for part, n in zip(box, numbers.shape, strict=True)
+        )
+        region = numbers[around] == number
+        soft = _moved(region, diameter, rng).astype(np.float32)
         if rng.random() < 0.25:
             row, column = rng.choice(np.argwhere(region))
             radius = max(1, round(diameter * rng.uniform(0.05, 0.15)))
             cv2.circle(soft, (int(column), int(row)), radius, 0.0, -1)
         soft = cv2.GaussianBlur(soft, (0, 0), max(0.5, 0.03 * diameter)) * rng.uniform(0.7, 1.0)
-        sizes = np.array([np.count_nonzero(region & truth.mask(name)) for name in labels.names])
-        shares = sizes / sizes.sum()
+        there = [
+            np.count_nonzero(region & labels.mask(name, truth.classes[around]))
+            for name in labels.names
+        ]
+        shares = np.array(there) / sum(there)
         if len(labels) > 1:
             certainty = rng.uniform(0.4, 1.0)
             shares = certainty * shares + (1 - certainty) / len(labels)
             if rng.random() < 0.25:
                 shares = rng.permutation(shares)
-        maps[1:] += soft * shares[:, None, None].astype(np.float32)
+        maps[1:, *around] += soft * shares[:, None, None].astype(np.float32)
     total = maps[1:].sum(axis=0)
     maps[1:] /= np.maximum(total, 1)
     maps[0] = 1 - maps[1:].sum(axis=0)
@@ -173,31 +206,37 @@ def perturbed(truth: Segmentation, rng: np.random.Generator) -> Segmentation:
     return Segmentation(values[maps.argmax(axis=0)], labels, truth.geometry, probabilities=maps)
 
 
-def _moved(region: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A region with a shifted and deformed border."""
+def _moved(region: np.ndarray, diameter: float, rng: np.random.Generator) -> np.ndarray:
+    """A region with a shifted and deformed border, in a box around it."""
     height, width = region.shape
-    diameter = 2 * np.sqrt(region.sum() / np.pi)
-    reach = 0.2 * diameter
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))  # fmt: skip
-    coarse = rng.normal(size=(2, max(2, round(3 * height / (diameter + 1)) + 1),
-                              max(2, round(3 * width / (diameter + 1)) + 1))).astype(np.float32)  # fmt: skip
+    at = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    # about three independent displacements along the diameter
+    knots = [max(2, round(3 * n / (diameter + 1)) + 1) for n in region.shape]
+    coarse = rng.normal(size=(2, *knots)).astype(np.float32)
     field = [cv2.resize(one, (width, height), interpolation=cv2.INTER_CUBIC) for one in coarse]
     for attempt in range(ATTEMPTS):
-        by = float(reach * rng.random()) / 2**attempt
-        moved = cv2.remap(
-            region.astype(np.uint8), columns + by * field[0], rows + by * field[1],
-            interpolation=cv2.INTER_NEAREST,
-        ).astype(bool)  # fmt: skip
+        by = float(0.2 * diameter * rng.random()) / 2**attempt
+        columns, rows = (start + by * shift for start, shift in zip(at, field, strict=True))
+        moved = cv2.remap(region.astype(np.uint8), columns, rows, cv2.INTER_NEAREST).astype(bool)
         either = np.count_nonzero(moved | region)
         if np.count_nonzero(moved & region) >= LEAST_IOU * either:
             return moved
     return region
 
 
-def network_problem(plan: Recipe) -> str | None:
-    """Why a recipe cannot have a refinement network; None if it can."""
+def network_problem(plan: Recipe, axes: int) -> str | None:
+    """Why a model cannot have a refinement network; None if it can.
+
+    axes: of the images that the model takes.
+    """
+    if axes != 2:
+        return "the refinement network is for images with two axes; the data have three"
     if plan.labels.overlap or plan.task.name != "semantic":
         return (
             "the refinement network is for the task semantic, with labels that exclude each other"
+        )
+    if check("tasks", plan.task).get("threshold") is not None:
+        return (
+            "the refinement network decides by the most probable label, not by the task's threshold"
         )
     return None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,8 @@ from delineate.metrics import forget
 from delineate.metrics.dice import dice
 from delineate.progress import LOG, log, log_to, track, warn
 from delineate.recipe import as_tree
-from delineate.refine import SIZE, load_refine
+from delineate.refine import load_refine
+from delineate.refine.network import network
 from delineate.resolve import Call, Trust, check
 from delineate.tasks import load_task
 from delineate.verbs._ablation import TABLE, Refined, Tried, signed
@@ -30,8 +30,9 @@ from delineate.verbs._refine_stages import HOME, NETWORK, tried_calls
 from delineate.verbs._refinement_network import network_problem, train_network
 from delineate.verbs._run_folder import RunFolder
 from delineate.verbs.calibrate import calibrate
+from delineate.verbs.evaluate import PREDICTED, evaluate
 
-STEPS = ("components", "fill_holes", "morphology", "vote", "colour", "network")
+STEPS = ("components", "fill_holes", "morphology", "vote", "colour", NETWORK)
 """The steps that are tried, in the order in which they run."""
 
 
@@ -39,7 +40,7 @@ def refine_fit(
     run: str | Path,
     *,
     folds: int = 3,
-    steps: str | Sequence[str] = STEPS,
+    steps: str | Sequence[str] | None = None,
     network_time: str = "3m",
     device: str = "auto",
     trust: Trust | Iterable[str] = (),
@@ -49,190 +50,192 @@ def refine_fit(
     The cases for training and validation are divided into folds. For each fold a model is trained on the others, with
     the run's recipe, and predicts the fold (out-of-fold predictions). So this takes as long as `folds` trainings. On
     these predictions the steps are tried one after the other, each with the arguments that its file lists (`tried`),
-    and the best arguments are taken. A step is kept if the 95 % interval of its gain in mean Dice is above zero. The
-    step `network` is trained on the same predictions and on perturbed truths.
+    and the best arguments are taken. The step `network` is trained on the same predictions and on perturbed truths.
 
-    The figures are cross-fitted: for each fold, arguments, steps and the network are chosen without it, and judged on
-    it. The table `refinement/ablation.csv` in the run's folder and the entry `refinement` of the card hold them. The
-    test cases are not used: evaluate the run again for figures on them.
+    The figures are cross-fitted: the arguments of a step, and the network, that are judged on a fold were chosen and
+    trained without it. A step is kept if the 95 % interval of its cross-fitted gain in mean Dice is above zero; this
+    decision sees all folds. Dice counts 1 where prediction and truth are both empty, so that a step that removes a
+    false region gains.
 
-    An interrupted call continues where it was. A second call replaces the steps of the first.
+    The table `refinement/ablation.csv` in the run's folder and the entry `refinement` of the card hold the figures.
+    Then the run is calibrated again, if it was, and evaluated again. The test cases choose nothing.
+
+    After an interruption, a second call continues with the first unfinished fold. A later call replaces the steps.
 
     Args:
         run: the folder that `train` wrote.
         folds: how many; at least 2.
-        steps: names of refinement steps, in the order in which they run.
+        steps: names of refinement steps, in the order in which they run; if left out, `STEPS`, without `network` for a
+            model that cannot have it.
         network_time: the time to train each refinement network, such as "3m"; there are `folds` + 1.
-        device: "auto", "cpu", "cuda", "mps", for the predictions.
-        trust: modules whose code the run may name (`package.module:function`).
+        device: "auto", "cpu", "cuda", "mps", for predictions. Trainings use the device of the recipe.
+        trust: modules whose code the run, its bundle or `steps` may name (`package.module:function`).
 
     Raises:
-        ValueError: not a run, a task without probabilities, an unknown step, fewer than two folds, too few groups, or
-            another process works on the run.
+        ValueError: not a run, a task without probabilities, an unknown step, fewer than two folds, too few groups,
+            initial weights made from the same cases, or another process works on the run.
         KeyboardInterrupt: the user interrupted.
     """
     if folds < 2:
         raise ValueError(f"folds is {folds}; expected at least 2.")
     folder = RunFolder.find(run, trust)
-    names = (steps,) if isinstance(steps, str) else tuple(steps)
-    _check_steps(folder, names, network_time)
-    with folder.locked(), log_to(folder.path / LOG):
-        log(f"started: {command()}")
-        kept_cases = out_of_fold(folder, folder.path / HOME, folds, device)
-        return _Fitting(folder, kept_cases, names, network_time).run()
+    names = _checked_steps(folder, steps, network_time)
+    with folder.locked():
+        with log_to(folder.path / LOG):
+            log(f"started: {command()}")
+            home = folder.path / HOME
+            for old in (home / TABLE, *home.glob(f"{NETWORK}*")):  # of an earlier call
+                shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
+            known = out_of_fold(folder, home, folds, device)
+            calibration = open_bundle(folder.path, folder.trust).card.get("calibration")
+            result = _Fitting(folder, known, names, network_time, device).run()
+        if calibration is not None:
+            calibrate(
+                folder.path,
+                split=calibration["split"],
+                device=device,
+                review=calibration["review"]["share"],
+                trust=folder.trust,
+            )
+        evaluate(folder.path, device=device, trust=folder.trust)
+    return result
 
 
-def _check_steps(folder: RunFolder, names: Sequence[str], network_time: str) -> None:
-    """Refuse before hours of training what would fail after them."""
+def _checked_steps(
+    folder: RunFolder, steps: str | Sequence[str] | None, network_time: str
+) -> tuple[str, ...]:
+    """The names of the steps; refuses before hours of training what would fail after them."""
     from delineate.training.options import load_options
 
     recipe = folder.recipe
+    if not {"classes", "probabilities"} <= load_task(recipe.task, recipe.labels).gives:
+        raise ValueError(
+            f"the task {recipe.task.name} gives no masks with probabilities; there is nothing to refine."
+        )
+    load_options(Call("network_time", {"max_time": network_time}))
+    problem = network_problem(recipe, open_bundle(folder.path, folder.trust).axes)
+    if steps is None:
+        names: tuple[str, ...] = STEPS
+        if problem:
+            warn(f"without the step {NETWORK}: {problem}.")
+            names = tuple(name for name in STEPS if name != NETWORK)
+    else:
+        names = (steps,) if isinstance(steps, str) else tuple(steps)
+        if NETWORK in names and problem:
+            raise ValueError(f"{problem}. Leave {NETWORK} out of the steps.")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"steps is {', '.join(names) or 'empty'}; expected each step once.")
     if NETWORK in names[:-1]:
         raise ValueError(f"steps is {', '.join(names)}; expected {NETWORK} as the last, if at all.")
-    if "probabilities" not in load_task(recipe.task, recipe.labels).gives:
-        raise ValueError(
-            f"the task {recipe.task.name} gives no masks with probabilities; there is nothing to refine."
-        )
     for name in names:
-        if name == NETWORK:
-            problem = network_problem(recipe)
-            if problem:
-                raise ValueError(f"{problem}. Leave it out of the steps.")
-            load_options(Call("network_time", {"max_time": network_time}))
-            continue
-        for call in tried_calls(name, recipe.labels.names):
-            check("refine", call)
-
-
-@dataclass
-class _Selection:
-    """The steps that were kept on some of the cases.
-
-    on: (case,) boolean: these cases.
-    calls: the kept steps, without the network.
-    dice: (case, label): of all cases, after these steps.
-    """
-
-    on: np.ndarray
-    dice: np.ndarray
-    calls: tuple[Call, ...] = ()
+        if name != NETWORK:
+            for call in tried_calls(name, recipe.labels.names, folder.trust):
+                check("refine", call)
+    return names
 
 
 class _Fitting:
-    """Tries the steps in order: once without each fold, and once on all cases.
-
-    Dice counts 1 where prediction and truth are both empty, so that a step that removes a false region gains.
-    """
+    """Tries the steps in order, on the cases without each fold and on all cases."""
 
     def __init__(
-        self, folder: RunFolder, known: OutOfFold, names: Sequence[str], network_time: str
+        self,
+        folder: RunFolder,
+        known: OutOfFold,
+        names: Sequence[str],
+        network_time: str,
+        device: str,
     ) -> None:
         self.folder = folder
         self.known = known
         self.names = names
         self.network_time = network_time
+        self.device = device
         self.labels = folder.recipe.labels.names
         self.groups = [case.group for case in known.cases]
-        start = self._scores((), [()], "scoring")[0]
-        self.start = start
-        self.without = [_Selection(known.folds != fold, start) for fold in range(known.count)]
-        self.on_all = _Selection(np.ones(len(known.cases), bool), start)
+        everywhere = np.ones(len(known.cases), bool)
+        self.parts = [*(known.folds != fold for fold in range(known.count)), everywhere]
+        """(case,) boolean: the cases that a selection sees: those without each fold, and all."""
+        self.kept: list[tuple[Call, ...]] = [() for _ in self.parts]
+        """The kept steps of each selection, without the network: the same steps, with other arguments."""
 
     def run(self) -> Refined:
-        """Try all steps, write the table, and write the bundle with the kept steps."""
+        """Try all steps, and write the bundle with the kept ones, and the table."""
+        before = self._scores((), [()], "scoring")[0]
         tried: list[Tried] = []
-        bundle: Path | None = None
-        now = self.start
+        now = before
         for name in self.names:
             if name == NETWORK:
-                one, now, bundle = self._try_network(now)
+                after, calls = self._with_network(now), [Call(name)]
             else:
-                one, now = self._try_step(name, now)
-            warn(f"{name}: {signed(one.gain, one.interval)} {'kept' if one.kept else 'left out'}")
-            tried.append(one)
-        gain, interval = self._gain(now, self.start)
+                after, calls = self._with_step(name, now)
+            gain, interval = self._gain(after, now)
+            kept = interval.low > 0
+            warn(f"{name}: {signed(gain, interval)} {'kept' if kept else 'left out'}")
+            arguments = dict(calls[-1].args)
+            tried.append(Tried(name, arguments, self._means(after), gain, interval, kept))
+            if kept:
+                now = after
+                if name != NETWORK:
+                    self.kept = [(*old, new) for old, new in zip(self.kept, calls, strict=True)]
+        gain, interval = self._gain(now, before)
         result = Refined(
             len(self.groups),
             len(set(self.groups)),
-            self._means(self.start),
+            self._means(before),
             tuple(tried),
             gain,
             interval,
             self.folder.path / HOME / TABLE,
         )
+        self._write_bundle(result)
         result.save()
-        self._write_bundle(result, bundle)
         return result
 
-    def _try_step(self, name: str, now: np.ndarray) -> tuple[Tried, np.ndarray]:
-        """Choose the arguments of a step in every selection; returns also the cross-fitted Dice of the kept steps."""
-        calls = tried_calls(name, self.labels)
-        after = now.copy()
+    def _with_step(self, name: str, now: np.ndarray) -> tuple[np.ndarray, list[Call]]:
+        """The cross-fitted Dice with a step after the kept ones, and the best call of each selection."""
+        calls = tried_calls(name, self.labels, self.folder.trust)
+        candidates = [load_refine([call]) for call in calls]
         by_prefix: dict[str, np.ndarray] = {}
-        for selection in (*self.without, self.on_all):
-            prefix = repr([(call.name, call.args) for call in selection.calls])
+        best: list[Call] = []
+        after = now.copy()
+        for part, kept in zip(self.parts, self.kept, strict=True):
+            prefix = repr([(call.name, call.args) for call in kept])
             if prefix not in by_prefix:
-                candidates = [load_refine([call]) for call in calls]
-                by_prefix[prefix] = self._scores(selection.calls, candidates, f"trying {name}")
+                by_prefix[prefix] = self._scores(kept, candidates, f"trying {name}")
             scores = by_prefix[prefix]
-            means = scores[:, selection.on].mean(axis=(1, 2))
-            best = int(means.argmax())
-            held_out = ~selection.on
-            after[held_out] = scores[best][held_out]
-            _, interval = self._gain(scores[best], selection.dice, selection.on)
-            if interval.low > 0:
-                selection.dice = scores[best]
-                selection.calls = (*selection.calls, calls[best])
-        gain, interval = self._gain(after, now)
-        kept = any(call.name == name for call in self.on_all.calls)
-        chosen = next(
-            (call for call in self.on_all.calls if call.name == name), calls[best]
-        )  # the last selection is that on all cases
-        one = Tried(name, dict(chosen.args), self._means(after), gain, interval, kept)
-        for selection in self.without:
-            now = np.where(selection.on[:, None], now, selection.dice)
-        return one, now
+            chosen = int(scores[:, part].mean(axis=(1, 2)).argmax())
+            best.append(calls[chosen])
+            after[~part] = scores[chosen][~part]
+        return after, best
 
-    def _try_network(self, now: np.ndarray) -> tuple[Tried, np.ndarray, Path | None]:
-        """Train a network without each fold, and one on all cases; returns also its folder, if it is kept."""
+    def _with_network(self, now: np.ndarray) -> np.ndarray:
+        """The cross-fitted Dice with a network after the kept steps; trains also the network of all cases."""
         home = self.folder.path / HOME
         after = now.copy()
-        for fold, selection in enumerate(self.without):
+        for fold in range(self.known.count):
             warn(f"network without fold {fold + 1}: training for {self.network_time}")
-            network = self._trained(selection, home / f"network-without-{fold}")
-            held_out = np.flatnonzero(~selection.on)
-            step = load_refine(
-                [Call(NETWORK, {"bundle": "network", "size": SIZE})], partial(_same, network)
-            )
-            scores = self._scores(selection.calls, [step], "trying network", held_out)
+            trained = self._trained(fold, home / f"{NETWORK}-without-{fold}")
+            held_out = np.flatnonzero(~self.parts[fold])
+            step = network("", partial(_same, trained))
+            scores = self._scores(self.kept[fold], [(step,)], f"trying {NETWORK}", held_out)
             after[held_out] = scores[0][held_out]
-        gain, interval = self._gain(after, now)
-        kept = interval.low > 0
         warn(f"network on all cases: training for {self.network_time}")
-        self._trained(self.on_all, home / NETWORK)  # also for `compare --refine`
-        one = Tried(NETWORK, {"size": SIZE}, self._means(after), gain, interval, kept)
-        return one, after if kept else now, home / NETWORK if kept else None
+        self._trained(-1, home / NETWORK)
+        return after
 
-    def _trained(self, selection: _Selection, place: Path) -> Network:
-        steps = load_refine(selection.calls)
-        cases = [self.known.cases[int(i)] for i in np.flatnonzero(selection.on)]
+    def _trained(self, selection: int, place: Path) -> tuple[Network, int]:
+        steps = load_refine(self.kept[selection])
+        cases = [self.known.cases[int(i)] for i in np.flatnonzero(self.parts[selection])]
 
         def predicted(case: Case, truth: Segmentation, image: Image) -> Segmentation:
             return _refined(self.known.prediction(case, truth), image, steps)
 
-        if place.exists():
-            shutil.rmtree(place)
-        return train_network(
-            self.folder.plan, cases, predicted, place, self._card(), self.network_time
-        )
-
-    def _card(self) -> dict[str, Any]:
-        """The card of a network: what the model was made from, without what is known of the model alone."""
-        alone = {"calibration", "fingerprint", "parts", "refinement", "scores", "training"}
+        # the network was made from what the model was made from; the rest of its card is of the model alone
+        alone = {"calibration", "fingerprint", "model", "parts", "refinement", "scores", "training"}
         card = open_bundle(self.folder.path, self.folder.trust).card
-        return {**{k: v for k, v in card.items() if k not in alone}, "command": command()}
+        card = {**{k: v for k, v in card.items() if k not in alone}, "command": command()}
+        plan = self.folder.plan
+        return train_network(plan, cases, predicted, place, card, self.network_time, self.device)
 
     def _scores(
         self,
@@ -263,46 +266,35 @@ class _Fitting:
             scores[:, i] = np.where(np.isnan(scores[:, i]), 1.0, scores[:, i])
         return scores
 
-    def _gain(
-        self, after: np.ndarray, before: np.ndarray, on: np.ndarray | None = None
-    ) -> tuple[float, Interval]:
+    def _gain(self, after: np.ndarray, before: np.ndarray) -> tuple[float, Interval]:
         """The mean gain of a case and its 95 % interval, by the bootstrap over groups."""
         gains = (after - before).mean(axis=1)
-        groups = self.groups
-        if on is not None:
-            gains, groups = gains[on], [g for g, there in zip(groups, on, strict=True) if there]
-        interval = bootstrap(partial(weighted_mean, gains), groups)
-        return float(gains.mean()), interval
+        return float(gains.mean()), bootstrap(partial(weighted_mean, gains), self.groups)
 
     def _means(self, scores: np.ndarray) -> dict[str, float]:
         return {
             name: float(value) for name, value in zip(self.labels, scores.mean(axis=0), strict=True)
         }
 
-    def _write_bundle(self, result: Refined, network: Path | None) -> None:
+    def _write_bundle(self, result: Refined) -> None:
         """Put the kept steps after those of the run's own recipe."""
         bundle = open_bundle(self.folder.path, self.folder.trust)
-        own = self.folder.recipe.refine
-        calls = [*own, *self.on_all.calls]
-        if network is not None:
-            path = str((network / "bundle").resolve())
-            calls.append(Call(NETWORK, {"bundle": path, "size": SIZE}))
+        calls = [*self.folder.recipe.refine, *self.kept[-1]]
+        if any(one.step == NETWORK and one.kept for one in result.tried):
+            path = str((self.folder.path / HOME / NETWORK / "bundle").resolve())
+            calls.append(Call(NETWORK, {"bundle": path}))
         tree = {**bundle.recipe.tree, "refine": [as_tree(call) for call in calls]}
         recipe = replace(bundle.recipe, refine=tuple(calls), tree=tree)
-        card = {
-            name: value
-            for name, value in bundle.card.items()
-            if name not in ("scores", "parts", "next")  # the scores are of the bundle before
-        }
+        # scores and calibration are of the bundle before
+        card = {k: v for k, v in bundle.card.items() if k not in ("calibration", "scores", "next")}
         card["refinement"] = {"folds": self.known.count, **result.as_json()}
+        for stale in (self.folder.path / name for name in PREDICTED):
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
         save_bundle(bundle.folder, recipe, card, bundle.weights.read_bytes(), bundle.weights.name)
-        calibrated = card.get("calibration", {}).get("split")
-        if calibrated:  # the confidence below which to review is that of the refined masks
-            calibrate(self.folder.path, split=calibrated, trust=self.folder.trust)
 
 
-def _same(network: Network, path: str) -> Network:
-    return network
+def _same(loaded: tuple[Network, int], path: str) -> tuple[Network, int]:
+    return loaded
 
 
 def _refined(prediction: Segmentation, image: Image, steps: Sequence[Refinement]) -> Segmentation:
