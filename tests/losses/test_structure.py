@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from delineate.core import Output, Target
+from delineate.losses import UnfitError
 from delineate.losses.structure import _local_mean, structure
 
 
@@ -81,3 +82,29 @@ def test_an_even_window_is_refused():
     logits, classes = published_case()
     with pytest.raises(ValueError, match="odd"):
         structure(Output(logits), Target(classes), width=30)
+
+
+def test_the_union_of_labels_is_one_label_against_the_background():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 3, 20, 24, dtype=torch.float64, requires_grad=True)
+    classes = torch.randint(3, (2, 20, 24))
+    valid = torch.rand(2, 20, 24) > 0.2
+    joined = torch.log(logits.softmax(1)[:, 1:].sum(1)) - torch.log(logits.softmax(1)[:, 0])
+    of_union = structure(
+        Output(joined[:, None]), Target((classes > 0).long(), valid=valid), width=5
+    )
+    found = structure(Output(logits), Target(classes, valid=valid), width=5, union=True)
+    torch.testing.assert_close(found, of_union)
+    found.backward()
+    assert logits.grad is not None
+    assert (logits.grad.abs().amax(dim=(0, 2, 3)) > 0).all(), "every channel learns"
+    one = logits[:, :1].detach()
+    assert structure(Output(one), Target(classes.clamp(max=1)), union=True) == structure(
+        Output(one), Target(classes.clamp(max=1))
+    )
+
+
+def test_the_union_of_labels_that_overlap_is_refused():
+    regions = torch.randint(2, (1, 2, 8, 8))
+    with pytest.raises(UnfitError, match="union: false"):
+        structure(Output(torch.randn(1, 2, 8, 8)), Target(regions=regions), union=True)

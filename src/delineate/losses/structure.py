@@ -20,6 +20,7 @@ def structure(
     *,
     width: Annotated[OddCount, Le(1001)] = 31,
     weighted_bce: bool = True,
+    union: bool = False,
 ) -> Tensor:
     """Cross-entropy plus soft IoU, both weighted towards the border (PraNet; Fan et al., MICCAI 2020, section 2.3).
 
@@ -31,12 +32,15 @@ def structure(
         target: the truth.
         width: pixels along each axis of the window of the local mean, odd; PraNet uses 31 at 352 pixels.
         weighted_bce: False averages the cross-entropy without weights, as PraNet's published code does.
+        union: compare the union of all labels with the background instead of each label, for labels that exclude each
+            other. It teaches where objects are, and leaves which they are to another loss, such as cross_entropy.
     """
     if width < 1 or width % 2 == 0:
         raise ValueError(f"width is {width}; expected an odd number of pixels.")
     pair = read(output, target)
     pair.refuse_image_level()
-    logits, truth, valid = _against_the_rest(pair), pair.label_maps(), pair.valid
+    logits, truth = _union(pair) if union else (_against_the_rest(pair), pair.label_maps())
+    valid = pair.valid
     used = torch.ones_like(truth) if valid is None else valid[:, None].expand_as(truth)
     truth = truth * used
     weight = used * (1 + 5 * (_local_mean(truth, width) - truth).abs())
@@ -46,8 +50,8 @@ def structure(
     entropy = (counts * bce).sum(axes) / counts.sum(axes).clamp_min(1e-7)
     prediction = logits.sigmoid()
     intersection = (weight * prediction * truth).sum(axes)
-    union = (weight * (prediction + truth)).sum(axes) - intersection
-    return (entropy + 1 - (intersection + 1) / (union + 1)).mean()
+    either = (weight * (prediction + truth)).sum(axes) - intersection
+    return (entropy + 1 - (intersection + 1) / (either + 1)).mean()
 
 
 def _against_the_rest(pair: Pair) -> Tensor:
@@ -59,6 +63,18 @@ def _against_the_rest(pair: Pair) -> Tensor:
     others = [[c for c in range(channels) if c != label] for label in range(1, channels)]
     rest = torch.stack([logits[:, other].logsumexp(1) for other in others], 1)
     return logits[:, 1:] - rest
+
+
+def _union(pair: Pair) -> tuple[Tensor, Tensor]:
+    """A logit for the union of all labels, whose sigmoid is its probability, and its truth.
+
+    Raises:
+        UnfitError: the labels may overlap.
+    """
+    classes, logits = pair.exclusive("union: false"), pair.logits
+    if logits.shape[1] > 1:
+        logits = logits[:, 1:].logsumexp(1, keepdim=True) - logits[:, :1]
+    return logits, (classes[:, None] > 0).to(logits.dtype)
 
 
 def _local_mean(maps: Tensor, width: int) -> Tensor:
