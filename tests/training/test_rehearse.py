@@ -141,6 +141,17 @@ def test_a_loss_that_does_not_fit_the_heads_is_told_with_what_does(overrides, sa
         rehearse(plan, cases()(plan))
 
 
+def test_a_model_that_needs_the_background_is_refused_for_a_task_without_it(lab):
+    model = "model={pranet: {encoder: mobilenetv3_small_050}}"
+    two = "labels={polyp: {value: 1, includes: [tip]}, tip: 2}"
+    said = "pranet takes the first of several channels for the background, and the task regions has none: .* 2 labels"
+    with pytest.raises(RecipeError, match=f"^--set model.*{said}"):
+        build_parts(lab(model, two, "task=regions"))
+    build_parts(lab(model, two))
+    build_parts(lab(model, "task=regions"))
+    build_parts(lab(two, "task=regions"))
+
+
 ONE_VALUE = [
     "model={smp: {arch: deeplabv3plus, encoder: resnet18}}",
     "prepare=[{channels: 3}, {resize: {shape: [32, 32]}}, {standardize: imagenet}]",

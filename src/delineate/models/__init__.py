@@ -13,8 +13,8 @@ target during training and none during prediction. Losses that it computes itsel
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,9 @@ torch.export.register_dataclass(Output)  # so that torch.export can trace a mode
 
 HEADS = {"dense": "classes", "image": "image_classes", "objects": "object_classes"}
 """The argument of a model that takes the number of channels of each head. A model without it lacks the head."""
+
+
+Maker = TypeVar("Maker", bound=Callable[..., nn.Module])
 
 
 class Model(Protocol):
@@ -69,6 +72,21 @@ def load_model(
     except ValueError as error:
         raise call.fail(f"{call.name}: {error}") from error
     return model
+
+
+def background_first(maker: Maker) -> Maker:
+    """Mark a model that takes channel 0 of several dense channels for the background.
+
+    A recipe whose task has several labels and no channel of the background is refused before training.
+    """
+    maker.background_first = True  # type: ignore[attr-defined]
+    return maker
+
+
+def needs_background(call: Call) -> bool:
+    """Whether a model is marked by `background_first`."""
+    maker: Any = resolve("models", call)
+    return bool(getattr(maker, "background_first", False))
 
 
 def sees_target(model: nn.Module) -> bool:
@@ -118,11 +136,13 @@ __all__ = [
     "Copied",
     "Model",
     "OtherArchitectureError",
+    "background_first",
     "check_heads",
     "copy_weights",
     "fast_memory_format",
     "fast_on_cpu",
     "load_model",
     "load_weights",
+    "needs_background",
     "sees_target",
 ]

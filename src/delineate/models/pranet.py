@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from delineate.arguments import Text
 from delineate.core.output import Output
+from delineate.models import background_first
 from delineate.models._weights import load_encoder, load_weights
 from delineate.models.parts.pyramid import Pyramid, maps_of, pyramid, refuse_both, refuse_volumes
 
@@ -15,6 +16,7 @@ WIDTH = 32
 """Channels of the partial decoder."""
 
 
+@background_first
 def pranet(
     *,
     channels: int = 3,
@@ -29,8 +31,8 @@ def pranet(
     The logits are the finest of four maps, lateral_2; `Output.sides` are lateral_3, 4 and 5, all at the size of the
     image. The paper trains on the sum of four losses: `deep_supervision: equal`. Sizes are multiples of 32.
 
-    With several classes, channel 0 is the background, and its probability is the reverse attention. The names and
-    shapes of all weights but those of the last layers are then the same.
+    With several classes, channel 0 is the background, and its probability is the reverse attention; the task is then
+    semantic. The names and shapes of all weights but those of the last layers are the same as with one class.
 
     Args:
         channels: channels of the images.

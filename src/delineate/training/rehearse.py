@@ -28,7 +28,7 @@ from delineate.core import (
 from delineate.inference import CasePredictor, wrap_network, wrap_predictor
 from delineate.losses import UnfitError, load_loss
 from delineate.metrics import forget, load_metrics
-from delineate.models import load_model, sees_target
+from delineate.models import load_model, needs_background, sees_target
 from delineate.prepare import Layers, Prepare, load_prepare, load_slices, stacked
 from delineate.prepare.augment import Augment, load_augment
 from delineate.recipe import Recipe
@@ -71,6 +71,7 @@ def build_parts(recipe: Recipe) -> None:
     load_prepare(recipe.prepare)
     load_augment(recipe.augment, recipe.labels)
     load_task(recipe.task, recipe.labels)
+    _check_background(recipe)
     _check_slices(recipe)
     _check_scales(recipe, options)
     load_loss(recipe.loss, recipe.deep_supervision)
@@ -97,6 +98,18 @@ def build_parts(recipe: Recipe) -> None:
             f"There are: {', '.join(known)}.",
             "strategy",
         )
+
+
+def _check_background(recipe: Recipe) -> None:
+    """Refuse a model that needs a channel of the background, for a task of several labels that has none."""
+    channels = load_task(recipe.task, recipe.labels).heads.get("dense", 1)
+    if channels in (1, len(recipe.labels) + 1) or not needs_background(recipe.model):
+        return
+    raise recipe.model.fail(
+        f"{recipe.model.name} takes the first of several channels for the background, and the task "
+        f"{recipe.task.name} has none: it has {channels} channels for {len(recipe.labels)} labels. "
+        "Use the task semantic, or another model."
+    )
 
 
 def _check_slices(recipe: Recipe) -> None:
