@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from delineate import load_bundle, load_cases, load_recipe, verbs
 from delineate.cli import main
+from delineate.models.emcad import emcad
 
 
 def rows(run):
@@ -161,3 +162,13 @@ def test_a_loss_by_a_file_alone(tiny_recipe, tmp_path, monkeypatch, capsys):
     assert "lopsided(power=2.0)\n    A loss of one's own." in capsys.readouterr().out
     overrides = ["loss=lopsided", "trainer.epochs=1"]
     verbs.train(tiny_recipe, overrides=overrides, run=tmp_path / "tiny" / "file")
+
+
+def test_the_weights_of_a_run_say_their_activation(tiny_recipe, tmp_path):
+    model = "model={emcad: {encoder: mobilenetv3_small_050, activation: relu}}"
+    overrides = (model, "prepare.1.resize={shape: [64, 64]}", "trainer.epochs=1")
+    run = verbs.train(load_recipe(tiny_recipe, overrides), run=tmp_path / "run")
+    weights = run / "bundle" / "weights.safetensors"
+    with pytest.raises(ValueError, match="the activation 'relu', the model has 'relu6'"):
+        emcad(encoder="mobilenetv3_small_050", weights=str(weights))
+    emcad(encoder="mobilenetv3_small_050", activation="relu", weights=str(weights))

@@ -5,6 +5,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from delineate.models import weights_of
 from delineate.models.emcad import emcad
 
 SMALL = "mobilenetv3_small_050"
@@ -33,22 +34,14 @@ def test_an_encoder_with_its_channels_last_gives_maps_too():
     assert output.logits.shape == (1, 1, 224, 224)
 
 
-@pytest.mark.parametrize("parallel", [True, False])
-@pytest.mark.parametrize("add", [True, False])
-def test_the_options_of_a_block_change_the_result(parallel, add):
+def test_a_block_adds_its_three_convolutions_of_wider_maps():
     torch.manual_seed(0)
-    model = emcad(encoder=SMALL, parallel=parallel, add=add, expansion=3).eval()
+    model = emcad(encoder=SMALL, expansion=3).eval()
     width = model.decoder.mscb1[0].pconv1[0].out_channels
     assert width == 3 * model.out_head1.in_channels
-    assert model.decoder.mscb1[0].pconv2[0].in_channels == width * (1 if add else 3)
     block = model.decoder.mscb1[0].msdc
     maps = torch.rand(1, width, 8, 8)
-    one, three, five = block.dwconvs
-    first = one(maps)
-    second = three(maps if parallel else maps + first)
-    third = five(maps if parallel else maps + first + second)
-    expected = first + second + third if add else torch.cat([first, second, third], 1)
-    torch.testing.assert_close(block(maps), expected)
+    torch.testing.assert_close(block(maps), sum(conv(maps) for conv in block.dwconvs))
 
 
 def test_blocks_are_skipped_while_training_as_asked():
@@ -95,13 +88,23 @@ def test_weights_of_the_encoder_under_either_names(layout, tmp_path):
     )
 
 
+def test_our_own_file_says_the_activation_too(tmp_path):
+    file = tmp_path / "weights.safetensors"
+    model = emcad(encoder=SMALL, activation="relu")
+    file.write_bytes(weights_of(model))
+    said = "weights.safetensors: these weights were trained with the activation 'relu', the model has 'relu6'"
+    with pytest.raises(ValueError, match=said):
+        emcad(encoder=SMALL, weights=str(file))
+    assert_same(emcad(encoder=SMALL, activation="relu", weights=str(file)), model)
+
+
 @pytest.mark.parametrize("wrap", [False, True])
 def test_weights_for_the_other_activation_are_refused_where_the_file_says_it(wrap, tmp_path):
     state = emcad(encoder=SMALL, activation="relu").state_dict()
     file = tmp_path / "w.pth"
     torch.save({"state_dict": state} if wrap else state, file)
     with pytest.raises(
-        ValueError, match="trained with the activation 'relu', the recipe has 'relu6'"
+        ValueError, match="trained with the activation 'relu', the model has 'relu6'"
     ):
         emcad(encoder=SMALL, weights=str(file))
     assert emcad(encoder=SMALL, activation="relu", weights=str(file))
@@ -134,6 +137,23 @@ def test_weights_of_another_number_of_classes_are_refused_with_both(tmp_path):
 def test_what_is_not_so_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         emcad(**{"encoder": SMALL, **arguments})
+
+
+@pytest.mark.parametrize("encoder", ["hiera_tiny_224", "efficientformer_l1"])
+def test_an_encoder_of_fixed_size_says_so_whatever_timm_raises(encoder):
+    with torch.device("meta"):
+        model = emcad(encoder=encoder)
+        with pytest.raises(
+            ValueError, match=r"does not take images of \(64, 96\).*without a fixed"
+        ):
+            model(torch.zeros(2, 3, 64, 96))
+
+
+def test_other_errors_of_an_encoder_are_not_about_its_size():
+    model = emcad(encoder=SMALL)
+    model.backbone.forward = lambda pixels: (_ for _ in ()).throw(RuntimeError("out of memory"))
+    with pytest.raises(RuntimeError, match=r"^out of memory"):
+        model(torch.zeros(2, 3, 64, 96))
 
 
 def test_a_size_that_does_not_divide_is_refused_with_the_step_to_add():

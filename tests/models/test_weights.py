@@ -157,3 +157,54 @@ def test_weights_that_are_not_finite_are_refused_by_name(ending, tmp_path):
     save_file(state, file) if ending == ".safetensors" else torch.save(state, file)
     with pytest.raises(ValueError, match=rf"2 of \d+ values of {name} are NaN or infinite"):
         load_weights(model, file)
+
+
+def odd(values: object) -> dict[object, object]:
+    """A file of a small model whose first weight is odd."""
+    state: dict[object, object] = dict(unet(channels=1, classes=2, **SMALL).state_dict())
+    first = next(key for key, value in state.items() if value.ndim == 4)
+    return state | {first: values(state[first]) if callable(values) else values}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, of making and saving such tensors
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (lambda w: w.to_sparse(), "is sparse; expected a dense tensor"),
+        (lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8), "is quantised"),
+        (lambda w: w.to("meta"), "has no values"),
+        (lambda w: torch.complex(w, w), "is complex"),
+        (torch.tensor(1.0), r"of another size \(.* is \(\), expected \(4,"),
+        (torch.zeros(1).expand(10**11), r"of another size \(.* is \(100000000000,\), expected"),
+        (torch.zeros(1).expand(10**9, 3, 3, 3), r"of another size|output channels"),
+    ],
+)
+def test_odd_tensors_are_refused_by_name(values, said, tmp_path):
+    torch.save(odd(values), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=rf"w\.pth: .*{said}"):
+        load_weights(unet(channels=1, classes=2, **SMALL), tmp_path / "w.pth")
+
+
+def test_a_huge_tensor_is_not_adapted_to_the_channels_of_the_images(tmp_path):
+    state = encoder_of(unet_on("resnet18"))
+    state["conv1.weight"] = torch.zeros(1).expand(10**9, 3, 7, 7)
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"conv1.weight is \(1000000000, 3, 7, 7\), expected"):
+        unet_on("resnet18", 1, pretrained=str(tmp_path / "w.pth"))
+
+
+def test_weights_with_their_gradients_are_weights(tmp_path):
+    model, other = unet(channels=1, classes=2, **SMALL), unet(channels=1, classes=2, **SMALL)
+    torch.save(model.state_dict(keep_vars=True), tmp_path / "w.pth")
+    load_weights(other, tmp_path / "w.pth")
+    assert_same(other.state_dict(), model.state_dict())
+
+
+def test_odd_names_are_refused_too(tmp_path):
+    model = unet(channels=1, classes=2, **SMALL)
+    torch.save({0: torch.zeros(1)}, tmp_path / "numbers.pth")
+    with pytest.raises(ValueError, match="contains no named weights"):
+        load_weights(model, tmp_path / "numbers.pth")
+    torch.save({"model." * 2000 + "x": torch.zeros(1)}, tmp_path / "deep.pth")
+    with pytest.raises(ValueError, match="weights of another network"):
+        load_weights(model, tmp_path / "deep.pth")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from delineate.core.output import Output
 from delineate.models._init_from import Copied, OtherArchitectureError, copy_weights
 from delineate.models._speed import fast_memory_format, fast_on_cpu
-from delineate.models._weights import load_weights
+from delineate.models._weights import load_weights, weights_of
 from delineate.resolve import STARTS, Call, build, check, names, resolve
 
 torch.export.register_dataclass(Output)  # so that torch.export can trace a model's output
@@ -145,4 +145,5 @@ __all__ = [
     "load_weights",
     "needs_background",
     "sees_target",
+    "weights_of",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from delineate.models._weights import State, _adapted, _read, _renamed
+from delineate.models._weights import State, _adapted, _renamed, finite, read_weights
 
 LEAST = 0.5
 """Least share of the encoder's values that must be copied; below it the weights are of another architecture."""
@@ -69,7 +69,7 @@ def copy_weights(
         ValueError: no such file, values that are NaN or infinite, or another number of input channels.
     """
     wanted = model.state_dict()
-    state, _ = _renamed(_read(path), wanted)
+    state, _ = _renamed(read_weights(path), wanted)
     with torch.random.fork_rng(devices=()):  # the models to compare with draw random weights
         heads = _differing(wanted, make(0, 1).state_dict())
         inputs = _differing(wanted, make(1, 0).state_dict())
@@ -105,7 +105,7 @@ def copy_weights(
     share = _share_of_encoder(wanted, new, heads)
     if share < LEAST:
         raise OtherArchitectureError(share)
-    model.load_state_dict({**wanted, **new})
+    model.load_state_dict({**wanted, **finite(new, path)})
     told.tensors = len(new)
     counts = _counts(wanted)
     for part, reasons in differing.items():

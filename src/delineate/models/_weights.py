@@ -1,22 +1,30 @@
-"""Load weights from a file into a model or its encoder; keys that do not fit are refused by name."""
+"""Load weights from a file into a model or its encoder, and save them; what does not fit is refused by name."""
 
 from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from delineate.resolve import shown
+
 State = Mapping[str, Tensor]
+Notes = Mapping[str, str]
+"""What a model keeps beside its weights that their shapes do not show, such as its activation."""
 
 ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 _WRAPPERS = ("model.", "module.", "network.", "encoder.")  # Lightning, DDP, ours, smp
+_DEPTH = 5
+"""Most wrappers around each other."""
 
 
 def load_weights(model: nn.Module, path: str | Path, *, without: tuple[str, ...] = ()) -> None:
@@ -28,17 +36,19 @@ def load_weights(model: nn.Module, path: str | Path, *, without: tuple[str, ...]
         without: layers of the file to ignore, by their names in the network.
 
     Raises:
-        ValueError: no such file, weights of another model or of another number of classes, or values that are
-            NaN or infinite.
+        ValueError: no such file, weights of another model or of another number of classes, values that are NaN or
+            infinite, or notes beside the weights that differ from those of the model (see `weights_of`).
     """
     wanted = model.state_dict()
-    state, added = _renamed(_read(Path(path)), wanted)
+    read, theirs = _opened(Path(path))
+    state, added = _renamed(read, wanted)
     state = _without(state, added, without)
     sizes = _sizes(state, wanted)
     if sizes and state.keys() == wanted.keys():
         _refuse_channels(Path(path), sizes)
     _refuse(Path(path), wanted.keys() - state.keys(), state.keys() - wanted.keys(), sizes)
-    model.load_state_dict(dict(state))
+    _refuse_notes(Path(path), theirs, _notes(wanted))
+    model.load_state_dict(dict(finite(state, path)))
 
 
 def load_encoder(
@@ -62,25 +72,50 @@ def load_encoder(
         without: layers of the file to ignore, by their names in the network.
     """
     wanted = encoder.state_dict()
-    state, added = _renamed(_read(Path(path)), wanted)
+    state, added = _renamed(read_weights(Path(path)), wanted)
     state = _without(state, added, without)
     known = {_layer(key, added) for key in wanted}
     unexpected = {key for key in state.keys() - wanted.keys() if _layer(key, added) in known}
     fitted = {key: _adapted(state[key], wanted[key], channels) for key in wanted if key in state}
     missing, sizes = wanted.keys() - fitted.keys(), _sizes(fitted, wanted)
     _refuse(Path(path), missing, unexpected if whole else (), sizes)
-    encoder.load_state_dict(fitted)
+    encoder.load_state_dict(dict(finite(fitted, path)))
 
 
-def _read(path: Path) -> State:
+def weights_of(model: nn.Module) -> bytes:
+    """A model's weights as safetensors.
+
+    Texts that its modules keep in the metadata of their `state_dict` are written beside the weights. `load_weights`
+    refuses the file for a model that keeps others.
+    """
+    state = model.state_dict()
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    return save(tensors, dict(_notes(state)) or None)
+
+
+def read_weights(path: Path) -> State:
+    """The named weights in a file; their values are not read yet, see `finite`.
+
+    Raises:
+        ValueError: no such file, one that is damaged or contains code, or weights that are no plain tensors.
+    """
+    return _opened(path)[0]
+
+
+def _opened(path: Path) -> tuple[State, Notes]:
+    """The named weights in a file, and the notes beside them."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected weights as {', '.join(ENDINGS)}.")
+    notes: Notes = {}
     try:
-        content: Any = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                content: Any = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+                notes = file.metadata() or {}
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's of tensors that are refused below
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path}: contains more than weights, or is damaged; code in a file is never run. "
@@ -92,25 +127,72 @@ def _read(path: Path) -> State:
         if isinstance(content, dict) and isinstance(content.get(inside), dict):
             content = content[inside]
     named = content.items() if isinstance(content, dict) else ()
-    state = {key: value for key, value in named if isinstance(value, Tensor)}
+    state = {
+        key: _plain(value.detach(), key, path)
+        for key, value in named
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
     if not state:
         raise ValueError(f"{path}: contains no named weights; expected a state_dict().")
-    return _finite(state, path)
+    return state, notes or _notes(content)
 
 
-def _finite(state: State, path: Path) -> State:
-    """The weights, unchanged.
+def _plain(values: Tensor, name: str, path: Path) -> Tensor:
+    """The tensor, unchanged.
+
+    Raises:
+        ValueError: it is sparse, quantised, complex or without values.
+    """
+    kinds = {
+        "is sparse": values.layout != torch.strided,
+        "is quantised": values.is_quantized,
+        "is complex": values.is_complex(),
+        "has no values": values.is_meta,
+    }
+    for kind, is_so in kinds.items():
+        if is_so:
+            raise ValueError(
+                f"{path}: {shown(name)} {kind}; expected a dense tensor of real numbers. Save the state_dict() of "
+                "the model as it was trained."
+            )
+    return values
+
+
+def _notes(state: object) -> Notes:
+    """The texts in the metadata of a `state_dict`, of all its modules."""
+    modules = getattr(state, "_metadata", None)
+    kept = modules.values() if isinstance(modules, Mapping) else ()
+    return {
+        name: text
+        for notes in kept
+        if isinstance(notes, Mapping)
+        for name, text in notes.items()
+        if isinstance(name, str) and isinstance(text, str)
+    }
+
+
+def _refuse_notes(path: Path, theirs: Notes, ours: Notes) -> None:
+    for name, text in ours.items():
+        if theirs.get(name, text) != text:
+            raise ValueError(
+                f"{path}: these weights were trained with the {name} {shown(theirs[name])}, the model has {text!r}. "
+                f"Set the {name} of the weights."
+            )
+
+
+def finite(state: State, path: str | Path) -> State:
+    """The weights, unchanged. Call it after their shapes are known: a small file may declare a huge tensor.
 
     Raises:
         ValueError: some are NaN or infinite.
     """
     for name, values in state.items():
         array = (values.float() if values.is_floating_point() else values).numpy()
-        finite = np.isfinite(array)  # ten times as fast as torch.isfinite
-        if not finite.all():
-            count = finite.size - np.count_nonzero(finite)
+        found = np.isfinite(array)  # ten times as fast as torch.isfinite
+        if not found.all():
+            count = found.size - np.count_nonzero(found)
             raise ValueError(
-                f"{path}: {count} of {finite.size} values of {name} are NaN or infinite. Copy the file again, or "
+                f"{path}: {count} of {found.size} values of {name} are NaN or infinite. Copy the file again, or "
                 "train again."
             )
     return state
@@ -139,12 +221,12 @@ def _without(state: State, added: str, layers: tuple[str, ...]) -> State:
     return {key: value for key, value in state.items() if not key.startswith(left_out)}
 
 
-def _unwrapped(state: State) -> Iterator[State]:
+def _unwrapped(state: State, depth: int = _DEPTH) -> Iterator[State]:
     yield state
-    for prefix in _WRAPPERS:
+    for prefix in _WRAPPERS if depth else ():
         inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if inner:
-            yield from _unwrapped(inner)
+            yield from _unwrapped(inner, depth - 1)
 
 
 def _layer(key: str, added: str) -> str:
@@ -154,13 +236,19 @@ def _layer(key: str, added: str) -> str:
 
 def _adapted(weight: Tensor, like: Tensor, channels: int) -> Tensor:
     """`weight` with the number of input channels of `like`, if it was made for colour images."""
-    colour = weight.ndim == 4 and weight.shape[1] == 3 and like.shape[1:2] == (channels,)
-    if not colour or weight.shape == like.shape:
+    colour = weight.ndim == like.ndim == 4 and weight.shape[1] == 3 and like.shape[1] == channels
+    alike = colour and _sides(weight.shape, 1) == _sides(like.shape, 1)
+    if not alike or weight.shape == like.shape:
         return weight
     from timm.models import adapt_input_conv
 
     adapted: Tensor = adapt_input_conv(channels, weight)
     return adapted
+
+
+def _sides(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """A shape without one axis."""
+    return (*shape[:axis], *shape[axis + 1 :])
 
 
 Sizes = Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
@@ -177,9 +265,10 @@ def _sizes(state: State, wanted: State) -> Sizes:
 
 def _refuse_channels(path: Path, sizes: Sizes) -> None:
     """Raise a specific error if only the number of input or output channels differs."""
-    outputs = {(f[0], m[0]) for f, m in sizes.values() if f[1:] == m[1:]}
-    inputs = {(f[1], m[1]) for f, m in sizes.values() if f[:1] + f[2:] == m[:1] + m[2:]}
-    both = sum(f[1:] == m[1:] or f[:1] + f[2:] == m[:1] + m[2:] for f, m in sizes.values())
+    pairs = [(f, m) for f, m in sizes.values() if f and len(f) == len(m)]
+    outputs = {(f[0], m[0]) for f, m in pairs if _sides(f, 0) == _sides(m, 0)}
+    inputs = {(f[1], m[1]) for f, m in pairs if len(f) > 1 and _sides(f, 1) == _sides(m, 1)}
+    both = sum(any(_sides(f, axis) == _sides(m, axis) for axis in (0, 1)) for f, m in pairs)
     if both < len(sizes) or len(outputs) > 1 or len(inputs) > 1:
         return
     parts = [

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Le
-from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,7 +15,6 @@ from delineate.core.output import Output
 from delineate.models._weights import load_encoder, load_weights
 from delineate.models.parts.pvt_v2 import PvtV2, has_official_names
 from delineate.models.parts.pyramid import Pyramid, maps_of, pyramid, refuse_both, refuse_volumes
-from delineate.resolve import shown
 
 Activation = Literal["relu6", "relu"]
 
@@ -33,8 +29,6 @@ def emcad(
     pretrained: Text | None = None,
     weights: Text | None = None,
     expansion: Annotated[Count, Le(16)] = 2,
-    parallel: bool = True,
-    add: bool = True,
     drop_path: FractionBelowOne | None = None,
 ) -> nn.Module:
     """EMCAD (Rahman et al., CVPR 2024, arXiv 2405.06880): its decoder on PVTv2 or another encoder of timm; 2D.
@@ -42,7 +36,7 @@ def emcad(
     The logits are the finest of four maps, p1; `Output.sides` are p2, p3 and p4, all at the size of the image. The
     paper trains on the losses of all sums of them: `deep_supervision: all_subsets`. Sizes are multiples of 32.
 
-    Images with one channel first become three channels through a 1-wide convolution that is trained too.
+    Images with one channel first become three channels through a 1 x 1 convolution that is trained too.
 
     Args:
         channels: channels of the images.
@@ -57,9 +51,6 @@ def emcad(
         weights: a file of the weights of a whole EMCAD. An official file contains the convolution for images with
             one channel; for others it is ignored.
         expansion: channels inside a multi-scale block, as a multiple of those outside.
-        parallel: the depthwise convolutions of 1, 3 and 5 samples see the same maps; if false, each also sees the
-            results of those before it.
-        add: their results are added; if false, concatenated.
         drop_path: probability with which the deepest block of the encoder is skipped during training; null is 0.1
             for PVTv2, as in the paper, and the encoder's own for others.
 
@@ -79,11 +70,10 @@ def emcad(
         made = made._replace(network=PvtV2(made.network))
     if made.file and is_official:
         load_encoder(made.network, made.file, taken, whole=True)
-    block = _Block(expansion, parallel, add, activation)
+    block = _Block(expansion, activation)
     network = _Emcad(made, channels, classes, block, f"emcad on {encoder}")
     if weights:
         load_weights(network, weights, without=() if channels == 1 else ("conv",))
-        _refuse_other(weights, activation)
     return network
 
 
@@ -124,7 +114,7 @@ class _Emcad(nn.Module):
         return Output(p1, tuple(sides))
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        """A file of PyTorch keeps the activation beside the weights, which fit either."""
+        """Keep the activation beside the weights, which fit either."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if hasattr(destination, "_metadata"):
             destination._metadata[prefix[:-1]]["activation"] = self._activation
@@ -137,12 +127,11 @@ def _colour() -> nn.Module:
 class _Block:
     """The multi-scale blocks of one decoder, from their common arguments."""
 
-    def __init__(self, expansion: int, parallel: bool, add: bool, activation: Activation) -> None:
-        self.expansion, self.parallel, self.add = expansion, parallel, add
-        self.activation: Activation = activation
+    def __init__(self, expansion: int, activation: Activation) -> None:
+        self.expansion, self.activation = expansion, activation
 
     def __call__(self, channels: int) -> nn.Module:
-        return nn.Sequential(_MultiScale(channels, self))  # the official decoder repeats it n times
+        return nn.Sequential(_MultiScale(channels, self))  # the official names have an index
 
     def convs(self, before: int, after: int, size: int = 1, groups: int = 1) -> list[nn.Module]:
         conv = nn.Conv2d(before, after, size, padding=size // 2, groups=groups, bias=False)
@@ -153,16 +142,15 @@ class _Block:
 
 
 class _MultiScale(nn.Module):
-    """Depthwise convolutions of three sizes between two 1-wide ones, added to the input (MSCB)."""
+    """Depthwise convolutions of three sizes between two of 1 x 1, added to the input (MSCB)."""
 
     def __init__(self, channels: int, block: _Block) -> None:
         super().__init__()
         inside = block.expansion * channels
-        joined = inside if block.add else 3 * inside
-        self._groups = math.gcd(joined, channels)
+        self._groups = math.gcd(inside, channels)
         self.pconv1 = nn.Sequential(*block.convs(channels, inside), block.active())
         self.msdc = _Depthwise(inside, block)
-        self.pconv2 = nn.Sequential(*block.convs(joined, channels))
+        self.pconv2 = nn.Sequential(*block.convs(inside, channels))
 
     def forward(self, maps: Tensor) -> Tensor:
         joined = self.msdc(self.pconv1(maps))
@@ -173,23 +161,19 @@ class _MultiScale(nn.Module):
 
 
 class _Depthwise(nn.Module):
-    """Depthwise convolutions of 1, 3 and 5 samples, added or concatenated (MSDC)."""
+    """The sum of depthwise convolutions of 1, 3 and 5 samples (MSDC)."""
 
     def __init__(self, channels: int, block: _Block) -> None:
         super().__init__()
-        self._parallel, self._add = block.parallel, block.add
         self.dwconvs = nn.ModuleList(
             nn.Sequential(*block.convs(channels, channels, size, channels), block.active())
             for size in (1, 3, 5)
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        found: list[Tensor] = []
-        for conv in self.dwconvs:
-            found.append(conv(maps))
-            if not self._parallel:
-                maps = maps + found[-1]
-        return found[0] + found[1] + found[2] if self._add else torch.cat(found, 1)
+        one, three, five = (conv(maps) for conv in self.dwconvs)
+        result: Tensor = one + three + five
+        return result
 
 
 class _Decoder(nn.Module):
@@ -284,33 +268,3 @@ class _Gate(nn.Module):
     def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
         result: Tensor = skip * self.psi((self.W_g(maps) + self.W_x(skip)).relu())
         return result
-
-
-def _refuse_other(file: str, activation: Activation) -> None:
-    """Refuse weights that were trained with the other activation, where the file says it.
-
-    Raises:
-        ValueError: the file names another activation.
-    """
-    theirs = _noted_activation(Path(file))
-    if theirs not in (None, activation):
-        raise ValueError(
-            f"{file}: these weights were trained with the activation {shown(theirs)}, the recipe has {activation!r}. "
-            "Set the activation of the weights."
-        )
-
-
-def _noted_activation(path: Path) -> str | None:
-    """The activation that a file keeps beside the weights; None in official files."""
-    if path.suffix == ".safetensors":
-        with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("activation")
-    content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    for inside in ("state_dict", "model_state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(inside), dict):
-            content = content[inside]
-    modules = getattr(content, "_metadata", {})
-    notes = modules.values() if isinstance(modules, Mapping) else ()
-    return next(
-        (n["activation"] for n in notes if isinstance(n, Mapping) and "activation" in n), None
-    )

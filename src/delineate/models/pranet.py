@@ -1,4 +1,4 @@
-"""PraNet: a coarse map of the lesion, refined three times where it says that no lesion is."""
+"""PraNet: a coarse map of the lesion, refined three times by reverse attention."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def unet(
 ) -> nn.Module:
     """A plain U-Net (Ronneberger et al., MICCAI 2015), 2D and 3D, for images of any size.
 
-    The encoder downsamples with strided convolutions. The decoder reduces the channels with a 1-wide convolution,
+    The encoder downsamples with strided convolutions. The decoder reduces the channels with a 1 x 1 convolution,
     upsamples linearly to the size of the skip connection, and concatenates the two.
 
     Args:
@@ -58,7 +58,7 @@ def unet(
         convs: 3-wide convolutions per level, in the encoder and in the decoder.
         norm: normalisation after each convolution; "group" (8 groups) or "instance" for small batches.
         activation: activation after each normalisation.
-        residual: each level adds its input, through a 1-wide convolution, to its output.
+        residual: each level adds its input, through a 1 x 1 convolution, to its output.
         dropout: probability with which a level drops a channel during training.
         deep_supervision: during training, all levels except the deepest have logits of their own (`Output.sides`).
     """

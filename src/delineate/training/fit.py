@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from safetensors.torch import save
-from torch import nn
 
 from delineate.bundle import assemble, open_bundle, save_bundle
 from delineate.core import Case, Splits
@@ -21,7 +19,7 @@ from delineate.files import cache_folder
 from delineate.inference.backends.run_torch import run_torch
 from delineate.losses import load_loss
 from delineate.metrics import load_metrics
-from delineate.models import load_model
+from delineate.models import load_model, weights_of
 from delineate.prepare import load_prepare, load_slices
 from delineate.prepare.augment import load_augment
 from delineate.recipe import Recipe
@@ -115,7 +113,7 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         known = {**card, "channels": channels, "ndim": ndim, "training": training}
         nonlocal kept
         # after the first save the bundle holds copies of its members, and the recipe refers to these
-        kept = save_bundle(run / "bundle", kept, known, _weights(model)).recipe
+        kept = save_bundle(run / "bundle", kept, known, weights_of(model)).recipe
 
     validation = Validation(
         splits.get("val", ()),
@@ -178,11 +176,6 @@ def fit(recipe: Recipe, splits: Splits, run: Path, card: Mapping[str, Any]) -> b
         ):  # interrupted before the first validation, or all scores were NaN
             keep_best({}, trainer.current_epoch)
     return finished
-
-
-def _weights(model: nn.Module) -> bytes:
-    """A model's weights as safetensors."""
-    return save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
 
 
 def _trainer(

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from delineate.models._weights import _read
+from delineate.models._weights import read_weights
 
 
 class PvtV2(nn.Module):
@@ -41,4 +41,4 @@ class PvtV2(nn.Module):
 
 def has_official_names(file: str) -> bool:
     """Whether a file of weights of PVTv2 has the official names, not timm's."""
-    return any("patch_embed1." in key for key in _read(Path(file)))
+    return any("patch_embed1." in key for key in read_weights(Path(file)))

@@ -127,13 +127,24 @@ def maps_of(network: Any, levels: Sequence[int], pixels: Tensor, title: str) -> 
         )
     try:
         maps = network(pixels)
-    except AssertionError as error:  # timm raises it for an encoder of fixed size
+    except (
+        AssertionError,
+        RuntimeError,
+    ) as error:  # timm raises either for an encoder of fixed size
+        if isinstance(error, RuntimeError) and not _is_fixed_to_another(network, size):
+            raise
         raise ValueError(
             f"{title} does not take images of {size}: {error} Use an encoder without a fixed size."
         ) from error
     if getattr(network, "output_fmt", "NCHW") == "NHWC":
         maps = [one.permute(0, 3, 1, 2) for one in maps]
     return [maps[level] for level in levels]
+
+
+def _is_fixed_to_another(network: Any, size: tuple[int, ...]) -> bool:
+    """Whether timm knows an encoder to take one size, and that is another one."""
+    known = getattr(network, "default_cfg", None) or {}
+    return bool(known.get("fixed_input_size")) and tuple(known["input_size"][1:]) != size
 
 
 def refuse_volumes(model: str, ndim: int) -> None:
