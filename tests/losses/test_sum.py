@@ -156,3 +156,15 @@ def test_a_loss_of_another_head_counts_once_whatever_the_levels(way, tmp_path, m
     assert found("cross_entropy", "lab_of_heads:image", "model_losses") == pytest.approx(dense + 13)
     levels = {"halving": 1, "equal": 3, "all_subsets": 7, "none": 1}[way]
     assert found("lab_of_heads:both") == pytest.approx(10 * levels)
+
+
+def test_subsets_of_half_precision_are_summed_in_float32():
+    torch.manual_seed(0)
+    maps = [torch.randn(1, 3, 8, 8).bfloat16() for _ in range(4)]
+    loss = load_loss([Call("cross_entropy")], Call("all_subsets"))
+    half, full = (
+        loss(Output(first, tuple(rest)), TARGET)
+        for first, *rest in (maps, [each.float() for each in maps])
+    )
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, full, rtol=0, atol=0)

@@ -17,17 +17,19 @@ from torch.utils.data import DataLoader
 from delineate import load_recipe, verbs
 from delineate.core import Target
 from delineate.losses import load_loss
-from delineate.models import load_model
+from delineate.models import _weights, load_model, weights_of
+from delineate.models.pranet import pranet
 from delineate.resolve import Call, RecipeError
 from delineate.training import rehearse
 from delineate.training.batches import AtEachScale, Batch, rescaled, scaled_shape
 from delineate.training.callbacks.clock import Clock
 from delineate.training.fit import _quiet
-from delineate.training.module import Learner
+from delineate.training.module import DivergedError, Learner
 from delineate.training.options import load_options
 
 torch.set_num_threads(1)
 
+SMALL = "mobilenetv3_small_050"
 FACTORS = (0.75, 1.0, 1.25)
 DTYPE = torch.float64
 
@@ -233,6 +235,92 @@ def test_a_run_that_breaks_off_resumes_to_the_same_weights(recipe, tmp_path, mon
     saved = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
     # 8 cases in batches of 2, two of which make a step, at 3 scales, for 3 epochs
     assert saved["global_step"] == saved["callbacks"]["EMA"]["steps"] == 2 * 3 * 3
+
+
+@pytest.mark.parametrize(
+    ("clip", "expected"),
+    [
+        ("trainer.gradient_clip_value=0.5", (0.5, "value")),
+        ("trainer={epochs: 1, batch_size: 2, gradient_clip: 0.25, loggers: []}", (0.25, "norm")),
+    ],
+)
+def test_a_recipe_clips_as_it_says(clip, expected, recipe, tmp_path, monkeypatch):
+    seen = set()
+    clipping = Learner.configure_gradient_clipping
+
+    def record(self, optimizer, gradient_clip_val, gradient_clip_algorithm):
+        seen.add((gradient_clip_val, gradient_clip_algorithm))
+        clipping(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    monkeypatch.setattr(Learner, "configure_gradient_clipping", record)
+    verbs.train(recipe(clip, "trainer.epochs=1"), run=tmp_path / "clipped")
+    assert seen == {expected}
+
+
+def test_the_batches_of_a_step_of_a_run_share_a_scale(recipe, tmp_path, monkeypatch):
+    scales = []
+    transfer = Learner.transfer_batch_to_device
+
+    def record(self, batch, device, index):
+        scales.append(batch.scale)
+        return transfer(self, batch, device, index)
+
+    monkeypatch.setattr(Learner, "transfer_batch_to_device", record)
+    verbs.train(recipe("trainer.epochs=1"), run=tmp_path / "run")
+    assert scales == [0.5, 0.5, 1, 1, 1.5, 1.5] * 2  # 4 batches, two of which make a step
+
+
+def test_places_are_found_without_float64_on_the_device(monkeypatch):
+    """MPS has no float64."""
+    linspace = torch.linspace
+
+    def on_the_cpu(*args, **options):
+        assert torch.device(options.get("device") or "cpu").type == "cpu"
+        return linspace(*args, **options)
+
+    monkeypatch.setattr(torch, "linspace", on_the_cpu)
+    pixels = torch.zeros(1, 3, 64, 64, device="meta")
+    classes = torch.zeros(1, 64, 64, dtype=torch.long, device="meta")
+    batch = rescaled(Batch(pixels, Target(classes), ("a",), 0.5))
+    assert batch.target.classes.shape == (1, 32, 32)
+    assert batch.target.classes.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({}, "A lower learning rate, --set trainer.gradient_clip=1 or"),
+        ({"clip": 0.5, "by": "value"}, "rate, a trainer.gradient_clip_value below 0.5 or"),
+        ({"clip": 2.0}, "rate, a trainer.gradient_clip below 2 or"),
+    ],
+)
+def test_a_loss_of_nan_advises_to_clip_more_than_now(args, said, tmp_path):
+    (batch,) = batches_of(16)
+    broken = Batch(batch.pixels * torch.nan, batch.target, batch.cases)
+    with pytest.raises(DivergedError, match=said):
+        learnt(tmp_path, DataLoader([broken], batch_size=None), **args)
+
+
+def test_check_and_train_read_a_file_of_weights_once_each(recipe, tmp_path, monkeypatch):
+    (tmp_path / "w.safetensors").write_bytes(weights_of(pranet(encoder=SMALL)))
+    read = []
+    opened = _weights._opened
+    monkeypatch.setattr(_weights, "_opened", lambda path: read.append(path) or opened(path))
+    overrides = [
+        f"model={{pranet: {{encoder: {SMALL}, weights: w.safetensors}}}}",
+        "trainer.epochs=1",
+        "augment=[]",
+    ]
+    verbs.check("r.yaml", overrides=overrides)
+    assert len(read) == 1
+
+    def stop(*args):
+        raise StopError
+
+    monkeypatch.setattr(Clock, "on_train_batch_start", stop)
+    with pytest.raises(StopError):
+        verbs.train(recipe(*overrides), run=tmp_path / "run")
+    assert len(read) == 1 + 2  # before training, as check does, and for training
 
 
 def test_a_run_with_a_time_limit_stops(recipe, tmp_path):

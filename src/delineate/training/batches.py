@@ -254,8 +254,8 @@ def rescaled(batch: Batch) -> Batch:
         return replace(batch, scale=1.0)
     mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(new)]
     pixels = F.interpolate(batch.pixels, new, mode=mode, align_corners=True)
-    places = [
-        torch.linspace(0, n - 1, m, dtype=torch.float64, device=pixels.device).round().long()
+    places = [  # made on the CPU: MPS has no float64
+        torch.linspace(0, n - 1, m, dtype=torch.float64).round().long().to(pixels.device)
         for n, m in zip(old, new, strict=True)
     ]
 

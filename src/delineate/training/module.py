@@ -52,11 +52,18 @@ class Learner(LightningModule):
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss.item()} at step {self.global_step + 1} (epoch {self.current_epoch + 1}, "
-                f"cases {', '.join(batch.cases)}). A lower learning rate, "
-                "--set trainer.gradient_clip=1 or --set trainer.precision=fp32 usually helps; if it happens at once, "
-                "look at these cases."
+                f"cases {', '.join(batch.cases)}). A lower learning rate, {self._clip_more()} or "
+                "--set trainer.precision=fp32 usually helps; if it happens at once, look at these cases."
             )
         return {"loss": loss * self._of_window(batch_idx), "value": loss.detach()}
+
+    def _clip_more(self) -> str:
+        """What clips the gradient more than now, in words."""
+        now = self.trainer.gradient_clip_val
+        if not now:
+            return "--set trainer.gradient_clip=1"
+        by_value = self.trainer.gradient_clip_algorithm == "value"
+        return f"a trainer.gradient_clip{'_value' * by_value} below {now:g}"
 
     def _of_window(self, batch_idx: int) -> float:
         """`trainer.accumulate` divided by the number of batches in the window of this batch; 1 except in the last."""

@@ -182,7 +182,7 @@ def rehearse(recipe: Recipe, splits: Splits) -> Rehearsal:
         except (ValueError, OSError, MemoryError):
             continue  # the audit reports it
         refuse_unswapped_sides(recipe, fixed.geometry)
-        for sample, image_of in _samples(recipe, prepare, fixed, pixels):
+        for number, (sample, image_of) in enumerate(_samples(recipe, prepare, fixed, pixels)):
             _try_augment(recipe, image_of)
             if recipe.init_from is not None and not copied:
                 copied = initialised(recipe, len(sample), sample.ndim - 1)[1]
@@ -190,9 +190,10 @@ def rehearse(recipe: Recipe, splits: Splits) -> Rehearsal:
                 min(options.batch_size, len(train)) if recipe.slices is None else options.batch_size
             )
             if sees_target(_model(recipe, sample.shape)):
-                _try_with_target(recipe, options, (min(batch, 2), *sample.shape))
+                shape = (min(batch, 2), *sample.shape)
+                _try_with_target(recipe, options, shape, weights=number == 0)
             else:
-                output = _try_model(recipe, (batch, *sample.shape))
+                output = _try_model(recipe, (batch, *sample.shape), weights=number == 0)
                 small = small_output(recipe, sample.shape[1:], output)
                 _try_losses(recipe, *small)
                 _try_scales(recipe, options, (batch, *sample.shape))
@@ -288,16 +289,16 @@ class _Always(np.random.Generator):
         return 0.0
 
 
-def _model(recipe: Recipe, shape: Sequence[int]) -> nn.Module:
-    """The model for images (channel, *spatial) of this shape."""
+def _model(recipe: Recipe, shape: Sequence[int], *, weights: bool = False) -> nn.Module:
+    """The model for images (channel, *spatial) of this shape; with `weights`, those it is trained from are loaded."""
     heads = load_task(recipe.task, recipe.labels).heads
-    pretrained = recipe.init_from is None
+    pretrained = weights and recipe.init_from is None
     return load_model(recipe.model, shape[0], heads, len(shape) - 1, pretrained=pretrained)
 
 
-def _try_model(recipe: Recipe, shape: tuple[int, ...]) -> Output[Tensor]:
+def _try_model(recipe: Recipe, shape: tuple[int, ...], *, weights: bool = False) -> Output[Tensor]:
     """The output of the model in training mode for pixels (batch, channel, *spatial)."""
-    model = _model(recipe, shape[1:])
+    model = _model(recipe, shape[1:], weights=weights)
     with _telling_of_model(recipe), torch.no_grad():
         try:
             output = model.to("meta").train()(torch.zeros(shape, device="meta"))
@@ -334,12 +335,14 @@ def _try_scales(recipe: Recipe, options: Options, shape: tuple[int, ...]) -> Non
             ) from error
 
 
-def _try_with_target(recipe: Recipe, options: Options, shape: tuple[int, ...]) -> None:
+def _try_with_target(
+    recipe: Recipe, options: Options, shape: tuple[int, ...], *, weights: bool
+) -> None:
     """Try a model that takes the target in training: one training pass and one prediction on empty pixels.
 
     It runs on the CPU: the shapes in a detector depend on values, which the meta device does not have.
     """
-    model = _model(recipe, shape[1:])
+    model = _model(recipe, shape[1:], weights=weights)
     pixels, target = torch.zeros(shape), target_of(recipe, shape[2:], shape[0])
     with _telling_of_model(recipe):
         learning = model.train()(pixels, target=target)
