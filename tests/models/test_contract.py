@@ -39,7 +39,7 @@ def make(name: str, needed: Any, channels: int, classes: int, ndim: int) -> torc
     try:
         return load_model(Call(name, args), channels, dict.fromkeys(heads_of(name), classes), ndim)
     except ValueError as error:
-        if f"the data have {ndim}" not in str(error):
+        if "the data have" not in str(error):
             raise
         pytest.skip(str(error))  # a model may be for one number of axes alone, if it says so
 
