@@ -225,6 +225,51 @@ def test_specks_take_the_value_beside_them():
     assert (found == 2).sum() == 45  # 7 x 7 without its corners
 
 
+def test_a_region_is_a_speck_below_25_pixels():
+    picture = np.zeros((40, 40, 3), np.uint8)
+    picture[:2, :13] = RED  # 25 after the vote of its one corner inside the picture
+    picture[-5:, -5:] = RED  # 24
+    found = np.array(decoded(picture, LESIONS, COLOURS, "jpeg"))
+    assert (found == 1).sum() == (found[:2, :13] == 1).sum() == 25
+
+
+def test_a_pixel_keeps_its_value_where_two_are_as_frequent():
+    rows, columns = np.indices((41, 41)) - 20
+    classes = np.where(columns < (rows < 0), 1, 2)
+    classes[abs(columns) < rows] = 0  # a wedge of black below the middle
+    around = [[1, 1, 2], [1, 2, 2], [1, 0, 2]]
+    assert classes[19:22, 19:22].tolist() == around
+    picture = np.array((BLACK, RED, GREEN), np.uint8)[classes]
+    assert decoded(picture, LESIONS, COLOURS, "jpeg")[20][20] == 2
+
+
+@pytest.mark.parametrize("angle", [0.0, 1.4, 1.75, 2.45])
+@pytest.mark.parametrize("undefined", [False, True])
+def test_no_seam_is_left_where_red_and_green_touch(angle, undefined):
+    rows, columns = np.indices((160, 200)) - np.array([80, 100])[:, None, None]
+    inside = rows**2 + columns**2 < 60**2
+    classes = inside * (1 + (np.cos(angle) * rows + np.sin(angle) * columns > 3)).astype(np.uint8)
+    labels, values = LESIONS, COLOURS
+    if undefined:
+        labels = LabelSet((*LESIONS.labels[:2], Label("undefined", 255, "ignore")))
+        values = COLOURS | {"undefined": "#ffff00"}
+    found = np.array(decoded(as_jpeg(classes, 75, "420"), labels, values, "jpeg"))
+    border = cv2.erode(inside.astype(np.uint8), np.ones((9, 9))) > 0
+    assert set(np.unique(found[border])) == {1, 2}
+    assert (found != classes)[border].mean() < 0.02
+
+
+def test_a_line_inside_one_colour_and_a_gap_to_the_outside_are_no_seams():
+    picture = np.zeros((60, 60, 3), np.uint8)
+    picture[5:25, 5:55] = RED
+    picture[12:14, 10:50] = BLACK
+    picture[30:50, 5:29] = RED
+    picture[30:50, 31:55] = GREEN
+    found = np.array(decoded(picture, LESIONS, COLOURS, "jpeg"))
+    assert not found[12:14, 12:48].any()
+    assert not found[32:48, 29:31].any()
+
+
 def test_nothing_but_specks_is_an_empty_mask():
     picture = np.zeros((30, 30, 3), np.uint8)
     assert not np.any(decoded(picture, LESIONS, COLOURS, "jpeg"))

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from scipy import ndimage
 
-from delineate.components import components
 from delineate.core import Case, Geometry, Image, LabelSet, Segmentation
+from delineate.data._jpeg_noise import DISTANCE, filled, without_noise
 from delineate.data._paths import by_stem
 from delineate.data._values import (
     BACKGROUND,
@@ -27,14 +25,6 @@ from delineate.words import some
 
 MOST_VALUES = 1 << 20
 """Values from here on are refused: the file is probably not a mask, and the lookup table would be larger than it."""
-
-
-JPEG_DISTANCE = 100
-"""With tolerance jpeg: least distance of a colour from all named ones, Euclidean in RGB, that may be another colour."""
-JPEG_SQUARE = 5
-"""With tolerance jpeg: side of a square, in pixels, that is filled by a colour and not by the blur of an edge."""
-SPECK = 25
-"""With tolerance jpeg: regions of one label with fewer pixels are noise of the compression."""
 
 
 def read_truth(
@@ -189,7 +179,8 @@ def decode_mask(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
 
     With tolerance jpeg, a mask of colours was stored as JPEG, which blurs its edges. Each pixel then gets the nearest
     colour, black among them. Of red and green it is red if R >= 128 and R > G. Then each pixel gets the most frequent
-    value in its 3 x 3 neighbourhood, and a region of one label with fewer than 25 pixels the value beside it. A colour
+    value in its 3 x 3 neighbourhood. A region of one label with fewer than 25 pixels gets the value beside it, and so
+    does a seam of less than 3 pixels between two others, such as background between red and green that touch. A colour
     that fills a square of 5 x 5 pixels and differs by more than 100 from all named ones is refused.
 
     Raises:
@@ -240,40 +231,11 @@ def _by_colour(pixels: np.ndarray, values: MaskValues) -> np.ndarray:
         nearest[nearer] = squared[nearer]
         classes[nearer] = value
     jpeg = values.tolerance == JPEG
-    unknown = nearest > (JPEG_DISTANCE if values.tolerance == JPEG else values.tolerance) ** 2
-    unknown = _filled(unknown) if jpeg else unknown
+    unknown = nearest > (DISTANCE if values.tolerance == JPEG else values.tolerance) ** 2
+    unknown = filled(unknown) if jpeg else unknown
     if unknown.any():
         raise ValueError(_unknown_colours(channels[:, unknown], named, values))
-    return _cleaned(classes) if jpeg else classes
-
-
-def _filled(mask: np.ndarray) -> np.ndarray:
-    """The pixels of a mask (row, column) that are the centre of a square inside it."""
-    if mask.ndim != 2:
-        raise ValueError(
-            f"has {mask.ndim} axes; tolerance: jpeg is for pictures of 2. Write a number."
-        )
-    square = np.ones((JPEG_SQUARE, JPEG_SQUARE), np.uint8)
-    return cv2.erode(mask.view(np.uint8), square, borderType=cv2.BORDER_REPLICATE).view(bool)
-
-
-def _cleaned(classes: np.ndarray) -> np.ndarray:
-    """A label map (row, column) without the noise of JPEG at its edges."""
-    present = np.flatnonzero(np.bincount(classes.ravel()))
-    around = []
-    for value in present:
-        there = (classes == value).view(np.uint8)
-        counted = cv2.boxFilter(there, -1, (3, 3), normalize=False, borderType=cv2.BORDER_REPLICATE)
-        around.append(2 * counted + there)  # a pixel keeps its own value in a tie
-    voted: np.ndarray = present[np.argmax(around, axis=0)].astype(classes.dtype)
-    specks = np.zeros(classes.shape, bool)
-    for value in present[present > 0]:
-        numbers, sizes = components(voted == value)
-        specks |= (sizes < SPECK)[numbers] & (numbers > 0)
-    if not specks.any() or specks.all():
-        return voted
-    beside = ndimage.distance_transform_edt(specks, return_distances=False, return_indices=True)
-    return np.asarray(voted[tuple(beside)])
+    return without_noise(classes) if jpeg else classes
 
 
 def _dtype(values: MaskValues) -> type[np.unsignedinteger]:
@@ -308,7 +270,7 @@ def _unknown_colours(unknown: np.ndarray, named: Mapping[Colour, int], values: M
     colours = [f"#{packed:06x}" for packed in used]
     return (
         f"colours without a label: {_counted(colours, counts)}; expected {some(named, 12)}, each "
-        f"within {JPEG_DISTANCE if values.tolerance == JPEG else f'{values.tolerance:g}'}. Name them in {values.key}"
+        f"within {DISTANCE if values.tolerance == JPEG else f'{values.tolerance:g}'}. Name them in {values.key}"
         f"{'.' if values.tolerance == JPEG else ' or, for masks stored as JPEG, write tolerance: jpeg.'}"
     )
 

@@ -84,7 +84,8 @@ def folder(
         values: the values of each label in masks: a number, a list, a threshold ">127", a colour "#rrggbb".
             None: the values of the labels.
         tolerance: maximum distance of a colour in a mask from the nearest one in `values`, Euclidean in RGB; or jpeg
-            for masks stored as JPEG: the nearest colour, without the noise at edges and regions of less than 25 pixels.
+            for masks stored as JPEG: the nearest colour, without the noise at edges, regions of less than 25 pixels
+            and seams between colours that touch.
         present: image-level labels: for each label the column of the table that tells whether the image shows it:
             1, true or yes; 0, false or no; empty if unknown. Masks are then optional, and a label that masks
             contain needs no column. If the field is empty, the mask decides, if masks contain the label.
