@@ -14,11 +14,11 @@ PHOTO = np.moveaxis(RNG.integers(0, 256, (20, 30, 3), np.uint8), -1, 0)
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def run(pixels, *calls):
+def run(pixels, *calls, seed=0):
     steps = [Call(name, {"p": 1.0, **args}) for name, args in calls]
     labels = LabelSet((Label("a", 1),))
     truth = Layers(np.zeros(pixels.shape[1:], np.uint8), labels)
-    return load_augment(steps, labels)(pixels, truth, case_rng(0, 0, 0))[0]
+    return load_augment(steps, labels)(pixels, truth, case_rng(seed, 0, 0))[0]
 
 
 def as_bytes(values):
@@ -96,6 +96,14 @@ def test_low_resolution_keeps_what_is_coarse_and_loses_what_is_fine(dtype, shape
     np.testing.assert_allclose(smooth, 0.4, atol=0.01)
     kept = run(coarse[None].astype(dtype), half)[inner]
     np.testing.assert_allclose(kept / full, coarse[inner[1:]] / full, atol=0.01)
+
+
+def test_low_resolution_draws_its_zoom_from_the_whole_range():
+    noise = RNG.random((1, 64, 64)).astype(np.float32)
+    left = [run(noise, ("low_resolution", {"zoom": (0.25, 1)}), seed=i).std() for i in range(30)]
+    least, most = (run(noise, ("low_resolution", {"zoom": (z, z)})).std() for z in (0.25, 1))
+    assert least <= np.min(left) < least + 0.1 * (most - least)
+    assert np.median(left) > least + 0.2 * (most - least)
 
 
 @pytest.mark.parametrize("shape", [(24, 31), (9, 11, 10)])
