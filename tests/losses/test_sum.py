@@ -85,6 +85,13 @@ def test_every_subset_is_there_once():
     assert {weight for weight, _ in parts} == {1.0}
 
 
+def test_the_sums_of_maps_of_half_precision_are_float32():
+    maps = [torch.full((1, 1, 4, 4), x, dtype=torch.bfloat16) for x in (256.0, 1.0, 1.0, 1.0)]
+    *_, everything = all_subsets(Output(maps[0], tuple(maps[1:])))
+    assert everything[1].logits.unique().item() == 259  # 256 + 1 is 256 in bfloat16
+    assert everything[1].logits.dtype == torch.float32
+
+
 def test_without_deep_supervision_a_loss_sees_the_deeper_maps(tmp_path, monkeypatch):
     (tmp_path / "lab_with_sides.py").write_text(
         "def last(output, target):\n    return output.sides[-1].mean()\n"

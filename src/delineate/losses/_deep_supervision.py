@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from delineate.core.output import Output
+from delineate.losses._terms import wide
 
 __all__ = ["all_subsets", "equal", "halving", "none"]
 
@@ -40,12 +41,12 @@ def equal(output: Output[Tensor]) -> Weighted:
 def all_subsets(output: Output[Tensor]) -> Weighted:
     """The sum over every subset of the logits and side outputs, each subset added at full size (EMCAD's MUTATION).
 
-    Rahman et al., CVPR 2024; four maps make 15 losses.
+    Rahman et al., CVPR 2024; four maps make 15 losses. Maps of half precision are added as float32.
     """
     size = output.logits.shape[2:]
     mode = {2: "bilinear", 3: "trilinear"}[len(size)]
-    maps = [output.logits]
-    maps += [F.interpolate(s, size, mode=mode) if s.shape[2:] != size else s for s in output.sides]
+    maps = [wide(level) for level in (output.logits, *output.sides)]
+    maps = [F.interpolate(m, size, mode=mode) if m.shape[2:] != size else m for m in maps]
     sums: list[Tensor] = []
     for level in maps:  # each subset is one without this map, plus this map
         sums += [level, *(subset + level for subset in sums)]
