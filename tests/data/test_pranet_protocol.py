@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from delineate.core import Label, LabelSet
-from delineate.data.pranet_protocol import SETS
+from delineate.data.pranet_protocol import SETS, pranet_protocol
 from delineate.evaluation.evaluate import evaluate
 from delineate.metrics import load_metrics
 from delineate.resolve import Call, RecipeError, build
@@ -82,6 +82,11 @@ def test_the_seed_divides_the_training_set_only(tree):
     one, other = (build("data", call, labels=POLYP, folder=tree, seed=seed) for seed in (0, 1))
     assert [c.id for c in one["train"]] != [c.id for c in other["train"]]
     assert [c.id for c in one["test"]] == [c.id for c in other["test"]]
+
+
+def test_no_test_set_is_refused_also_from_python(tree):
+    with pytest.raises(ValueError, match="sets names no test set"):
+        pranet_protocol(labels=POLYP, folder=tree.parent, seed=0, root=str(tree), sets=())
 
 
 def test_some_sets_can_be_named(tree):

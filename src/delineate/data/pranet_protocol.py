@@ -77,6 +77,8 @@ def pranet_protocol(
                 "give values."
             )
         values = {labels.names[0]: ">127"}
+    if not sets:
+        raise ValueError("sets names no test set; expected at least one, sets: [Kvasir].")
     if twice := [name for name in sets if sets.count(name) > 1]:
         raise ValueError(f"sets names {twice[0]} twice.")
     pairs = partial(
