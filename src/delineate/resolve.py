@@ -178,6 +178,11 @@ def names(catalogue: str) -> list[str]:
     return sorted(name for name in found if not name.startswith("_"))
 
 
+def renamed(catalogue: str, call: Call) -> Call:
+    """The call by the present name of its entry, for files that were written when it had another."""
+    return replace(call, name=RENAMED.get((catalogue, call.name), call.name))
+
+
 def resolve(catalogue: str, name: str | Call) -> Callable[..., Any]:
     """The function of a name. `package.module:function` is imported from any module that the call's trust covers.
 

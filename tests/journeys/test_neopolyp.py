@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -66,6 +67,17 @@ def predict(desk, tmp_path):
         )
 
     return run
+
+
+def test_a_run_that_names_a_metric_as_it_was_called_before_is_evaluated(desk, tmp_path, sealed):
+    run = tmp_path / "old"
+    shutil.copytree(desk / "run", run)
+    for path in (run / "recipe.yaml", run / "bundle/recipe.yaml"):
+        path.write_text(path.read_text().replace("dice_empty1", "dice_swept"))
+    sealed(run / "bundle")
+    table = verbs.evaluate(run)
+    assert "dice_sweep_mean" in table.metrics
+    assert "dice_sweep_mean" in (run / "scores.json").read_text()
 
 
 def shapes_in(folder):

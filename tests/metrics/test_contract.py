@@ -110,6 +110,11 @@ def test_what_does_not_fit_is_refused_with_what_does(name, labels, gives, told):
     assert name not in listed.split(", ")
 
 
+def test_an_unknown_metric_is_refused_with_its_place():
+    with pytest.raises(RecipeError, match="recipe.yaml:3: no 'dicee' in metrics; did you mean"):
+        refuse_unfit([Call("dicee", where="recipe.yaml:3")], POLYP, MASKS, "the task x")
+
+
 @every_metric
 def test_its_family_is_asked_for_by_name(name):
     assert name in family_of_metrics(traits_of(resolve("metrics", name)).family)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from delineate.metrics import load_metrics
 from delineate.recipe import all_calls, load_labels, load_recipe, saved_recipe
 from delineate.resolve import FIRST, NOBODY, OWN, RecipeError, Trust
 
@@ -176,6 +177,17 @@ def test_what_is_saved_has_values_where_variables_decide_a_result(write, tmp_pat
     assert (tmp_path / "again.yaml").read_text() == (tmp_path / "saved.yaml").read_text()
     with pytest.raises(RecipeError, match=r"r.yaml:\d+: \$\{DEVICE:-cpu\} is in a saved recipe"):
         saved_recipe(path)
+
+
+@pytest.mark.parametrize("old", ["dice_swept", "{dice_swept: {levels: 16}}"])
+def test_a_saved_recipe_may_have_former_names_and_a_recipe_may_not(write, old):
+    path = write(f"{RECIPE}    metrics: [dice, {old}]\n")
+    found = saved_recipe(path).metrics
+    assert [call.name for call in found] == ["dice", "dice_sweep_mean"]
+    assert next(iter(load_metrics(found))) == "dice"
+    assert found[1].where.startswith(str(path))
+    with pytest.raises(RecipeError, match="it is called 'dice_sweep_mean'"):
+        load_metrics(load_recipe(path).metrics)
 
 
 def test_calls_are_trusted_as_the_reader_says(write):

@@ -81,15 +81,16 @@ def refuse_unfit(
     """Refuse metrics that cannot evaluate such labels and segmentations.
 
     Args:
-        calls: the metrics; their names must exist.
+        calls: the metrics.
         labels: of the problem.
         gives: the parts that segmentations hold, as `Task.gives`.
         giver: the source of the segmentations, for the message: "the task presence".
 
     Raises:
-        RecipeError: for the first metric that does not fit; the message lists those that do.
+        RecipeError: for the first metric that does not fit, with those that do; or as `resolve.check`.
     """
     for call in calls:
+        check("metrics", call)
         lacks = _lacks(traits_of(resolve("metrics", call)), labels, gives)
         if lacks:
             there = " and ".join(PARTS[part] for part in PARTS if part in gives)

@@ -19,7 +19,17 @@ from delineate.recipe.overrides import override
 from delineate.recipe.sections import DEFAULTS, INIT_FROM, SECTIONS
 from delineate.recipe.variables import expanded, refuse_variables
 from delineate.recipe.yaml_file import nearest_place, read_sections
-from delineate.resolve import NOBODY, OWN, Call, RecipeError, Trust, bind, nearest, shown
+from delineate.resolve import (
+    NOBODY,
+    OWN,
+    Call,
+    RecipeError,
+    Trust,
+    bind,
+    nearest,
+    renamed,
+    shown,
+)
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,8 @@ def load_recipe(path: str | Path, overrides: str | Sequence[str] = ()) -> Recipe
 def saved_recipe(path: Path, trust: Trust = NOBODY, *, data: bool = False) -> Recipe:
     """Read the recipe of a bundle or a run. It imports trusted modules only.
 
+    Former names of entries, which `load_recipe` refuses, are read as the present ones.
+
     Args:
         path: a file written by `Recipe.save`.
         trust: which modules its names may import.
@@ -139,8 +151,12 @@ def _load(
     top = bind(_top, Call("the recipe", plain, str(path), {key: where(key) for key in plain}))
     labels = labels_of(full["labels"], where)
 
-    def one(section: str) -> Call:
-        return as_call(full[section], partial(where, section), section, labels.names, trust)
+    def present(catalogue: str, call: Call) -> Call:
+        return renamed(catalogue, call) if saved else call
+
+    def one(section: str, catalogue: str = "") -> Call:
+        call = as_call(full[section], partial(where, section), section, labels.names, trust)
+        return present(catalogue or section, call)
 
     written_model = full["model"]
     init_from = None
@@ -153,8 +169,9 @@ def _load(
             init_from = Call(f"model.{INIT_FROM}", given, place, {"path": place}, trust=trust)
             bind(_init_from, init_from)
 
-    def many(section: str) -> tuple[Call, ...]:
-        return as_calls(full[section], partial(where, section), section, labels.names, trust)
+    def many(section: str, catalogue: str = "") -> tuple[Call, ...]:
+        calls = as_calls(full[section], partial(where, section), section, labels.names, trust)
+        return tuple(present(catalogue or section, call) for call in calls)
 
     def options(section: str) -> Call:
         if not isinstance(full[section], dict):
@@ -178,15 +195,15 @@ def _load(
         data=one("data"),
         audit=options("audit"),
         labels=labels,
-        task=one("task"),
+        task=one("task", "tasks"),
         prepare=many("prepare"),
         slices=None if full["slices"] is None else options("slices"),
         augment=many("augment"),
-        model=one("model"),
-        loss=many("loss"),
+        model=one("model", "models"),
+        loss=many("loss", "losses"),
         deep_supervision=one("deep_supervision"),
-        optimizer=one("optimizer"),
-        schedule=one("schedule"),
+        optimizer=one("optimizer", "optimizers"),
+        schedule=one("schedule", "schedules"),
         trainer=options("trainer"),
         predict=many("predict"),
         refine=many("refine"),
