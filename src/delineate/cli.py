@@ -230,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_class,
         action="append",
         help="label of a class of this format, if it has another name, for instance neoplastic=adenoma; nothing after "
-        "the = for a class that the model does not have; repeatable",
+        "the = for a class that the model does not have, or for a label that is left out; repeatable",
     )
     verb.add_argument(
         "--strict", action="store_true", help="refuse images unlike the training images"

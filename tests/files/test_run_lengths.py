@@ -121,19 +121,64 @@ def test_classes_are_labels_by_name_or_as_given():
         "neoplastic": "neoplastic",
         "non_neoplastic": "non_neoplastic",
     }
-    polyp = LabelSet((Label("polyp", 1),))
     with pytest.raises(ValueError, match=r"labels are polyp.*--to-label neoplastic=polyp"):
-        NEOPOLYP.labels_of(polyp)
-    of = NEOPOLYP.labels_of(polyp, {"neoplastic": "polyp", "non_neoplastic": None})
-    assert NEOPOLYP.rows("a", segmentation([[0, 1]], polyp), of) == {"a_0": "2 1", "a_1": ""}
-    for given_ in ({"neoplastic": "polyp"}, {"neoplastic": "polyp", "non_neoplastic": "polyp"}):
-        with pytest.raises(ValueError, match="Name the label of each class"):
-            NEOPOLYP.labels_of(polyp, given_)
-    with pytest.raises(ValueError, match="has no class 'red'; its classes are neoplastic"):
-        NEOPOLYP.labels_of(TWO, {"red": "neoplastic"})
-    three = LabelSet((*TWO.labels, Label("undefined", 3)))
-    with pytest.raises(ValueError, match="labels are non_neoplastic, neoplastic, undefined"):
-        NEOPOLYP.labels_of(three)
+        NEOPOLYP.labels_of(POLYP)
+    of = NEOPOLYP.labels_of(POLYP, {"neoplastic": "polyp", "non_neoplastic": None})
+    assert NEOPOLYP.rows("a", segmentation([[0, 1]], POLYP), of) == {"a_0": "2 1", "a_1": ""}
+
+
+POLYP = LabelSet((Label("polyp", 1),))
+THREE = LabelSet((*TWO.labels, Label("undefined", 3)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "given", "told"),
+    [
+        (POLYP, {"neoplastic": "polyp"}, "for the class non_neoplastic .*non_neoplastic= if the"),
+        (POLYP, {"neoplastic": "polyp", "non_neoplastic": "polyp"}, "two classes of neopolyp-csv"),
+        (TWO, {"red": "neoplastic"}, "has no class 'red'; its classes are neoplastic"),
+        (TWO, {"red": None}, "has no class 'red'"),
+        (THREE, {}, "undefined has no class in neopolyp-csv.*--to-label undefined= to leave it"),
+        (THREE, {"undefined": "neoplastic"}, "has no class 'undefined'"),
+        (THREE, {"neoplastic": "undefined"}, "the label neoplastic has no class"),
+        (
+            POLYP,
+            {"neoplastic": "polyp", "non_neoplastic": None, "polyp": None},
+            "polyp is left out and given for the class neoplastic",
+        ),
+    ],
+)
+def test_labels_and_classes_that_do_not_fit_are_refused_with_what_is_wrong(labels, given, told):
+    with pytest.raises(ValueError, match=told):
+        NEOPOLYP.labels_of(labels, given)
+
+
+@pytest.mark.parametrize(("left_out", "kept"), [("undefined", "12"), ("neoplastic", "1")])
+def test_a_label_may_be_left_out(tmp_path, left_out, kept):
+    found = segmentation([[0, 1, 2, 3]], THREE)
+    given = {"undefined": None} | {left_out: None}
+    rows = NEOPOLYP.rows("a", found, NEOPOLYP.labels_of(THREE, given))
+    assert rows == {"a_0": "3 1" if "2" in kept else "", "a_1": "2 1"}
+    NEOPOLYP.write(rows, tmp_path / "s.csv")
+    again = NEOPOLYP.read(tmp_path / "s.csv", {"a": (1, 4)}, THREE, given)["a"]
+    assert again.mask("non_neoplastic").tolist() == [[False, True, False, False]]
+    assert again.mask("neoplastic").sum() == len(kept) - 1
+
+
+def test_labels_that_overlap_are_refused_unless_one_is_left_out():
+    nested = LabelSet((Label("polyp", 1, includes=("tumour",)), Label("tumour", 2)))
+    both = {"neoplastic": "tumour", "non_neoplastic": "polyp"}
+    with pytest.raises(ValueError, match="tumour and polyp overlap, and masks .* must not"):
+        NEOPOLYP.labels_of(nested, both)
+    given = {"neoplastic": "polyp", "non_neoplastic": None, "tumour": None}
+    rows = NEOPOLYP.rows("a", segmentation([[1, 2, 0]], nested), NEOPOLYP.labels_of(nested, given))
+    assert rows == {"a_0": "1 2", "a_1": ""}
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\0b", "caf\udce9"])
+def test_a_name_that_no_line_can_hold_is_refused(name):
+    with pytest.raises(ValueError, match="cannot be written to neopolyp-csv: it has a line break"):
+        NEOPOLYP.rows(name, segmentation([[0, 1]]), NEOPOLYP.labels_of(TWO))
 
 
 GOOD = "Id,Expected\na_0,1 2\na_1,\n"
@@ -148,6 +193,14 @@ GOOD = "Id,Expected\na_0,1 2\na_1,\n"
         (GOOD.encode() + b"a_0,3 1\n", r"s.csv:4: a second row for 'a_0'"),
         (GOOD.encode() + b"b\n", r"s.csv:4: "),
         (GOOD.encode() + b'"b,c"d",1 2\n', r"s.csv:4: expected an id and run lengths"),
+        (
+            GOOD.encode() + b'b_0,"1 2\n',
+            r"s.csv:4: the run lengths have a quote that is not closed",
+        ),
+        (
+            GOOD.encode() + b'b_0,1 2"\n',
+            r"s.csv:4: the run lengths have a quote that is not closed",
+        ),
         (GOOD.encode() + b"b_0,1 1\n", "1 rows are of no known image: b_0"),
         (b"Id,Expected\na_0,1 2\n", "1 rows are missing: a_1"),
         (b"Id,Expected\na_0,1 2\na_1,2 2\n", "the row a_1: overlaps the mask of another class"),

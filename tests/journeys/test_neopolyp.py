@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 
 import cv2
@@ -146,6 +147,30 @@ def test_an_image_that_fails_has_no_row_and_the_others_do(desk, predict, tmp_pat
     assert list(NEOPOLYP.read_rows(tmp_path / "out/neopolyp.csv")) == ["frame12_0", "frame12_1"]
 
 
+def test_a_name_that_no_row_can_hold_is_refused_before_anything_is_predicted(
+    desk, predict, tmp_path, capsys
+):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    try:
+        shutil.copy(desk / "bkai/test/frame12.jpeg", folder / os.fsdecode(b"caf\xe9.jpeg"))
+    except OSError:
+        pytest.skip("file names are UTF-8 here")
+    assert predict("--to", "neopolyp-csv", images=folder) == 2
+    assert "cannot be written to neopolyp-csv" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_image_that_fails_keeps_the_rows_of_an_earlier_run(desk, predict, tmp_path):
+    folder = tmp_path / "images"
+    shutil.copytree(desk / "bkai/test", folder)
+    assert predict("--to", "neopolyp-csv", images=folder) == 0
+    before = NEOPOLYP.read_rows(tmp_path / "out/neopolyp.csv")
+    (folder / "frame13.jpeg").write_bytes(b"\xff\xd8\xff\xe0 nothing")
+    assert predict("--to", "neopolyp-csv", images=folder) == 2
+    assert NEOPOLYP.read_rows(tmp_path / "out/neopolyp.csv") == before
+
+
 def test_images_of_one_name_are_refused(desk, predict, tmp_path, capsys):
     for folder in "ab":
         (tmp_path / "two" / folder).mkdir(parents=True)
@@ -160,7 +185,10 @@ def test_images_of_one_name_are_refused(desk, predict, tmp_path, capsys):
     [
         (["--to", "neopolyp"], "--to neopolyp: no such format; did you mean 'neopolyp-csv'"),
         (["--to-label", "neoplastic=x"], "Give it with --to"),
-        (["--to", "neopolyp-csv", "--to-label", "neoplastic="], "Name the label of each class"),
+        (
+            ["--to", "neopolyp-csv", "--to-label", "neoplastic=x"],
+            "no label 'x' for the class neoplas",
+        ),
         (["--to", "neopolyp-csv", "--to-label", "red=neoplastic"], "has no class 'red'"),
     ],
 )
@@ -175,7 +203,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_predicted(
 def test_a_model_of_other_labels_says_which_class_they_are(tiny_run, desk, tmp_path, capsys):
     words = ["predict", str(tiny_run), str(desk / "bkai/test"), "-o", str(tmp_path / "out")]
     assert main([*words, "--to", "neopolyp-csv"]) == 2
-    assert "the labels are polyp. Name the label of each class" in capsys.readouterr().err
+    assert "the labels are polyp. Write --to-label neoplastic=polyp" in capsys.readouterr().err
     classes = ["--to-label", "neoplastic=polyp", "--to-label", "non_neoplastic="]
     assert main([*words, "--to", "neopolyp-csv", *classes]) == 0
     rows = NEOPOLYP.read_rows(tmp_path / "out/neopolyp.csv")

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,9 @@ from delineate.files._whole_file import whole_file
 from delineate.words import some
 
 NUMBERS = re.compile(r"[0-9]{1,18}(?: +[0-9]{1,18})*")
+QUOTED_OR_PLAIN = re.compile(r'"[^"]*"|[^"]*')
+NOT_IN_A_LINE = re.compile(r"[\0\n\r\ud800-\udfff]")
+"""Characters that a line of UTF-8 text cannot hold; a file name that is not UTF-8 has surrogates."""
 
 
 @dataclass(frozen=True)
@@ -119,26 +123,65 @@ class RunLengthTable:
 
         Args:
             labels: those of the model.
-            given: class -> label; None for a class that the model does not have.
+            given: class -> label; None for a class or a label that is left out.
 
         Raises:
-            ValueError: an unknown class or label, a class without label, or a label that is left out or written twice.
+            ValueError: an unknown class or label, a class without label, a label without class or with two, or labels
+                that overlap.
         """
         given = given or {}
-        if stray := [name for name in given if name not in self.classes]:
-            raise ValueError(
-                f"{self.name} has no class {stray[0]!r}; its classes are {', '.join(self.classes)}."
-            )
+        for name, label in given.items():
+            if name not in self.classes and (label is not None or name not in labels.names):
+                raise ValueError(
+                    f"{self.name} has no class {name!r}; its classes are {', '.join(self.classes)}."
+                )
         of = {name: given.get(name, name) for name in self.classes}
-        used = [label for label in of.values() if label is not None]
-        odd = [name for name, label in of.items() if label not in (None, *labels.names)]
-        if odd or set(used) != set(labels.names) or len(set(used)) != len(used):
-            raise ValueError(
-                f"{self.name} has the classes {', '.join(self.classes)}, and the labels are {', '.join(labels.names)}. "
-                f"Name the label of each class: --to-label {(odd or list(self.classes))[0]}={labels.names[0]}; nothing "
-                "after the = for a class that the model does not have."
-            )
+        class_of: dict[str, str] = {}
+        for name, label in of.items():
+            if label is None:
+                continue
+            if label not in labels.names:
+                free = [n for n in labels.names if n not in (*of.values(), *given)]
+                raise ValueError(
+                    f"no label {label!r} for the class {name} of {self.name}: the labels are "
+                    f"{', '.join(labels.names)}. Write --to-label {name}={free[0] if free else ''}"
+                    f"{', or nothing after the =' if free else ''} if the model does not have the class."
+                )
+            if label in class_of:
+                raise ValueError(
+                    f"the label {label} is given for two classes of {self.name}, {class_of[label]} and {name}."
+                )
+            class_of[label] = name
+        for label in labels.names:
+            left_out = given.get(label, label) is None
+            if label not in class_of and not left_out:
+                raise ValueError(
+                    f"the label {label} has no class in {self.name}, whose classes are {', '.join(self.classes)}. "
+                    f"Write --to-label {label}= to leave it out."
+                )
+            if label in class_of and left_out and label not in self.classes:
+                raise ValueError(
+                    f"the label {label} is left out and given for the class {class_of[label]}."
+                )
+        for one, other in combinations(class_of, 2):
+            if not set(labels.values_of(one)).isdisjoint(labels.values_of(other)):
+                raise ValueError(
+                    f"the labels {one} and {other} overlap, and masks of {self.name} must not. Leave one out: "
+                    f"--to-label {class_of[one]}="
+                )
         return of
+
+    def refuse_name(self, image: str) -> None:
+        """Refuse the name of an image that a line of UTF-8 text cannot hold.
+
+        Raises:
+            ValueError: the name has a line break, a null or bytes that are not UTF-8.
+        """
+        if NOT_IN_A_LINE.search(image):
+            raise ValueError(
+                f"the name {image!r} cannot be written to {self.name}: it has a line break, or is not UTF-8. "
+                "Rename the file."
+            )
 
     def rows(
         self, image: str, segmentation: Segmentation, labels: Mapping[str, str | None]
@@ -151,8 +194,9 @@ class RunLengthTable:
             labels: as `labels_of`.
 
         Raises:
-            ValueError: the image has other than two axes.
+            ValueError: the image has other than two axes, or a name as in `refuse_name`.
         """
+        self.refuse_name(image)
         empty = np.zeros(segmentation.geometry.shape, bool)
         return {
             f"{image}_{i}": self.code.write(empty if label is None else segmentation.mask(label))
@@ -198,6 +242,10 @@ class RunLengthTable:
             if not comma or id in rows:
                 raise ValueError(
                     f"{path}:{number}: {f'a second row for {id[:60]!r}' if comma else 'a row of one field'}."
+                )
+            if not QUOTED_OR_PLAIN.fullmatch(mask):
+                raise ValueError(
+                    f"{path}:{number}: the run lengths have a quote that is not closed."
                 )
             rows[id] = mask.strip('"')
         return rows

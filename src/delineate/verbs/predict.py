@@ -99,7 +99,7 @@ def predict(
     neopolyp-csv this is neopolyp.csv with the columns Id and Expected: NAME_0 has the neoplastic and NAME_1 the
     non-neoplastic pixels of the image NAME, at its size, as pairs of a first pixel, counted from 1 along rows, and a
     length; an empty mask has no text. The rows are in the order of their ids. The file is written whole after the last
-    image; an image that fails has no row.
+    image. An image that fails gets no rows; rows of an earlier run by the same bundle stay, also for that image.
 
     Args:
         bundle: the folder of a bundle or a run; several make an ensemble with the task and refinements of the first.
@@ -114,7 +114,7 @@ def predict(
         flips: axes of test-time flips, instead of the recipe's.
         to: a format of run lengths: "neopolyp-csv".
         to_labels: the label of a class of this format, if it has another name: {"neoplastic": "adenoma"}; None for a
-            class that the model does not have.
+            class that the model does not have, or for a label that is left out: {"undefined": None}.
         overwrite: replace any file, except the input images.
         trust: modules whose code the bundle may name (`package.module:function`); none else is imported.
         strict: an image unlike those the model was trained on is a failure, and nothing is written for it.
@@ -149,7 +149,7 @@ def predict(
         run_length_labels={} if table is None else table.labels_of(known.recipe.labels, to_labels),
     )
     if table is not None:
-        _refuse_same_names(cases, table)
+        _refuse_names(cases, table)
     folder = PredictionFolder(out, known.digest)
     folder.refuse(
         [
@@ -226,10 +226,11 @@ def _run_length_table(
     return RUN_LENGTH_TABLES[to]
 
 
-def _refuse_same_names(cases: Sequence[Case], table: RunLengthTable) -> None:
-    """Refuse images of one name in several folders, since rows of the table have names without folders."""
+def _refuse_names(cases: Sequence[Case], table: RunLengthTable) -> None:
+    """Refuse names that the table cannot hold, and those in several folders, since its rows have no folders."""
     first: dict[str, str] = {}
     for case in cases:
+        table.refuse_name(case.id.split("/")[-1])
         if (other := first.setdefault(case.id.split("/")[-1], case.id)) != case.id:
             raise ValueError(
                 f"{other} and {case.id} have the same name, and rows of {table.name} have names without folders. "
