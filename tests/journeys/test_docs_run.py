@@ -182,6 +182,12 @@ def laid(tmp_path_factory, write_series):
     neopolyp.write_text(TWO_CLASSES)
     for i, case in enumerate(load_cases(load_recipe(neopolyp))["test"]):
         write_image(case.image, desk / f"data/bkai/test/frame{i}.jpeg")
+    (desk / "data/bkai/train_gt").mkdir()
+    blue_green_red = np.array([(0, 0, 0), (0, 0, 255), (0, 255, 0)], np.uint8)
+    for i, case in enumerate(load_cases(load_recipe(neopolyp))["train"]):
+        write_image(case.image, desk / f"data/bkai/train/polyp{i}.jpeg")
+        mask = blue_green_red[case.truth.classes]
+        cv2.imwrite(str(desk / f"data/bkai/train_gt/polyp{i}.jpeg"), mask)
     verbs.train(neopolyp, overrides=QUICKLY[1:], run=desk / RUNS["polyps.md"])
     volumes = desk / "recipes/hippocampus-slices.yaml"
     volumes.write_text(VOLUMES)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from delineate.cli import main
 from delineate.data import cases_of
 from delineate.files import RUN_LENGTH_TABLES, read_geometry
 
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("neopolyp-*.yaml"))
 NEOPOLYP = RUN_LENGTH_TABLES["neopolyp-csv"]
 DRAWN = """\
 data: {phantom: {scene: endoscopy, cases: 16, shape: [72, 90], split: {all: 1.0}}}
@@ -79,6 +81,15 @@ def test_a_run_that_names_a_metric_as_it_was_called_before_is_evaluated(desk, tm
     table = verbs.evaluate(run)
     assert "dice_sweep_mean" in table.metrics
     assert "dice_sweep_mean" in (run / "scores.json").read_text()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_can_be_trained_on_the_official_tree(desk, recipe):
+    plan = load_recipe(
+        recipe, [f"data.neopolyp.root={desk / 'bkai'}", "data.neopolyp.stratify=labels"]
+    )
+    assert plan.data.name == "neopolyp"
+    assert sum(map(len, load_cases(plan).values())) == 12
 
 
 def shapes_in(folder):

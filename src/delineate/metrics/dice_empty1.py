@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 def dice_empty1(prediction: Segmentation, truth: Segmentation) -> dict[str, float]:
     """Dice of hard labels, 1 if truth and prediction are empty: per label, and under "all" the mean over the labels.
 
-    The mean of "all" over the images is the mean over image x label, the score of the challenges NeoPolyp (BKAI-IGH)
-    and SIIM-ACR. Compare it only with scores of this kind.
+    The mean of "all" over the images is the mean over image x label. It is reported to be the score of the challenges
+    NeoPolyp (BKAI-IGH) and SIIM-ACR; this was not checked against their pages. Compare it only with scores of this
+    kind.
     """
     scores = {label: float(1 if np.isnan(s) else s) for label, s in dice(prediction, truth).items()}
     return scores | ({"all": sum(scores.values()) / len(scores)} if len(scores) > 1 else {})

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     title="Dice, mean over thresholds",
     meaning=(
         "Mean of the Dice over all thresholds, after probabilities were rescaled to 0 to 1 in each image. PraNet and "
-        "many polyp papers since call it meanDic. It is lower than Dice at 0.5."
+        "many polyp papers since call it meanDic. It is often lower than Dice at "
+        "0.5, and higher where probabilities stay below 0.5."
     ),
     family="overlap",
     needs=frozenset({"classes", "probabilities"}),
