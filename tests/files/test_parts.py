@@ -9,7 +9,7 @@ import time
 import pytest
 
 from delineate.files import is_part, part_folder, whole_file
-from delineate.files._whole_file import UNLOCKED_SECONDS, clear_parts, clear_parts_once
+from delineate.files._whole_file import UNLOCKED_SECONDS, _cleared, clear_parts
 
 WRITER = """
 import sys, time
@@ -36,7 +36,7 @@ def writer(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _first_write():
-    clear_parts_once.cache_clear()
+    _cleared.clear()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="parts are not locked there")

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from delineate.files import whole_file
+from delineate.files._whole_file import clear_parts
 
 
 def test_appears_under_its_name_with_its_folders(tmp_path):
@@ -67,3 +68,13 @@ def test_an_error_names_the_file_and_not_the_part(tmp_path):
     assert caught.value.filename == str(tmp_path / "m.png")
     assert "delineate-" not in str(caught.value)
     assert "->" not in str(caught.value)
+
+
+def test_a_part_is_written_in_place_so_that_it_keeps_its_lock(tmp_path):
+    with whole_file(tmp_path / "a.txt") as part:
+        with whole_file(part) as inner:
+            assert inner == part
+            inner.write_text("content")
+        clear_parts(tmp_path)  # as another process does, which looks for leftovers
+        assert part.read_text() == "content"
+    assert (tmp_path / "a.txt").read_text() == "content"

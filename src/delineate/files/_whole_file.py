@@ -13,16 +13,18 @@ import os
 import secrets
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
 if sys.platform != "win32":  # Windows cannot rename an open file, so parts are not locked there
     import fcntl
 
 PREFIX = ".delineate-"
+
+_clearing, _cleared = threading.Lock(), set[str]()
 
 UNLOCKED_SECONDS = 86_400
 """On a file system without locks, a part that did not change for this time is a leftover."""
@@ -34,12 +36,16 @@ def whole_file(path: str | Path, *, suffix: str | None = None) -> Iterator[Path]
 
     Missing folders are created. The temporary name begins with a dot, so that globs do not match it. It has the ending
     of `path`, or `suffix` for libraries that take the format from the ending. The next process that writes in the same
-    folder removes the parts of killed processes.
+    folder removes the parts of killed processes. If `path` is such a temporary path itself, it is written in place: a
+    file renamed to it would not have its lock, and another thread or process would take it for a leftover.
 
     Raises:
         OSError: the file cannot be written, or nothing was written; names `path`.
     """
     path = Path(path)
+    if is_part(path.name):
+        yield path
+        return
     ending = path.suffix if suffix is None else suffix
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,10 +121,12 @@ def clear_parts(folder: Path) -> None:
                 _clear(path)
 
 
-@cache
 def clear_parts_once(folder: str) -> None:
     """As `clear_parts`, but once per process and folder, because a folder may contain many files."""
-    clear_parts(Path(folder))
+    with _clearing:
+        if folder not in _cleared:
+            clear_parts(Path(folder))
+            _cleared.add(folder)
 
 
 @contextmanager
