@@ -80,7 +80,8 @@ class Bar(Callback):
 
     def _note(self, trainer: Trainer) -> str:
         best = self.validation.sign * self.validation.best
-        return f"epoch {trainer.current_epoch + 1}, loss {self.loss:.3f}, best {self.validation.monitor} {best:.3f}"
+        known = f", best {self.validation.monitor} {best:.3f}" if math.isfinite(best) else ""
+        return f"epoch {trainer.current_epoch + 1}, loss {self.loss:.3f}{known}"
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
