@@ -298,13 +298,19 @@ def _parser() -> argparse.ArgumentParser:
         "--steps",
         metavar="A,B",
         type=_words,
-        help="steps to try, in this order; default: components,fill_holes,morphology,vote,colour,network",
+        help="steps to try, in this order; default: components,fill_holes,morphology,vote,colour,classify,network",
     )
     verb.add_argument(
         "--network-time",
         default="3m",
         metavar="TIME",
         help="time to train each refinement network, one for each fold and one more; default: 3m",
+    )
+    verb.add_argument(
+        "--metric",
+        choices=["dice", "dice_empty1"],
+        default="dice",
+        help="what the steps are chosen by: mean Dice of cases that have the label, or of all, both-empty as 1",
     )
     _device(verb)
     _trust(verb, "the run")
@@ -564,6 +570,7 @@ def _refine_fit(options: argparse.Namespace) -> None:
         folds=options.folds,
         steps=options.steps,
         network_time=options.network_time,
+        metric=options.metric,
         device=options.device,
         trust=options.trust,
     )

@@ -4,17 +4,30 @@ Steps run on the grid of the file, in the order of the recipe. `Segmentation.cha
 segmentation and adapts its instances and probabilities.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from delineate.core import Network, Refinement
+from delineate.core import Image, Network, Refinement, Segmentation
 from delineate.refine._crops import Crop, crops
 from delineate.resolve import Call, build
 
-__all__ = ["Crop", "LoadRefiner", "crops", "load_refine", "tried", "tried_by"]
+__all__ = [
+    "Crop",
+    "Learn",
+    "LoadRefiner",
+    "crops",
+    "learner_of",
+    "learnt",
+    "load_refine",
+    "tried",
+    "tried_by",
+]
 
 LoadRefiner = Callable[[str], tuple[Network, int]]
 """The path of a bundle -> its refinement network, and the number of channels of its input."""
+
+Learn = Callable[[Iterable[tuple[Segmentation, Segmentation, Image]]], Mapping[str, Any]]
+"""Predictions of cases that the model did not see, each with its truth and image -> the arguments of a step."""
 
 Maker = TypeVar("Maker", bound=Callable[..., Refinement])
 
@@ -63,3 +76,18 @@ def tried(*arguments: Mapping[str, Any]) -> Callable[[Maker], Maker]:
 def tried_by(maker: Callable[..., Any]) -> tuple[Mapping[str, Any], ...]:
     """The sets of arguments recorded by `tried`; empty if there are none."""
     return tuple(getattr(maker, "tried", ()))
+
+
+def learnt(learn: Learn) -> Callable[[Maker], Maker]:
+    """Record how `delineate refine fit` learns the arguments of a step, as `learn` of the function."""
+
+    def record(maker: Maker) -> Maker:
+        maker.learn = learn  # type: ignore[attr-defined]
+        return maker
+
+    return record
+
+
+def learner_of(maker: Callable[..., Any]) -> Learn | None:
+    """How the arguments of a step are learnt, recorded by `learnt`; None if they are not."""
+    return getattr(maker, "learn", None)

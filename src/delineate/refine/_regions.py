@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from delineate.arguments import MOST
 from delineate.components import components
-from delineate.core import Geometry, LabelSet, Segmentation
+from delineate.core import Geometry, Image, LabelSet, Segmentation
 
 Box = tuple[slice, ...]
 
@@ -260,6 +260,20 @@ def apart(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
 def depth(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """The distance of each sample inside from the nearest sample outside; beyond the array is outside."""
     return apart(np.pad(~mask, 1, constant_values=True), spacing)[(slice(1, -1),) * mask.ndim]
+
+
+def colour_axes(image: Image, part: Sequence[slice]) -> np.ndarray:
+    """The colour axes of a part of an image, (axis, *spatial) float32.
+
+    They are brightness, red - green and yellow - blue for three or four channels with two spatial axes; the fourth
+    channel (transparency) is not used. Else each channel is an axis.
+    """
+    pixels = image.pixels[(slice(0, 4) if image.channels == 4 else slice(None), *part)]
+    pixels = pixels.astype(np.float32)
+    if pixels.ndim != 3 or len(pixels) not in (3, 4):
+        return np.asarray(pixels)
+    red, green, blue = pixels[:3]
+    return np.stack([red + green + blue, red - green, (red + green) / 2 - blue])
 
 
 def _bytes(mask: np.ndarray) -> np.ndarray:

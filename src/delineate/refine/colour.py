@@ -15,9 +15,9 @@ from delineate.components import components
 from delineate.core import Image, Refinement, Segmentation
 from delineate.refine import tried
 from delineate.refine._regions import (
-    Box,
     Chosen,
     Region,
+    colour_axes,
     diameter,
     grow,
     near_pairs,
@@ -167,7 +167,7 @@ def _groups(
     def look(i: int) -> tuple[np.ndarray, np.ndarray]:
         if i not in looks:
             part = parts[i][1]
-            looks[i] = _look(_colours(_axes(image, part.box), part.mask))
+            looks[i] = _look(_colours(colour_axes(image, part.box), part.mask))
         return looks[i]
 
     links = []
@@ -227,7 +227,7 @@ def _question(
     ring = touching(mask, wide) & ~union[box]
     if not (unsure.any() and core.any() and ring.any()):
         return
-    axes = _axes(image, box)
+    axes = colour_axes(image, box)
     inside, outside = _look(_colours(axes, core)), _look(_colours(axes, ring))
     if not _apart(inside, outside) > alike:
         return
@@ -242,20 +242,6 @@ def _question(
 
 
 # ---- colours
-
-
-def _axes(image: Image, box: Box) -> np.ndarray:
-    """The colour axes of a part of an image, (axis, *spatial) float32."""
-    pixels = (
-        image.pixels[(slice(0, 4), *box)]
-        if image.channels == 4
-        else image.pixels[(slice(None), *box)]
-    )
-    pixels = pixels.astype(np.float32)
-    if pixels.ndim != 3 or len(pixels) not in (3, 4):
-        return np.asarray(pixels)
-    red, green, blue = pixels[:3]
-    return np.stack([red + green + blue, red - green, (red + green) / 2 - blue])
 
 
 def _colours(axes: np.ndarray, mask: np.ndarray) -> np.ndarray:

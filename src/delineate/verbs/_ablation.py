@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ class Tried:
 
     step: its name.
     arguments: those that were chosen on all cases.
-    dice: the mean Dice of each label after the step, over cases; of the kept steps and this one.
-    gain: the mean difference of the Dice of a case to the kept steps without this one.
+    dice: the mean Dice of each label after the kept steps and this one, over cases; 1 where prediction and truth have
+        none of it.
+    present: the same over the cases whose prediction or truth has the label; NaN without such a case.
+    gain: in the metric of the fit, over the kept steps without this one; mean of the labels.
     interval: 95 % interval of the gain.
     kept: whether the bundle got the step: with all cases, the interval of its gain is above zero.
     """
@@ -30,6 +33,7 @@ class Tried:
     step: str
     arguments: dict[str, Any]
     dice: dict[str, float]
+    present: dict[str, float]
     gain: float
     interval: Interval
     kept: bool
@@ -40,8 +44,9 @@ class Refined:
     """The result of `refine_fit`.
 
     cases, groups: how many the steps were fitted and judged on.
-    dice: the mean Dice of each label without the steps, over the same cases.
+    dice, present: those of `Tried`, without the steps.
     tried: each step, in order.
+    metric: what the gains are measured in and the steps were chosen by.
     gain, interval: of all kept steps together, chosen without the fold of each case.
     table: the file with these figures.
     """
@@ -49,6 +54,8 @@ class Refined:
     cases: int
     groups: int
     dice: dict[str, float]
+    present: dict[str, float]
+    metric: str
     tried: tuple[Tried, ...]
     gain: float
     interval: Interval
@@ -59,14 +66,15 @@ class Refined:
         """The result, for the terminal."""
         wide = max(len(one.step) for one in self.tried)
         written = [
-            f"{self.cases} cases of {self.groups} groups, each predicted by a model that did not see it; mean Dice, "
-            "gain over the kept steps before it, 95 % interval",
-            f"  {'none':<{wide}}  {_shown(self.dice)}",
+            f"{self.cases} cases of {self.groups} groups, each predicted by a model that did not see it",
+            "mean Dice of cases whose prediction or truth has the label (in brackets: of all cases, both-empty as 1); "
+            f"gain in {self.metric} over the kept steps before it, mean of the labels, 95 % interval",
+            f"  {'none':<{wide}}  {_shown(self.dice, self.present)}",
         ]
         for one in self.tried:
             kept = "kept" if one.kept else "left out"
             written.append(
-                f"  {one.step:<{wide}}  {_shown(one.dice)}  {signed(one.gain, one.interval)}  {kept}"
+                f"  {one.step:<{wide}}  {_shown(one.dice, one.present)}  {signed(one.gain, one.interval)}  {kept}"
             )
         kept_steps = ", ".join(one.step for one in self.tried if one.kept)
         written.append(
@@ -80,7 +88,12 @@ class Refined:
             "cases": self.cases,
             "groups": self.groups,
             "dice": self.dice,
-            "steps": [{**asdict(one), "interval": _ends(one.interval)} for one in self.tried],
+            "present": _known(self.present),
+            "steps": [
+                {**asdict(one), "present": _known(one.present), "interval": _ends(one.interval)}
+                for one in self.tried
+            ],
+            "metric": self.metric,
             "gain": self.gain,
             "interval": _ends(self.interval),
         }
@@ -91,15 +104,19 @@ class Refined:
         self.table.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(self.table) as part, open(part, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            dices = [f"dice {name}" for name in names]
+            dices = [f"dice {name}" for name in names] + [
+                f"dice {name} (present)" for name in names
+            ]
             writer.writerow(["step", *dices, "gain", "low", "high", "kept", "arguments"])
-            writer.writerow(["none", *self.dice.values(), "", "", "", "", ""])
+            before = (*self.dice.values(), *self.present.values())
+            writer.writerow(["none", *before, "", "", "", "", ""])
             for one in self.tried:
                 ends = one.interval if one.interval.known else ("", "")
                 kept = "yes" if one.kept else "no"
                 row = [
                     one.step,
                     *one.dice.values(),
+                    *one.present.values(),
                     one.gain,
                     *ends,
                     kept,
@@ -107,15 +124,19 @@ class Refined:
                 ]
                 writer.writerow(row)
             ends = self.interval if self.interval.known else ("", "")
-            writer.writerow(["all kept", *[""] * len(names), self.gain, *ends, "", ""])
+            writer.writerow(["all kept", *[""] * len(dices), self.gain, *ends, "", ""])
 
 
 def _ends(interval: Interval) -> list[float] | None:
     return list(interval) if interval.known else None
 
 
-def _shown(dice: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4f}" for name, value in dice.items())
+def _known(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def _shown(dice: dict[str, float], present: dict[str, float]) -> str:
+    return "  ".join(f"{name} {present[name]:.4f} ({dice[name]:.4f})" for name in dice)
 
 
 def signed(gain: float, interval: Interval) -> str:

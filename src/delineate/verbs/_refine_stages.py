@@ -12,7 +12,7 @@ from delineate.evaluation.evaluate import evaluate
 from delineate.evaluation.table import Table
 from delineate.inference import CasePredictor
 from delineate.metrics import Metric
-from delineate.refine import load_refine, tried_by
+from delineate.refine import learner_of, load_refine, tried_by
 from delineate.resolve import Call, Trust, resolve
 from delineate.verbs._run_folder import RunFolder
 
@@ -97,6 +97,10 @@ def stages_of(run: Path, names: Sequence[str], trust: Trust, device: str = "auto
             call = Call(NETWORK, {"bundle": str(home)})
         elif name != NONE:
             call = tried_calls(name, folder.recipe.labels.names, trust)[0]
+            if name not in fitted and learner_of(resolve("refine", call)):
+                raise ValueError(
+                    f"{run}: the step {name} has learnt nothing yet. Fit it first: delineate refine fit {run}"
+                )
             call = replace(call, args=fitted.get(name, call.args))
         steps = own if name == NONE else (*steps, *load_refine([call], load))
         predictors[name] = replace(predictor, refine=steps)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,14 +16,13 @@ from delineate.bundle import open_bundle, save_bundle
 from delineate.core import Case, Image, Network, Refinement, Segmentation
 from delineate.evaluation.stats.bootstrap import bootstrap
 from delineate.evaluation.stats.interval import Interval
-from delineate.evaluation.stats.weighted_mean import weighted_mean
 from delineate.metrics import forget
 from delineate.metrics.dice import dice
 from delineate.progress import LOG, log, log_to, track, warn
 from delineate.recipe import as_tree
-from delineate.refine import load_refine
+from delineate.refine import Learn, learner_of, load_refine
 from delineate.refine.network import network
-from delineate.resolve import Call, Trust, check
+from delineate.resolve import Call, Trust, check, resolve
 from delineate.tasks import load_task
 from delineate.verbs._ablation import TABLE, Refined, Tried, signed
 from delineate.verbs._facts import command
@@ -32,7 +33,7 @@ from delineate.verbs._run_folder import RunFolder
 from delineate.verbs.calibrate import calibrate
 from delineate.verbs.evaluate import PREDICTED, evaluate
 
-STEPS = ("components", "fill_holes", "morphology", "vote", "colour", NETWORK)
+STEPS = ("components", "fill_holes", "morphology", "vote", "colour", "classify", NETWORK)
 """The steps that are tried, in the order in which they run."""
 
 
@@ -42,6 +43,7 @@ def refine_fit(
     folds: int = 3,
     steps: str | Sequence[str] | None = None,
     network_time: str = "3m",
+    metric: Literal["dice", "dice_empty1"] = "dice",
     device: str = "auto",
     trust: Trust | Iterable[str] = (),
 ) -> Refined:
@@ -50,12 +52,12 @@ def refine_fit(
     The cases for training and validation are divided into folds. For each fold a model is trained on the others, with
     the run's recipe, and predicts the fold (out-of-fold predictions). So this takes as long as `folds` trainings. On
     these predictions the steps are tried one after the other, each with the arguments that its file lists (`tried`),
-    and the best arguments are taken. The step `network` is trained on the same predictions and on perturbed truths.
+    and the best arguments are taken. The step `classify` learns its weights from the same predictions. The step
+    `network` is trained on them and on perturbed truths.
 
     The figures are cross-fitted: the arguments of a step, and the network, that are judged on a fold were chosen and
     trained without it. A step is kept if the 95 % interval of its cross-fitted gain in mean Dice is above zero; this
-    decision sees all folds. Dice counts 1 where prediction and truth are both empty, so that a step that removes a
-    false region gains.
+    decision sees all folds. The mean is over labels, of the mean over cases; a false region counts 0.
 
     The table `refinement/ablation.csv` in the run's folder and the entry `refinement` of the card hold the figures.
     Then the run is calibrated again, if it was, and evaluated again. The test cases choose nothing.
@@ -68,6 +70,8 @@ def refine_fit(
         steps: names of refinement steps, in the order in which they run; if left out, `STEPS`, without `network` for a
             model that cannot have it.
         network_time: the time to train each refinement network, such as "3m"; there are `folds` + 1.
+        metric: what the steps are chosen by, "dice", over the cases whose prediction or truth has the label, or
+            "dice_empty1", over all cases, where both-empty counts 1. With it, a label that is rare is best left out.
         device: "auto", "cpu", "cuda", "mps", for predictions. Trainings use the device of the recipe.
         trust: modules whose code the run, its bundle or `steps` may name (`package.module:function`).
 
@@ -76,6 +80,8 @@ def refine_fit(
             initial weights made from the same cases, or another process works on the run.
         KeyboardInterrupt: the user interrupted.
     """
+    if metric not in ("dice", "dice_empty1"):
+        raise ValueError(f"metric is {metric!r}; expected 'dice' or 'dice_empty1'.")
     if folds < 2:
         raise ValueError(f"folds is {folds}; expected at least 2.")
     folder = RunFolder.find(run, trust)
@@ -88,7 +94,7 @@ def refine_fit(
                 shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
             known = out_of_fold(folder, home, folds, device)
             calibration = open_bundle(folder.path, folder.trust).card.get("calibration")
-            result = _Fitting(folder, known, names, network_time, device).run()
+            result = _Fitting(folder, known, names, network_time, device, metric).run()
         if calibration is not None:
             calibrate(
                 folder.path,
@@ -130,7 +136,8 @@ def _checked_steps(
     for name in names:
         if name != NETWORK:
             for call in tried_calls(name, recipe.labels.names, folder.trust):
-                check("refine", call)
+                if learner_of(resolve("refine", call)) is None:
+                    check("refine", call)
     return names
 
 
@@ -144,12 +151,14 @@ class _Fitting:
         names: Sequence[str],
         network_time: str,
         device: str,
+        metric: str,
     ) -> None:
         self.folder = folder
         self.known = known
         self.names = names
         self.network_time = network_time
         self.device = device
+        self.metric = metric
         self.labels = folder.recipe.labels.names
         self.groups = [case.group for case in known.cases]
         everywhere = np.ones(len(known.cases), bool)
@@ -166,13 +175,16 @@ class _Fitting:
         for name in self.names:
             if name == NETWORK:
                 after, calls = self._with_network(now), [Call(name)]
+            elif learn := learner_of(resolve("refine", self._bare(name))):
+                after, calls = self._with_learnt(name, learn, now)
             else:
                 after, calls = self._with_step(name, now)
             gain, interval = self._gain(after, now)
             kept = interval.low > 0
             warn(f"{name}: {signed(gain, interval)} {'kept' if kept else 'left out'}")
             arguments = dict(calls[-1].args)
-            tried.append(Tried(name, arguments, self._means(after), gain, interval, kept))
+            means = self._means(after), self._means(after, present=True)
+            tried.append(Tried(name, arguments, *means, gain, interval, kept))
             if kept:
                 now = after
                 if name != NETWORK:
@@ -182,6 +194,8 @@ class _Fitting:
             len(self.groups),
             len(set(self.groups)),
             self._means(before),
+            self._means(before, present=True),
+            self.metric,
             tuple(tried),
             gain,
             interval,
@@ -203,10 +217,44 @@ class _Fitting:
             if prefix not in by_prefix:
                 by_prefix[prefix] = self._scores(kept, candidates, f"trying {name}")
             scores = by_prefix[prefix]
-            chosen = int(scores[:, part].mean(axis=(1, 2)).argmax())
+            everyone = np.ones((1, int(part.sum())))
+            means = [self._macro(one[part], everyone)[0] for one in scores]
+            chosen = int(np.argmax(np.nan_to_num(means, nan=-1.0)))
             best.append(calls[chosen])
             after[~part] = scores[chosen][~part]
         return after, best
+
+    def _with_learnt(
+        self, name: str, learn: Learn, now: np.ndarray
+    ) -> tuple[np.ndarray, list[Call]]:
+        """The cross-fitted Dice with a step that learns its arguments, and its call of each selection."""
+        calls = []
+        after = now.copy()
+        for selection, part in enumerate(self.parts):
+            which = np.flatnonzero(part)
+            arguments = learn(self._examples(selection, track(which, f"learning {name}")))
+            call = replace(self._bare(name), args=dict(arguments))
+            calls.append(call)
+            held_out = np.flatnonzero(~part)
+            if held_out.size:
+                candidates = [load_refine([call])]
+                scores = self._scores(self.kept[selection], candidates, f"trying {name}", held_out)
+                after[held_out] = scores[0][held_out]
+        return after, calls
+
+    def _bare(self, name: str) -> Call:
+        return tried_calls(name, self.labels, self.folder.trust)[0]
+
+    def _examples(
+        self, selection: int, which: Iterable[int]
+    ) -> Iterator[tuple[Segmentation, Segmentation, Image]]:
+        """Cases with their prediction after the kept steps of a selection."""
+        steps = load_refine(self.kept[selection])
+        for i in which:
+            case = self.known.cases[int(i)]
+            truth, image = case.truth, case.image
+            assert truth is not None  # the fold was trained on it
+            yield _refined(self.known.prediction(case, truth), image, steps), truth, image
 
     def _with_network(self, now: np.ndarray) -> np.ndarray:
         """The cross-fitted Dice with a network after the kept steps; trains also the network of all cases."""
@@ -246,6 +294,8 @@ class _Fitting:
     ) -> np.ndarray:
         """The Dice of each case and label after some steps and each of the candidates: (candidate, case, label).
 
+        It is NaN where neither the prediction nor the truth has the label.
+
         which: indices of cases; the others are NaN. All cases if left out.
         """
         steps = load_refine(prefix)
@@ -263,18 +313,43 @@ class _Fitting:
                     scores[number, i] = [found[name] for name in self.labels]
             except ValueError as error:
                 raise ValueError(f"{case.id}: {error}") from error
-            scores[:, i] = np.where(np.isnan(scores[:, i]), 1.0, scores[:, i])
         return scores
 
     def _gain(self, after: np.ndarray, before: np.ndarray) -> tuple[float, Interval]:
-        """The mean gain of a case and its 95 % interval, by the bootstrap over groups."""
-        gains = (after - before).mean(axis=1)
-        return float(gains.mean()), bootstrap(partial(weighted_mean, gains), self.groups)
+        """The gain in the mean Dice of the labels, and its 95 % interval by the bootstrap over groups."""
 
-    def _means(self, scores: np.ndarray) -> dict[str, float]:
-        return {
-            name: float(value) for name, value in zip(self.labels, scores.mean(axis=0), strict=True)
-        }
+        def gain(weights: np.ndarray) -> np.ndarray:
+            return np.asarray(self._macro(after, weights) - self._macro(before, weights))
+
+        return float(gain(np.ones((1, len(self.groups))))[0]), bootstrap(gain, self.groups)
+
+    def _macro(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """The mean over labels of the weighted mean over cases, by the metric of this fit.
+
+        Args:
+            scores: (case, label), NaN where neither the prediction nor the truth has the label.
+            weights: (resample, case).
+
+        Returns:
+            (resample,); NaN if no label counts.
+        """
+        counted = _with_empty_as_1(scores) if self.metric == "dice_empty1" else scores
+        known = ~np.isnan(counted)
+        totals = weights @ known
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            warnings.simplefilter("ignore", RuntimeWarning)  # no label counts: NaN
+            sums = weights @ np.where(known, counted, 0)
+            return np.asarray(np.nanmean(sums / totals, axis=1))
+
+    def _means(self, scores: np.ndarray, *, present: bool = False) -> dict[str, float]:
+        """The mean Dice of each label.
+
+        present: of the cases whose prediction or truth has the label; else of all, 1 where neither has.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # no case has the label: NaN
+            means = np.nanmean(scores if present else _with_empty_as_1(scores), axis=0)
+        return {name: float(value) for name, value in zip(self.labels, means, strict=True)}
 
     def _write_bundle(self, result: Refined) -> None:
         """Put the kept steps after those of the run's own recipe."""
@@ -291,6 +366,11 @@ class _Fitting:
         for stale in (self.folder.path / name for name in PREDICTED):
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
         save_bundle(bundle.folder, recipe, card, bundle.weights.read_bytes(), bundle.weights.name)
+
+
+def _with_empty_as_1(scores: np.ndarray) -> np.ndarray:
+    """Dice with 1 where neither the prediction nor the truth has the label."""
+    return np.where(np.isnan(scores), 1.0, scores)
 
 
 def _same(loaded: tuple[Network, int], path: str) -> tuple[Network, int]:
