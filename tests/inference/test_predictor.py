@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,31 @@ def test_an_image_that_cannot_be_standardized_in_float32_is_an_error_that_names_
     pixels[0, 3, 3] = value
     with pytest.raises(ValueError, match=r"^photo-7: standardize: .* too far for float32"):
         predictor(as_they_are, Call("standardize", {"by": "image"}))(case(pixels))
+
+
+def test_stages_are_the_predictions_of_separate_predictors_from_one_call_of_the_network():
+    called = []
+
+    def network(pixels):
+        called.append("network")
+        return Output(pixels)
+
+    def step(name, change):
+        def refine(prediction, image):
+            called.append(name)
+            return prediction.changed(change(prediction.classes))
+
+        return refine
+
+    grow = step("grow", lambda classes: classes | np.roll(classes, 1, axis=0))
+    flip = step("flip", lambda classes: classes[::-1])
+    pixels = np.random.default_rng(0).normal(size=(1, 8, 8)).astype(np.float32)
+    one = replace(predictor(network), keep_probabilities=True, temperature=2.0)
+    stages = [(), (grow,), (grow, flip), (flip,), ()]
+    found = list(one.in_stages(case(pixels), stages))
+    assert called == ["network", "grow", "flip", "flip"]
+    for steps, segmentation in zip(stages, found, strict=True):
+        alone = replace(one, refine=steps)(case(pixels))
+        np.testing.assert_array_equal(segmentation.classes, alone.classes)
+        np.testing.assert_array_equal(segmentation.probabilities, alone.probabilities)
+        assert segmentation.scores == alone.scores

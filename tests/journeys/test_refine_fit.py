@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,11 @@ import yaml
 from delineate import load_bundle, load_recipe, verbs
 from delineate.bundle import join_bundles, load_refiner, open_bundle
 from delineate.cli import main
+from delineate.evaluation.evaluate import evaluate
+from delineate.inference import CasePredictor
+from delineate.metrics import load_metrics
+from delineate.refine import load_refine
+from delineate.resolve import Call
 from delineate.verbs._refinement_network import network_problem
 from delineate.verbs._run_folder import RunFolder
 
@@ -211,6 +217,29 @@ def test_a_recipe_to_train_cannot_name_a_network_that_refines(tiny_recipe, tmp_p
         verbs.train(
             tiny_recipe, overrides=["refine=[{network: {bundle: somewhere}}]"], run=tmp_path / "r"
         )
+
+
+def test_each_case_is_predicted_once_and_scored_as_by_separate_predictors(
+    tiny_run, monkeypatch, tmp_path
+):
+    cases = RunFolder.find(tiny_run).cases()["test"]
+    predictor = load_bundle(tiny_run)
+    calls = []
+
+    def counted(self, case, probabilities=CasePredictor.probabilities):
+        calls.append(case.id)
+        return probabilities(self, case)
+
+    monkeypatch.setattr(CasePredictor, "probabilities", counted)
+    stages = ["none", "components", "fill_holes"]
+    comparison, folder = verbs.compare_refinements(tiny_run, stages, tmp_path / "c")
+    assert calls == [case.id for case in cases], "nor does a picture need the network"
+    assert "data:image" in (folder / "report.html").read_text(encoding="utf-8")
+    steps = [load_refine([Call(name)])[0] for name in stages[1:]]
+    for k, table in enumerate(comparison.tables.values()):
+        alone = replace(predictor, refine=steps[:k], keep_probabilities=True)
+        expected = evaluate(alone, cases, load_metrics([Call("dice")]))
+        assert table.rows == expected.rows
 
 
 @pytest.mark.parametrize(

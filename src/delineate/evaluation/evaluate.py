@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -24,10 +24,13 @@ from delineate.metrics import (
 )
 from delineate.progress import track
 
-__all__ = ["OnCase", "Table", "evaluate"]
+__all__ = ["OnCase", "OnStage", "Table", "evaluate", "evaluate_stages"]
 
 OnCase = Callable[[Case, Segmentation, Segmentation], None]
 """Called with each case, its prediction and its truth, while they are in memory."""
+
+OnStage = Callable[[str, Case, Segmentation, Segmentation], None]
+"""Called with the name of a stage, a case, its prediction and its truth, while they are in memory."""
 
 
 def evaluate(
@@ -48,6 +51,44 @@ def evaluate(
         ValueError: no case or no metric, two cases with one id, a case without truth, a truth or prediction without
             what a metric needs, or a prediction that cannot be compared with its truth; with the id of the case.
     """
+
+    def predict(case: Case) -> Iterator[tuple[str, Segmentation]]:
+        yield "", predictor(case)
+
+    def seen(_: str, case: Case, prediction: Segmentation, truth: Segmentation) -> None:
+        if on_case is not None:
+            on_case(case, prediction, truth)
+
+    (table,) = evaluate_stages(
+        predict, [""], cases, metrics, split=split, progress=progress, on_stage=seen
+    ).values()
+    return table
+
+
+def evaluate_stages(
+    predict: Callable[[Case], Iterable[tuple[str, Segmentation]]],
+    names: Sequence[str],
+    cases: Sequence[Case],
+    metrics: Mapping[str, Metric],
+    *,
+    split: str = "test",
+    progress: bool = True,
+    on_stage: OnStage | None = None,
+) -> dict[str, Table]:
+    """As `evaluate`, for several predictions of each case: a table for each of the names.
+
+    Args:
+        predict: gives the predictions of a case by name, one after the other; each is scored before the next is made.
+        names: of the predictions, in the order of the tables.
+        cases: each with its truth.
+        metrics: by name.
+        split: the name of these cases.
+        progress: show a bar.
+        on_stage: called with each prediction.
+
+    Raises:
+        ValueError: as `evaluate`.
+    """
     if not cases:
         raise ValueError(f"the split {split!r} has no case; there is nothing to evaluate.")
     if not metrics:
@@ -64,26 +105,26 @@ def evaluate(
     traits = {name: traits_of(metric) for name, metric in metrics.items()}
     columns = subgroup_columns((case.group, case.columns) for case in cases)
 
-    def evaluate_case(case: Case) -> list[Row]:
-        """The rows of one case. A function, so that a case is freed before the next is predicted."""
+    rows: dict[str, list[Row]] = {name: [] for name in names}
+
+    def evaluate_case(case: Case) -> None:
+        """Add the rows of one case. A function, so that a case is freed before the next is predicted."""
         truth = case.truth
         assert truth is not None  # load_truth was checked above
-        prediction = predictor(case)
-        try:
-            _check_needs(prediction, truth, traits)
-            rows = list(_rows(case, prediction, truth, metrics, columns))
-        except ValueError as error:
-            raise ValueError(f"{case.id}: {error}") from error
-        finally:
-            forget()
-        if on_case is not None:
-            on_case(case, prediction, truth)
-        return rows
+        for name, prediction in predict(case):
+            try:
+                _check_needs(prediction, truth, traits)
+                rows[name] += _rows(case, prediction, truth, metrics, columns)
+            except ValueError as error:
+                raise ValueError(f"{case.id}: {error}") from error
+            finally:
+                forget()
+            if on_stage is not None:
+                on_stage(name, case, prediction, truth)
 
-    rows: list[Row] = []
     for case in track(cases, f"evaluate {split}", leave=True, show=progress):
-        rows += evaluate_case(case)
-    return Table(split, tuple(metrics), tuple(rows), traits)
+        evaluate_case(case)
+    return {name: Table(split, tuple(metrics), tuple(of), traits) for name, of in rows.items()}
 
 
 def _check_needs(

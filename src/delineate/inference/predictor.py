@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -79,11 +79,25 @@ class CasePredictor:
             ValueError: the image cannot be prepared; the message names the case.
             NotFiniteError: the prepared pixels or the network's output are not all finite.
         """
+        (prediction,) = self.in_stages(case, [self.refine])
+        return prediction
+
+    def in_stages(
+        self, case: Case, stages: Iterable[Sequence[Refinement]]
+    ) -> Iterator[Segmentation]:
+        """The predictions of one case, refined by the steps of each stage; the network is called once.
+
+        A stage that begins with the steps of the stage before it continues from its result. The predictor's own
+        `refine` is not used. Only the last stage is in memory.
+
+        Raises:
+            ValueError, NotFiniteError: as calling the predictor.
+        """
         image = case.image
         held = replace(
             case, load_image=partial(_same, image)
         )  # `case.image` reads the file each time
-        return self.decide(self.probabilities(held), image)
+        yield from self._decide(self.probabilities(held), image, stages)
 
     def probabilities(self, case: Case) -> Probabilities:
         """The probabilities of one case on the grid of its file, before `decide`.
@@ -119,16 +133,33 @@ class CasePredictor:
 
     def decide(self, probabilities: Probabilities, image: Image) -> Segmentation:
         """Decide the labels from probabilities on the grid of the image, and refine the result."""
-        prediction = self.task.decide(probabilities, image.geometry)
-        before_refinement = prediction.probabilities
-        for step in self.refine:
-            prediction = step(prediction, image)
+        (prediction,) = self._decide(probabilities, image, [self.refine])
+        return prediction
+
+    def _decide(
+        self, probabilities: Probabilities, image: Image, stages: Iterable[Sequence[Refinement]]
+    ) -> Iterator[Segmentation]:
+        decided = refined = self.task.decide(probabilities, image.geometry)
+        done: Sequence[Refinement] = ()
+        for steps in stages:
+            if [*map(id, steps[: len(done)])] != [*map(id, done)]:
+                refined, done = decided, ()
+            for step in steps[len(done) :]:
+                refined = step(refined, image)
+            done = steps
+            yield self._finished(refined, decided, probabilities)
+
+    def _finished(
+        self, prediction: Segmentation, decided: Segmentation, probabilities: Probabilities
+    ) -> Segmentation:
+        """A refined prediction, with the scores of the confidence."""
+        before_refinement = decided.probabilities
         if before_refinement is not None:  # a refinement must not change the confidence
             unrefined = replace(prediction, probabilities=before_refinement)
             expected = expected_dice(unrefined, temperature=self.temperature)
             scores = {EXPECTED_DICE.format(label=label): dice for label, dice in expected.items()}
             prediction = replace(prediction, scores={**prediction.scores, **scores})
-        if prediction.present:  # decided above: the temperature changes no decision
+        if prediction.present:  # decided before: the temperature changes no decision
             scores = _with_temperature(prediction.scores, self.temperature)
             prediction = replace(prediction, scores=scores)
         prediction = replace(prediction, unlike_training=probabilities.unlike_training)

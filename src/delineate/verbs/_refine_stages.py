@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from delineate.bundle import load_bundle, load_refiner, open_bundle
-from delineate.core import Case, Image, Network, Segmentation
-from delineate.evaluation.evaluate import evaluate
+from delineate.core import Case, Image, Network, Refinement, Segmentation
+from delineate.evaluation.evaluate import evaluate_stages
 from delineate.evaluation.table import Table
 from delineate.inference import CasePredictor
 from delineate.metrics import Metric
@@ -27,33 +29,58 @@ FINISHED = "finished"
 
 @dataclass(frozen=True)
 class Stages:
-    """A run's cases, and a predictor for each stage: each has the steps of the stages before it and its own.
+    """A run's cases, its predictor, and the steps of each stage: those of the stages before it and its own.
 
-    predictors: by the name of the stage; `none` has only the steps of the run's own recipe.
+    steps: by the name of the stage; `none` has only the steps of the run's own recipe.
+    kept: a folder for the label maps of each stage, from which the pictures are drawn.
     """
 
     cases: Mapping[str, Case]
     split: str
-    predictors: Mapping[str, CasePredictor]
+    predictor: CasePredictor
+    steps: Mapping[str, Sequence[Refinement]]
+    kept: Path
 
     def tables(self, metrics: Mapping[str, Metric]) -> dict[str, Table]:
-        """The scores of each stage. Every case is predicted anew for each."""
-        cases = list(self.cases.values())
-        return {
-            name: evaluate(predictor, cases, metrics, split=self.split)
-            for name, predictor in self.predictors.items()
-        }
+        """The scores of each stage. The network is called once for each case."""
+        return evaluate_stages(
+            self._predict,
+            list(self.steps),
+            list(self.cases.values()),
+            metrics,
+            split=self.split,
+            on_stage=self._keep,
+        )
 
     def __call__(self, case_id: str) -> tuple[Image, Mapping[str, Segmentation], Segmentation]:
-        """The image, the prediction of each stage, and the truth of a case, for a report."""
+        """The image, the prediction of each stage, and the truth of a case, for a report, after `tables`."""
         case = self.cases[case_id]
         truth = case.truth
         assert truth is not None
-        predicted = {name: predictor(case) for name, predictor in self.predictors.items()}
-        return case.image, predicted, truth
+        image = case.image
+        predicted = {}
+        for name in self.steps:
+            with np.load(self._file(name, case_id)) as kept:
+                predicted[name] = Segmentation(
+                    kept["classes"], self.predictor.labels, image.geometry
+                )
+        return image, predicted, truth
+
+    def _predict(self, case: Case) -> Iterator[tuple[str, Segmentation]]:
+        return zip(
+            self.steps, self.predictor.in_stages(case, list(self.steps.values())), strict=True
+        )
+
+    def _keep(self, name: str, case: Case, prediction: Segmentation, _: Segmentation) -> None:
+        np.savez_compressed(self._file(name, case.id), classes=prediction.classes)
+
+    def _file(self, name: str, case_id: str) -> Path:
+        return self.kept / f"{list(self.cases).index(case_id)}-{list(self.steps).index(name)}.npz"
 
 
-def stages_of(run: Path, names: Sequence[str], trust: Trust, device: str = "auto") -> Stages:
+def stages_of(
+    run: Path, names: Sequence[str], trust: Trust, kept: Path, device: str = "auto"
+) -> Stages:
     """The stages of a run.
 
     A step has the arguments that `refine fit` chose, also where it left the step out, or else the first ones that its
@@ -63,6 +90,7 @@ def stages_of(run: Path, names: Sequence[str], trust: Trust, device: str = "auto
         run: the folder that `train` wrote.
         names: `none`, and names of steps, in the order in which they run.
         trust: modules whose code the run may name.
+        kept: an empty folder for the label maps of each stage.
         device: "auto", "cpu", "cuda", "mps".
 
     Raises:
@@ -81,7 +109,7 @@ def stages_of(run: Path, names: Sequence[str], trust: Trust, device: str = "auto
     predictor = load_bundle(bundle, device=device, keep_probabilities=True)
     own = load_refine(folder.recipe.refine)
     steps = own
-    predictors: dict[str, CasePredictor] = {}
+    stages: dict[str, Sequence[Refinement]] = {}
 
     def load(path: str) -> tuple[Network, int]:
         return load_refiner(bundle, open_bundle(path, trust), device)
@@ -103,8 +131,8 @@ def stages_of(run: Path, names: Sequence[str], trust: Trust, device: str = "auto
                 )
             call = replace(call, args=fitted.get(name, call.args))
         steps = own if name == NONE else (*steps, *load_refine([call], load))
-        predictors[name] = replace(predictor, refine=steps)
-    return Stages({case.id: case for case in splits[split]}, split, predictors)
+        stages[name] = steps
+    return Stages({case.id: case for case in splits[split]}, split, predictor, stages, kept)
 
 
 def tried_calls(name: str, labels: Sequence[str], trust: Trust) -> list[Call]:

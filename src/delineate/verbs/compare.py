@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -113,12 +114,13 @@ def compare_refinements(
         )
     if out is not None:
         own_folder(Path(out), WRITES, [run])
-    stages = stages_of(run, steps, Trust.of(trust), device)
-    tables = stages.tables(load_metrics([Call(m, trust=OWN) for m in metrics or ("dice",)]))
-    comparison = compare_tables(tables, reference=steps[0])
-    written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
-    about = {name: {**_about(run), "stage": name} for name in steps}
-    _write(written, comparison, f"{_names([run])[0]}: refinement", about, stages)
+    chosen = load_metrics([Call(m, trust=OWN) for m in metrics or ("dice",)])
+    with tempfile.TemporaryDirectory() as kept:
+        stages = stages_of(run, steps, Trust.of(trust), Path(kept), device)
+        comparison = compare_tables(stages.tables(chosen), reference=steps[0])
+        written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
+        about = {name: {**_about(run), "stage": name} for name in steps}
+        _write(written, comparison, f"{_names([run])[0]}: refinement", about, stages)
     return comparison, written
 
 
