@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         "--refine",
         metavar="none,A,B",
         type=_words,
-        help="for each run alone: its test cases without refinement, then with one step after the other",
+        help="the test cases of each run without refinement (none), then with one step after the other",
     )
     _device(verb)
     _trust(verb, "the runs")
@@ -506,10 +506,6 @@ def _compare(options: argparse.Namespace) -> None:
     from delineate.verbs.compare import compare, lines
 
     if options.refine:
-        if options.common:
-            raise ValueError(
-                "--common is for runs with other cases; --refine compares one run's own."
-            )
         _compare_refinements(options)
         return
     if options.device != "auto":
@@ -526,25 +522,20 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _compare_refinements(options: argparse.Namespace) -> None:
-    from pathlib import Path
+    from delineate.verbs.compare import lines
+    from delineate.verbs.compare_refinements import compare_refinements
 
-    from delineate.verbs.compare import compare_refinements, lines
-
-    for run in options.runs:
-        out = options.out
-        if out is not None and len(options.runs) > 1:
-            out = Path(out, *Path(run).resolve().parts[-2:])
-        comparison, written = compare_refinements(
-            run,
-            options.refine,
-            out,
-            metrics=options.metrics,
-            device=options.device,
-            trust=options.trust,
-        )
-        print(f"{run}:")
-        print("\n".join(lines(comparison)))
-        print(f"report: {written / 'report.html'}")
+    ablation, out = compare_refinements(
+        options.runs,
+        options.refine,
+        options.out,
+        metrics=options.metrics,
+        common=options.common,
+        device=options.device,
+        trust=options.trust,
+    )
+    print("\n".join([*ablation.lines, *lines(ablation.comparison)]))
+    print(f"report: {out / 'report.html'}")
 
 
 def _calibrate(options: argparse.Namespace) -> None:

@@ -161,7 +161,7 @@ def test_a_network_is_trained_carried_in_the_bundle_and_compared(run, capsys, tm
     assert [one.step for one in refined.tried] == ["fill_holes", "network"]
     words = ["compare", str(run), "--refine", "none,fill_holes,network", "-o", str(tmp_path / "c")]
     assert main(words) == 0
-    assert "network - none" in capsys.readouterr().out
+    assert "network - no refinement" in capsys.readouterr().out
     compared = json.loads((tmp_path / "c/comparison.json").read_text())
     assert compared
     bundle = run / "bundle"
@@ -232,14 +232,56 @@ def test_each_case_is_predicted_once_and_scored_as_by_separate_predictors(
 
     monkeypatch.setattr(CasePredictor, "probabilities", counted)
     stages = ["none", "components", "fill_holes"]
-    comparison, folder = verbs.compare_refinements(tiny_run, stages, tmp_path / "c")
+    ablation, folder = verbs.compare_refinements(tiny_run, stages, tmp_path / "c")
     assert calls == [case.id for case in cases], "nor does a picture need the network"
     assert "data:image" in (folder / "report.html").read_text(encoding="utf-8")
     steps = [load_refine([Call(name)])[0] for name in stages[1:]]
-    for k, table in enumerate(comparison.tables.values()):
+    for k, table in enumerate(ablation.comparison.tables.values()):
         alone = replace(predictor, refine=steps[:k], keep_probabilities=True)
         expected = evaluate(alone, cases, load_metrics([Call("dice")]))
         assert table.rows == expected.rows
+
+
+def test_several_runs_are_one_table_of_runs_and_stages(run, tiny_run, capsys, tmp_path):
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    (run / "recipe.yaml").write_text(
+        yaml.safe_dump(
+            {**recipe, "name": "other", "refine": [{"remove_small_objects": {"min_size": 1}}]},
+            sort_keys=False,
+        )
+    )
+    out = tmp_path / "c"
+    words = ["compare", str(tiny_run), str(run), "--refine", "none,components,fill_holes"]
+    assert main([*words, "-o", str(out)]) == 0
+    told = capsys.readouterr().out
+    with open(out / "ablation.csv", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    first, other = dict.fromkeys(row["run"] for row in table)
+    assert [(row["run"], row["stage"]) for row in table if row["metric"] == "dice"] == [
+        *((first, s) for s in ("no refinement", "components", "fill_holes")),
+        *((other, s) for s in ("the recipe's refinement", "components", "fill_holes")),
+    ]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for said in (
+        f"{other} with fill_holes against {other} with the recipe&#39;s refinement",
+        f"{first} with fill_holes against {first} without refinement",
+        "Against the stage before",
+    ):
+        assert said in page or said in told, said
+    assert "none" not in {row["stage"] for row in table}
+    assert str(run) in page
+    assert str(tiny_run) in page
+
+
+def test_runs_with_other_cases_do_not_fit_into_one_table(run, tiny_run, capsys, tmp_path):
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["data"]["phantom"]["split"] = {"train": 0.25, "val": 0.25, "test": 0.5}
+    (run / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "name": "other"}, sort_keys=False))
+    words = ["compare", str(tiny_run), str(run), "--refine", "none,components"]
+    assert main([*words, "-o", str(tmp_path / "c")]) == 2
+    assert "test cases" in capsys.readouterr().err
+    assert main(["compare", str(run), str(run), "--refine", "none,components"]) == 2
+    assert "given twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

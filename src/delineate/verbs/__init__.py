@@ -2,7 +2,8 @@
 
 from delineate.verbs.calibrate import calibrate
 from delineate.verbs.check import check
-from delineate.verbs.compare import compare, compare_refinements
+from delineate.verbs.compare import compare
+from delineate.verbs.compare_refinements import compare_refinements
 from delineate.verbs.convert import convert
 from delineate.verbs.demo import demo
 from delineate.verbs.ensemble import ensemble

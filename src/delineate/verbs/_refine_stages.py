@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,15 +24,43 @@ HOME = "refinement"
 
 NETWORK, NONE = "network", "none"
 
+NO_REFINEMENT, RECIPE = "no refinement", "the recipe's refinement"
+"""The name of the stage `none` in reports, for a recipe without refinement steps and for one with them."""
+
 FINISHED = "finished"
 """The entry of a card that says that a training in this folder came to its end."""
+
+
+@dataclass(frozen=True)
+class KeptMasks:
+    """The label maps of each stage of each case, in a folder. Called with the id of a case, it reads its pictures."""
+
+    cases: Mapping[str, Case]
+    stages: Sequence[str]
+    folder: Path
+
+    def file(self, stage: str, case_id: str) -> Path:
+        """The file of a stage of a case; ids may hold what a file name cannot."""
+        return self.folder / f"{list(self.cases).index(case_id)}-{self.stages.index(stage)}.npz"
+
+    def __call__(self, case_id: str) -> tuple[Image, Mapping[str, Segmentation], Segmentation]:
+        """The image, the prediction of each stage, and the truth of a case, for a report."""
+        case = self.cases[case_id]
+        truth = case.truth
+        assert truth is not None
+        predicted = {}
+        for stage in self.stages:
+            with np.load(self.file(stage, case_id)) as kept:
+                predicted[stage] = Segmentation(kept["classes"], truth.labels, truth.geometry)
+        return case.image, predicted, truth
 
 
 @dataclass(frozen=True)
 class Stages:
     """A run's cases, its predictor, and the steps of each stage: those of the stages before it and its own.
 
-    steps: by the name of the stage; `none` has only the steps of the run's own recipe.
+    steps: by the name of the stage. That of `none`, in words, has only the steps of the run's own recipe.
+    told: each added step, by the name of its stage, with its arguments in words.
     kept: a folder for the label maps of each stage, from which the pictures are drawn.
     """
 
@@ -39,6 +68,7 @@ class Stages:
     split: str
     predictor: CasePredictor
     steps: Mapping[str, Sequence[Refinement]]
+    told: Mapping[str, str]
     kept: Path
 
     def tables(self, metrics: Mapping[str, Metric]) -> dict[str, Table]:
@@ -52,19 +82,10 @@ class Stages:
             on_stage=self._keep,
         )
 
-    def __call__(self, case_id: str) -> tuple[Image, Mapping[str, Segmentation], Segmentation]:
-        """The image, the prediction of each stage, and the truth of a case, for a report, after `tables`."""
-        case = self.cases[case_id]
-        truth = case.truth
-        assert truth is not None
-        image = case.image
-        predicted = {}
-        for name in self.steps:
-            with np.load(self._file(name, case_id)) as kept:
-                predicted[name] = Segmentation(
-                    kept["classes"], self.predictor.labels, image.geometry
-                )
-        return image, predicted, truth
+    @property
+    def pictures(self) -> KeptMasks:
+        """What the pictures are drawn from, after `tables`; it does not hold the network."""
+        return KeptMasks(self.cases, tuple(self.steps), self.kept)
 
     def _predict(self, case: Case) -> Iterator[tuple[str, Segmentation]]:
         return zip(
@@ -72,16 +93,13 @@ class Stages:
         )
 
     def _keep(self, name: str, case: Case, prediction: Segmentation, _: Segmentation) -> None:
-        np.savez_compressed(self._file(name, case.id), classes=prediction.classes)
-
-    def _file(self, name: str, case_id: str) -> Path:
-        return self.kept / f"{list(self.cases).index(case_id)}-{list(self.steps).index(name)}.npz"
+        np.savez_compressed(self.pictures.file(name, case.id), classes=prediction.classes)
 
 
 def stages_of(
     run: Path, names: Sequence[str], trust: Trust, kept: Path, device: str = "auto"
 ) -> Stages:
-    """The stages of a run.
+    """The stages of a run. The stage `none` is named in words, so that sentences can be made with it.
 
     A step has the arguments that `refine fit` chose, also where it left the step out, or else the first ones that its
     file lists.
@@ -110,6 +128,7 @@ def stages_of(
     own = load_refine(folder.recipe.refine)
     steps = own
     stages: dict[str, Sequence[Refinement]] = {}
+    told: dict[str, str] = {}
 
     def load(path: str) -> tuple[Network, int]:
         return load_refiner(bundle, open_bundle(path, trust), device)
@@ -130,9 +149,17 @@ def stages_of(
                     f"{run}: the step {name} has learnt nothing yet. Fit it first: delineate refine fit {run}"
                 )
             call = replace(call, args=fitted.get(name, call.args))
-        steps = own if name == NONE else (*steps, *load_refine([call], load))
-        stages[name] = steps
-    return Stages({case.id: case for case in splits[split]}, split, predictor, stages, kept)
+        if name == NONE:
+            steps = stages[RECIPE if own else NO_REFINEMENT] = own
+        else:
+            steps = stages[name] = (*steps, *load_refine([call], load))
+            told[name] = "" if name == NETWORK else _words(call.args)
+    cases = {case.id: case for case in splits[split]}
+    return Stages(cases, split, predictor, stages, told, kept)
+
+
+def _words(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in arguments.items()) or "as its file has it"
 
 
 def tried_calls(name: str, labels: Sequence[str], trust: Trust) -> list[Call]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,21 +10,19 @@ from typing import Any
 
 from delineate.core import Image, Segmentation
 from delineate.data import prediction_masks
-from delineate.evaluation.compare import Comparison
+from delineate.evaluation.compare import Ablation, Comparison
 from delineate.evaluation.compare import compare as compare_tables
 from delineate.evaluation.report import write_comparison
 from delineate.evaluation.table import Table
 from delineate.files import whole_file
-from delineate.metrics import load_metrics
 from delineate.progress import warn
-from delineate.resolve import NOBODY, OWN, Call, Trust, UntrustedError
+from delineate.resolve import NOBODY, Trust, UntrustedError
 from delineate.verbs._evaluation import warnings
 from delineate.verbs._facts import done_by
-from delineate.verbs._refine_stages import stages_of
 from delineate.verbs._replacing import own_folder, replacing
 from delineate.verbs._run_folder import RunFolder, fresh_folder
 
-WRITES = ("report.html", "comparison.csv", "comparison.json")
+WRITES = ("report.html", "comparison.csv", "comparison.json", "ablation.csv")
 
 
 def compare(
@@ -38,7 +35,7 @@ def compare(
 ) -> tuple[Comparison, Path]:
     """Compare evaluations of the same cases; returns the comparison and the folder that was written.
 
-    To compare the refinement steps of one run, see `compare_refinements`.
+    To compare refinement steps, see `compare_refinements`.
 
     Writes report.html, comparison.csv (a row per case, label and metric) and comparison.json.
 
@@ -55,9 +52,7 @@ def compare(
     folders = [Path(run) for run in runs]
     if len(folders) < 2:
         raise ValueError(f"{runs[0]} alone was given; a comparison needs at least two folders.")
-    twice = [str(f) for f, n in Counter(folder.resolve() for folder in folders).items() if n > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} was given twice; a comparison needs different folders.")
+    refuse_twice(folders)
     if out is not None:
         own_folder(Path(out), WRITES, folders)
     for folder in folders:
@@ -65,7 +60,7 @@ def compare(
             raise ValueError(
                 f"{folder}: has no cases.csv. Evaluate it first: delineate evaluate {folder}"
             )
-    named = dict(zip(_names(folders), folders, strict=True))
+    named = dict(zip(names_of(folders), folders, strict=True))
     tables = {name: Table.load(folder / "cases.csv") for name, folder in named.items()}
     first = next(iter(tables))
     shared = [m for m in tables[first].metrics if all(m in t.metrics for t in tables.values())]
@@ -75,65 +70,36 @@ def compare(
     comparison = compare_tables(tables, metrics=chosen, reference=first, common=common)
     written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
     title = " and ".join(named) if len(named) == 2 else f"{first} and {len(named) - 1} others"
-    about = {name: _about(folder) for name, folder in named.items()}
+    about = {name: facts_of(folder) for name, folder in named.items()}
     gallery = _Pictures.of(named, comparison.first.split, Trust.of(trust))
-    _write(written, comparison, title, about, gallery)
+    write_comparison_folder(written, comparison, title, about, gallery)
     return comparison, written
 
 
-def compare_refinements(
-    run: str | Path,
-    steps: Sequence[str],
-    out: str | Path | None = None,
-    *,
-    metrics: Sequence[str] | None = None,
-    device: str = "auto",
-    trust: Trust | Iterable[str] = (),
-) -> tuple[Comparison, Path]:
-    """Compare a run's predictions without and with refinement steps, on its test cases (an ablation).
-
-    Each stage adds one step to those before it, with the arguments that `refine fit` chose, or else the first ones that
-    its file lists. Writes as `compare`.
-
-    Args:
-        run: the folder that `train` wrote.
-        steps: stages; the first is the reference. `none` has only the steps of the run's own recipe; any other is the
-            name of a refinement step.
-        out: the folder to write to; outputs/compare/<time> if left out.
-        metrics: names; Dice if left out.
-        device: "auto", "cpu", "cuda", "mps".
-        trust: modules whose code the run may name (`package.module:function`); none else is imported.
+def refuse_twice(folders: Sequence[Path]) -> None:
+    """Refuse a folder that is given twice.
 
     Raises:
-        ValueError: fewer than two stages, one of them twice, an unknown step, or `network` where there is none.
+        ValueError: two are the same folder.
     """
-    run = Path(run)
-    if len(steps) < 2 or len(set(steps)) < len(steps):
-        raise ValueError(
-            f"steps is {','.join(steps)}; expected at least two stages, each once, for instance none,vote."
-        )
-    if out is not None:
-        own_folder(Path(out), WRITES, [run])
-    chosen = load_metrics([Call(m, trust=OWN) for m in metrics or ("dice",)])
-    with tempfile.TemporaryDirectory() as kept:
-        stages = stages_of(run, steps, Trust.of(trust), Path(kept), device)
-        comparison = compare_tables(stages.tables(chosen), reference=steps[0])
-        written = fresh_folder(Path("outputs") / "compare") if out is None else Path(out)
-        about = {name: {**_about(run), "stage": name} for name in steps}
-        _write(written, comparison, f"{_names([run])[0]}: refinement", about, stages)
-    return comparison, written
+    twice = [str(f) for f, n in Counter(folder.resolve() for folder in folders).items() if n > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} was given twice; a comparison needs different folders.")
 
 
-def _write(
+def write_comparison_folder(
     out: Path,
     comparison: Comparison,
     title: str,
     about: Mapping[str, Mapping[str, str]],
     gallery: Callable[[str], tuple[Image, Mapping[str, Segmentation], Segmentation]] | None,
+    ablation: Ablation | None = None,
 ) -> None:
     """Write the comparison as CSV, JSON and a report."""
     with replacing(out, WRITES) as part:
         comparison.save(part / "comparison.csv")
+        if ablation is not None:
+            ablation.save(part / "ablation.csv")
         with whole_file(part / "comparison.json") as file:
             file.write_text(
                 json.dumps(comparison.as_json(), indent=2, ensure_ascii=False) + "\n",
@@ -147,6 +113,7 @@ def _write(
             facts=done_by("compared"),
             about=about,
             gallery=gallery,
+            ablation=ablation,
         )
 
 
@@ -176,7 +143,7 @@ def lines(comparison: Comparison) -> list[str]:
     return [*written, comparison.caution] if comparison.caution else written
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
+def names_of(folders: Sequence[Path]) -> list[str]:
     """The name of each folder: that of its recipe, else of the folder; equal names get more parts of the path."""
     names = [
         path.resolve().name if run is None else run.recipe.name
@@ -197,7 +164,7 @@ def _run(folder: Path, trust: Trust = NOBODY) -> RunFolder | None:
     return RunFolder.find(folder, trust) if (folder / "recipe.yaml").is_file() else None
 
 
-def _about(folder: Path) -> Mapping[str, str]:
+def facts_of(folder: Path) -> Mapping[str, str]:
     """Facts about one of the compared folders."""
     known: dict[str, str] = {"folder": str(folder)}
     card = folder / "bundle" / "card.json"

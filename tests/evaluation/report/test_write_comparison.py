@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
-from delineate.evaluation.compare import compare
+from delineate.evaluation.compare import Ablation, compare
 from delineate.evaluation.report._comparison import ComparisonPage
 from delineate.evaluation.report._difference import probability, sentence, signed
 from delineate.evaluation.report.write_comparison import write_comparison
@@ -233,7 +233,10 @@ def test_rightly_found_nothing_is_told(tmp_path):
         "b": judged([0.0, math.nan, 0.5], [9, 0, 9]),
     }
     page = written(tmp_path / "r.html", tables)
-    assert "In 1 case without polyp, a correctly predicted none and b predicted some" in page.text
+    assert (
+        "In 1 case without polyp, the mask is empty, as it should be, for a and not empty for b"
+        in page.text
+    )
 
 
 def test_a_volume_is_shown_by_a_slice(tmp_path, pair):
@@ -268,3 +271,27 @@ def test_numbers_are_printed_as_they_are_read():
         "0.46",
         "> 0.99",
     ]
+
+
+def test_an_ablation_has_a_table_of_stages_and_five_cases_with_each_stage(tmp_path):
+    stages = {"no refinement": 0.6, "components": 0.61, "vote": 0.7}
+    tables = {name: table(mean, seed=i) for i, (name, mean) in enumerate(stages.items())}
+    comparison = compare(tables, resamples=200, reference="no refinement")
+    ablation = Ablation(comparison, {"unet": {name: name for name in stages}})
+    path = tmp_path / "report.html"
+    write_comparison(
+        path, title="unet: refinement", comparison=comparison, facts={}, ablation=ablation,
+        about={"unet": {"folder": "runs/unet"}}, gallery=show(names=tuple(stages)),
+    )  # fmt: skip
+    page = Page(path.read_text(encoding="utf-8"))
+    assert len(page.all("img")) == 5 * (2 + 3)
+    alts = [image["alt"] for image in page.all("img")[:5]]
+    assert [alt.partition(": ")[2] for alt in alts] == [
+        "the image alone",
+        "the truth",
+        *(f"the prediction, {name}, and the truth as a dashed outline" for name in stages),
+    ]
+    for said in ("Step by step", "Dice by stage", "Against no refinement", "Against the stage before",
+                 "These cases are not a sample", "vote is better than no refinement", "runs/unet"):  # fmt: skip
+        assert said in page.text, said
+    assert "none" not in page.text.split()

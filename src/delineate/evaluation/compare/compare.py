@@ -22,6 +22,7 @@ def compare(
     *,
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
     common: bool = False,
     seed: int = 0,
     resamples: int = 2000,
@@ -37,25 +38,29 @@ def compare(
         tables: by name.
         metrics: what to compare; if left out, all that every table has, except scores that models expect of themselves.
         reference: the name of the table that the others are compared with.
+        pairs: instead of a reference, what is compared: (against, name).
         common: compare only the cases that every table has.
         seed: of the resamples.
         resamples: number of resamples.
 
     Raises:
-        ValueError: fewer than two tables, a table without cases, an unknown name or metric, or tables that differ in
-            cases, labels or truths.
+        ValueError: fewer than two tables, a table without cases, an unknown name or metric, no pairs or pairs beside a
+            reference, or tables that differ in cases, labels or truths.
     """
     if len(tables) < 2:
         raise ValueError(f"{len(tables)} table given; a comparison needs at least two.")
-    if reference is not None and reference not in tables:
-        raise ValueError(f"there is no table {reference!r}; there are {', '.join(tables)}.")
+    if pairs is not None and (reference is not None or not pairs):
+        raise ValueError("expected a reference, or at least one pair of tables, not both.")
+    for name in (*([] if reference is None else [reference]), *(n for p in pairs or () for n in p)):
+        if name not in tables:
+            raise ValueError(f"there is no table {name!r}; there are {', '.join(tables)}.")
     if empty := [name for name, table in tables.items() if not table.rows]:
         raise ValueError(
             f"{', '.join(empty)} has no case, so there is nothing to compare. Is it the right file?"
         )
     chosen = _shared_metrics(tables, metrics)
     same, left_out = aligned(tables, common=common)
-    pairs = _pairs(tuple(tables), reference)
+    pairs = _pairs(tuple(tables), reference) if pairs is None else list(dict.fromkeys(pairs))
     draw = partial(bootstrap, seed=seed, resamples=resamples)
     differences = list(_overall(same, pairs, chosen, draw))
     corrected = holm([difference.p for difference in differences])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from delineate.evaluation.compare import Comparison, Difference
+from delineate.evaluation.compare import Ablation, Comparison, Difference
+from delineate.evaluation.report._ablation import AblationPart, once
 from delineate.evaluation.report._difference import (
     Forest,
     Line,
@@ -140,7 +141,7 @@ class Pair:
             return {}
         gained, lost = self.largest
         return {
-            heading: [self._picture(far, self.gallery) for far in _once(found)[:PICTURED]]
+            heading: [self._picture(far, self.gallery) for far in once(found)[:PICTURED]]
             for heading, found in (
                 (f"{self.name} is better", gained),
                 (f"{self.against} is better", lost),
@@ -158,8 +159,9 @@ class Pair:
             ):
                 if cases:
                     words.append(
-                        f"In {counted(cases, 'case')} without {d.label}, {who} correctly predicted none and {other} "
-                        f"predicted some. In these {who} gets the best {named(self.comparison.first, d.metric)}."
+                        f"In {counted(cases, 'case')} without {d.label}, the mask is empty, as it should be, for {who} "
+                        f"and not empty for {other}. There {who} gets the best "
+                        f"{named(self.comparison.first, d.metric)}."
                     )
         return words
 
@@ -234,12 +236,37 @@ class ComparisonPage:
     facts: Mapping[str, str]
     about: Mapping[str, Mapping[str, str]]
     gallery: ShowAll | None
+    ablation: Ablation | None = None
+
+    @cached_property
+    def steps(self) -> AblationPart | None:
+        """The stages of an ablation, with their pictures; None for any other comparison."""
+        if self.ablation is None:
+            return None
+        return AblationPart(
+            self.ablation,
+            tuple(self.pairs),
+            self.gallery,
+        )
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """What the page is about: all that were compared, or the runs of an ablation of several."""
+        if self.ablation is None or len(self.ablation.runs) == 1:
+            return self.comparison.names
+        return tuple(self.ablation.runs)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of what is known: all that were compared, or the runs of an ablation."""
+        return self.comparison.names if self.ablation is None else tuple(self.ablation.runs)
 
     @cached_property
     def sections(self) -> dict[str, str]:
         """The sections there are: id and title, in order."""
         there = {
             "short": ("In short", True),
+            "steps": ("Step by step", self.ablation is not None),
             "scores": ("Scores", True),
             "where": ("Where they differ", any(pair.forests for pair in self.pairs)),
             "cases": ("Case by case", any(pair.plots for pair in self.pairs)),
@@ -255,19 +282,23 @@ class ComparisonPage:
         """Everything by pair."""
         leads = tuple(leading(self.comparison.first, self.comparison.metrics))
         return [
-            Pair(self.comparison, against, name, leads, self.gallery)
+            Pair(self.comparison, against, name, leads, None if self.ablation else self.gallery)
             for against, name in self.comparison.pairs
         ]
 
     @cached_property
     def tiles(self) -> list[Tile]:
         """The figures on top."""
-        return [tile(self.comparison, d) for pair in self.pairs for d in pair.leaders][:TILES]
+        pairs = self.pairs
+        if self.ablation is not None:  # all steps together, of each run
+            last = [list(of.values())[-1] for of in self.ablation.runs.values()]
+            pairs = [pair for pair in pairs if pair.name in last]
+        return [tile(self.comparison, d) for pair in pairs for d in pair.leaders][:TILES]
 
     @cached_property
     def means(self) -> dict[str, list[tuple[str, str, str]]]:
         """Of more than two: the name, mean and interval of each, by label, best first."""
-        if len(self.comparison.tables) < 3:
+        if len(self.comparison.tables) < 3 or self.ablation is not None:
             return {}
         return {
             f"{measured(self.comparison, d)}, {whole(d.label)}": self._ranked(d)
@@ -289,7 +320,7 @@ class ComparisonPage:
         """What is known of each that was compared: a row by fact, a column by name."""
         facts = dict.fromkeys(fact for known in self.about.values() for fact in known)
         return {
-            fact: [self.about.get(name, {}).get(fact, "–") for name in self.comparison.names]
+            fact: [self.about.get(name, {}).get(fact, "–") for name in self.columns]
             for fact in facts
         }
 
@@ -338,11 +369,3 @@ class ComparisonPage:
         return [
             (name, number(scores[name], places), between(intervals[name], places)) for name in known
         ]
-
-
-def _once(far: Sequence[Far]) -> list[Far]:
-    """Each case once."""
-    first: dict[str, Far] = {}
-    for f in far:
-        first.setdefault(f.case, f)
-    return list(first.values())

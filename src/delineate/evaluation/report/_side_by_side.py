@@ -30,8 +30,14 @@ class SideBySide:
     volume: bool
 
 
-def side_by_side(case: str, told: str, names: Sequence[str], show: ShowAll) -> SideBySide:
-    """The pictures of one case with the predictions of these models.
+def side_by_side(
+    case: str,
+    told: str,
+    names: Sequence[str],
+    show: ShowAll,
+    titles: Sequence[str] | None = None,
+) -> SideBySide:
+    """The pictures of one case with the predictions of these models, under these titles or their names.
 
     Raises:
         ValueError: `show` gives no prediction of one of them.
@@ -55,10 +61,10 @@ def side_by_side(case: str, told: str, names: Sequence[str], show: ShowAll) -> S
             outline(fill(picture, true, truth.labels), [true], [truth.labels]),
         ),
     ]
-    for name, one, classes in zip(names, prediction, maps, strict=True):
+    for name, one, classes in zip(titles or names, prediction, maps, strict=True):
         tinted = fill(picture, classes, one.labels)
         drawn = outline(tinted, [classes, true], [one.labels, truth.labels])
-        says = f"the prediction of {name}, and the truth as a dashed outline"
+        says = f"the prediction, {name}, and the truth as a dashed outline"
         pictures.append(Picture(name, says, drawn))
     return SideBySide(
         case,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from delineate.evaluation.compare import Comparison
+from delineate.evaluation.compare import Ablation, Comparison
 from delineate.evaluation.report._side_by_side import ShowAll
 from delineate.evaluation.report._words import unbroken
 from delineate.files import whole_file
@@ -20,6 +20,7 @@ def write_comparison(
     facts: Mapping[str, str],
     about: Mapping[str, Mapping[str, str]] | None = None,
     gallery: ShowAll | None = None,
+    ablation: Ablation | None = None,
 ) -> None:
     """Write one self-contained HTML file: which model is better, by how much, where, and with what confidence.
 
@@ -30,6 +31,7 @@ def write_comparison(
         facts: what was run, by name, in order; a text of several lines is set as written.
         about: what is known of each that was compared, by its name.
         gallery: gives image, predictions and truth of a case by its id, for the pictures.
+        ablation: for an ablation, its stages; `about` is then by the name of the run.
     """
     # Drawing and typesetting are imported by whom they serve: `overlay` alone needs neither.
     from jinja2 import Environment, StrictUndefined
@@ -37,7 +39,7 @@ def write_comparison(
 
     from delineate.evaluation.report._comparison import ComparisonPage
 
-    page = ComparisonPage(comparison, facts, about or {}, gallery)
+    page = ComparisonPage(comparison, facts, about or {}, gallery, ablation)
     here = files("delineate.evaluation.report")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
