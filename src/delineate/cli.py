@@ -135,7 +135,11 @@ def _parser() -> argparse.ArgumentParser:
         "--truth, --predictions and --labels, without RUN.",
     )
     masks.add_argument("--truth", metavar="DIR", help="folder of true masks")
-    masks.add_argument("--predictions", metavar="DIR", help="folder of predicted masks")
+    masks.add_argument(
+        "--predictions",
+        metavar="DIR",
+        help="folder of predicted masks, or a submission CSV such as --to neopolyp-csv writes",
+    )
     masks.add_argument(
         "--labels",
         metavar="FILE",

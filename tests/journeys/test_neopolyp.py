@@ -222,3 +222,120 @@ def test_a_model_of_other_labels_says_which_class_they_are(tiny_run, desk, tmp_p
         mask = read_mask(tmp_path / f"out/{name}.png").pixels[0] > 0
         np.testing.assert_array_equal(NEOPOLYP.code.read(rows[f"{name}_0"], shape), mask)
         assert rows[f"{name}_1"] == ""
+
+
+COLOURED = """\
+labels: {neoplastic: {value: 1, kind: thing}, non_neoplastic: {value: 2, kind: thing}}
+values: {neoplastic: "#ff0000", non_neoplastic: "#00ff00"}
+tolerance: jpeg
+"""
+
+
+@pytest.fixture
+def judged(desk, tmp_path, monkeypatch):
+    """Judge a submission file of the training frames against their coloured masks."""
+    monkeypatch.chdir(desk)
+
+    def call(file, labels=COLOURED, out="judged", *more, truth="bkai/train_gt"):
+        (tmp_path / "labels.yaml").write_text(labels)
+        words = ["--truth", str(truth), "--predictions", str(file)]
+        words += ["--labels", str(tmp_path / "labels.yaml"), "-o", str(tmp_path / out), *more]
+        return main(["evaluate", *words])
+
+    return call
+
+
+@pytest.fixture
+def submission(predict, tmp_path):
+    """The rows of the run's prediction of the training frames."""
+    assert predict("--to", "neopolyp-csv", images="bkai/train") == 0
+    return NEOPOLYP.read_rows(tmp_path / "out/neopolyp.csv")
+
+
+def test_a_submission_is_judged_as_its_masks_are(desk, judged, submission, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for path in (tmp_path / "out").glob("*.png"):
+        shutil.copy(path, tmp_path / "masks")
+    for cases in load_cases(load_recipe(desk / "bkai.yaml")).values():
+        for case in cases:
+            (tmp_path / "truth").mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / f"truth/{case.id}.png"), case.truth.classes)
+    labels, truth = "labels: {non_neoplastic: 1, neoplastic: 2}\n", tmp_path / "truth"
+    assert judged(tmp_path / "out/neopolyp.csv", labels, truth=truth) == 0
+    assert judged(tmp_path / "masks", labels, "of-masks", truth=truth) == 0
+    ours, theirs = (
+        list(csv.DictReader((tmp_path / out / "cases.csv").read_text().splitlines()))
+        for out in ("judged", "of-masks")
+    )
+    assert ours == theirs
+    assert any(float(row["dice"] or 0) > 0 for row in ours), "nothing was predicted rightly"
+    assert "neopolyp" in (tmp_path / "judged/report.html").read_text()
+
+
+def test_its_classes_may_have_other_names_or_be_one(judged, submission, tmp_path):
+    labels = """\
+labels: {polyp: 1}
+values: {polyp: ["#ff0000", "#00ff00"]}
+tolerance: jpeg
+predictions: {polyp: [neoplastic, non_neoplastic]}
+"""
+    assert judged(tmp_path / "out/neopolyp.csv", labels) == 0
+    left_out = (
+        COLOURED
+        + "predictions: {neoplastic: neoplastic, non_neoplastic: [], background: non_neoplastic}\n"
+    )
+    assert judged(tmp_path / "out/neopolyp.csv", left_out, "left-out") == 0
+    with open(tmp_path / "left-out/cases.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["prediction_samples"] for row in rows if row["label"] == "non_neoplastic"} == {"0"}
+
+
+HOSTILE = {
+    "unknown": (lambda rows: rows | {"frame99_0": "1 1"}, "1 rows are of no known image: frame99_0"),
+    "path": (lambda rows: rows | {"../../x_0": "1 1"}, "1 rows are of no known image: ../../x_0"),
+    "escape": (lambda rows: rows | {"a\x1b[2J_0": "1 1"}, r"no known image: 'a\x1b[2J_0'"),
+    "missing": (lambda rows: (rows.pop("frame3_1") and rows) or rows, "1 rows are missing: frame3_1"),
+    "beyond": (lambda rows: rows | {"frame3_0": "6480 2", "frame3_1": ""}, "frame3_0: a run ends at pixel 6481"),
+    "overlap": (lambda rows: rows | {"frame3_0": "5 2", "frame3_1": "6 1"}, "frame3_1: overlaps"),
+    "huge": (lambda rows: rows | {"frame3_0": "9" * 18 + " 1"}, "frame3_0: has the number 9999"),
+    "longer": (lambda rows: rows | {"frame3_0": "9" * 5000 + " 1"}, "frame3_0: expected pairs"),
+    "odd": (lambda rows: rows | {"frame3_0": "1 2 3"}, "frame3_0: has 3 numbers"),
+    "words": (lambda rows: rows | {"frame3_0": "=cmd()"}, "frame3_0: expected pairs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_submission_with_a_bad_row_is_refused_by_its_name(
+    kind, judged, submission, tmp_path, capsys
+):
+    change, message = HOSTILE[kind]
+    NEOPOLYP.write(change(dict(submission)), tmp_path / "theirs.csv")
+    assert judged(tmp_path / "theirs.csv") == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "theirs.csv" in told
+    assert "Traceback" not in told
+    assert "\x1b" not in told
+    assert not (tmp_path / "judged").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "labels", "more", "message"),
+    [
+        (b"id,mask\n", COLOURED, [], "begins with 'id,mask'; expected 'Id,Expected' (neopolyp-csv)"),
+        (b"\xff\xfe\n", COLOURED, [], "theirs.csv: begins with"),
+        (b"Id,Expected\na_0,1 1\na_0,1 1\n", COLOURED, [], "theirs.csv:3: a second row for 'a_0'"),
+        (b"Id,Expected\n", COLOURED.replace("non_neo", "neo2"), [], "neo2plastic has no class 'neo2plastic'"),
+        (b"Id,Expected\n", COLOURED + "predictions: {neoplastic: neoplastic}\n", [], "does not name non_neoplastic"),
+        (b"Id,Expected\n", COLOURED + "predictions: {neoplastic: neoplastic, non_neoplastic: []}\n", [],
+         "no label was given for non_neoplastic"),
+        (b"Id,Expected\n", COLOURED, ["--prediction-pattern", "{stem}_a"], "no pattern of mask names applies"),
+    ],
+)  # fmt: skip
+def test_another_file_or_other_labels_are_refused(
+    content, labels, more, message, judged, tmp_path, capsys
+):
+    (tmp_path / "theirs.csv").write_bytes(content)
+    assert judged(tmp_path / "theirs.csv", labels, "judged", *more) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "judged").exists()

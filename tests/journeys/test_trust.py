@@ -160,6 +160,26 @@ def test_a_file_of_labels_runs_nothing(tiny_run, canary, tmp_path, capsys):
     assert canary.exists()
 
 
+@pytest.mark.parametrize("name", ["../stolen", "/stolen", "canary:ran", "=cmd|' /C calc'!A0"])
+def test_the_names_in_a_submission_are_names_of_cases_only(
+    name, tiny_run, canary, tmp_path, capsys
+):
+    truth = shutil.copytree(tiny_run / "predictions", tmp_path / "deep/truth")
+    ids = [path.stem for path in truth.iterdir()]
+    rows = [f'"{id}_{i}",' for id in [*ids, name] for i in (0, 1)]
+    (tmp_path / "theirs.csv").write_text("\n".join(["Id,Expected", *rows]))
+    (tmp_path / "labels.yaml").write_text(
+        "labels: {polyp: 1}\npredictions: {polyp: [neoplastic, non_neoplastic]}\n"
+    )
+    before = sorted(tmp_path.rglob("*"))
+    words = ["--truth", str(truth), "--predictions", str(tmp_path / "theirs.csv")]
+    words += ["--labels", str(tmp_path / "labels.yaml"), "-o", str(tmp_path / "deep/out")]
+    assert main(["evaluate", *words]) == 2
+    assert f"2 rows are of no known image: {name}_0" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not canary.exists()
+
+
 @pytest.mark.parametrize("catalogue", PREDICTING)
 def test_code_that_a_member_names_is_not_run(
     catalogue, doctored, tiny_run, tiny_recipe, canary, tmp_path, capsys

@@ -7,6 +7,7 @@ from delineate.data._channels import opened_files
 from delineate.data._files_as_cases import cases_of
 from delineate.data._masks import PredictionMasks, align, prediction_masks
 from delineate.data._paths import NotThereError
+from delineate.data._run_length_masks import RunLengthMasks, class_labels, run_length_masks
 from delineate.data._splits import split_cases
 from delineate.data._tables import write_split
 from delineate.data._values import MaskValues, Tolerance, Values, mask_values
@@ -17,14 +18,17 @@ __all__ = [
     "MaskValues",
     "NotThereError",
     "PredictionMasks",
+    "RunLengthMasks",
     "Tolerance",
     "Values",
     "align",
     "cases_of",
+    "class_labels",
     "load_cases",
     "mask_values",
     "opened_files",
     "prediction_masks",
+    "run_length_masks",
     "split_cases",
     "write_split",
 ]

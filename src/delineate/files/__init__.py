@@ -32,7 +32,12 @@ from delineate.files._read_write import (
     write_image,
     write_mask,
 )
-from delineate.files._run_lengths import RUN_LENGTH_TABLES, RunLengthCode, RunLengthTable
+from delineate.files._run_lengths import (
+    RUN_LENGTH_TABLES,
+    RunLengthCode,
+    RunLengthTable,
+    run_length_table,
+)
 from delineate.files._whole_file import cache_folder, is_part, part_folder, sha256, whole_file
 
 __all__ = [
@@ -61,6 +66,7 @@ __all__ = [
     "read_geometry",
     "read_image",
     "read_mask",
+    "run_length_table",
     "series_in",
     "sha256",
     "slices_of_one_series",

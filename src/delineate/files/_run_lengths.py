@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -271,28 +272,80 @@ class RunLengthTable:
         """
         of = self.labels_of(labels, given)
         rows = self.read_rows(path)
-        wanted = [f"{image}_{i}" for image in shapes for i in range(len(self.classes))]
+        self.check_images(path, rows, list(shapes))
+        found = {}
+        for image, shape in shapes.items():
+            for i, name in enumerate(self.classes):
+                if of[name] is None and rows[f"{image}_{i}"].strip() != self.code.empty.strip():
+                    raise ValueError(
+                        f"{path}: the row {image}_{i}: has pixels of {name}, which has no label."
+                    )
+            found[image] = self.segmentation(
+                path, rows, image, Geometry.in_pixels(shape), labels, of
+            )
+        return found
+
+    def check_images(
+        self, path: str | Path, rows: Mapping[str, str], images: Sequence[str]
+    ) -> None:
+        """Refuse rows that are not those of these images.
+
+        Raises:
+            ValueError: rows are missing, or of no known image; lists them.
+        """
+        wanted = [f"{image}_{i}" for image in images for i in range(len(self.classes))]
         if missing := [id for id in wanted if id not in rows]:
             raise ValueError(f"{path}: {len(missing)} rows are missing: {some(missing)}.")
         if stray := sorted(rows.keys() - set(wanted)):
-            raise ValueError(f"{path}: {len(stray)} rows are of no known image: {some(stray)}.")
+            shown = some(_printable(id) for id in stray)
+            raise ValueError(f"{path}: {len(stray)} rows are of no known image: {shown}.")
+
+    def segmentation(
+        self,
+        path: str | Path,
+        rows: Mapping[str, str],
+        image: str,
+        geometry: Geometry,
+        labels: LabelSet,
+        of: Mapping[str, str | None],
+    ) -> Segmentation:
+        """The masks of one image.
+
+        Args:
+            path: the file, for messages.
+            rows: as `read_rows`.
+            image: its name.
+            geometry: its grid.
+            labels: the labels of the masks.
+            of: class -> label; the pixels of a class without label are background.
+
+        Raises:
+            ValueError: a row cannot be read, does not fit the image, or overlaps another; or the image has other than
+                two axes.
+        """
+        shape = geometry.shape
+        if len(shape) != 2:
+            raise ValueError(
+                f"{path}: the image {image} has {len(shape)} axes; {self.name} is for pictures of 2 axes."
+            )
         largest = max(label.value for label in labels.labels)
-        found = {}
-        for image, shape in shapes.items():
-            classes = np.zeros(shape, np.min_scalar_type(largest))
-            for i, label in enumerate(of[name] for name in self.classes):
-                try:
-                    mask = self.code.read(rows[f"{image}_{i}"], shape)
-                    if mask.any() and label is None:
-                        raise ValueError(f"has pixels of {self.classes[i]}, which has no label.")
-                    if classes[mask].any():
-                        raise ValueError("overlaps the mask of another class.")
-                except ValueError as error:
-                    raise ValueError(f"{path}: the row {image}_{i}: {error}") from error
-                if label is not None:
-                    classes[mask] = labels[label].value
-            found[image] = Segmentation(classes, labels, Geometry.in_pixels(shape))
-        return found
+        classes = np.zeros(shape, np.min_scalar_type(largest))
+        taken = np.zeros(shape, bool)
+        for i, label in enumerate(of[name] for name in self.classes):
+            try:
+                mask = self.code.read(rows[f"{image}_{i}"], shape)
+                if (taken & mask).any():
+                    raise ValueError("overlaps the mask of another class.")
+            except ValueError as error:
+                raise ValueError(f"{path}: the row {image}_{i}: {error}") from error
+            taken |= mask
+            if label is not None:
+                classes[mask] = labels[label].value
+        return Segmentation(classes, labels, geometry)
+
+
+def _printable(id: str) -> str:
+    return id if id.isprintable() and len(id) <= 60 else repr(id[:60])
 
 
 NEOPOLYP = RunLengthTable(
@@ -306,3 +359,22 @@ NEOPOLYP = RunLengthTable(
 
 RUN_LENGTH_TABLES = {table.name: table for table in (NEOPOLYP,)}
 """The formats of `delineate predict --to`, by name."""
+
+
+def run_length_table(path: str | Path) -> RunLengthTable:
+    """The format of a file, by its header.
+
+    Raises:
+        ValueError: no such file, or the header of no format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file.")
+    with open(path, "rb") as file:
+        begin = file.readline(200).removeprefix(codecs.BOM_UTF8)
+    header = begin.decode("utf-8", errors="replace").rstrip("\r\n")
+    for table in RUN_LENGTH_TABLES.values():
+        if header.replace('"', "") == ",".join(table.columns):
+            return table
+    known = " or ".join(f"{','.join(t.columns)!r} ({t.name})" for t in RUN_LENGTH_TABLES.values())
+    raise ValueError(f"{path}: begins with {header[:60]!r}; expected {known}.")

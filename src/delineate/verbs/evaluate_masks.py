@@ -10,11 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from delineate.core import Case, Image, LabelSet
-from delineate.data import Tolerance, Values, mask_values, prediction_masks
+from delineate.core import Case, Image, LabelSet, Predictor
+from delineate.data import (
+    Tolerance,
+    Values,
+    class_labels,
+    mask_values,
+    prediction_masks,
+    run_length_masks,
+)
 from delineate.data.folder import folder as folder_layout
 from delineate.evaluation.table import Table
-from delineate.files import read_geometry
+from delineate.files import RunLengthTable, read_geometry, run_length_table, sha256
 from delineate.metrics import Metric, load_metrics, refuse_unfit
 from delineate.recipe import as_calls, load_labels
 from delineate.resolve import NOBODY, OWN, Call, Trust, bind, check, telling
@@ -39,7 +46,7 @@ class MaskSettings:
     """The settings that a labels file may hold besides the labels.
 
     values: the values in the files of the truth, by name of label.
-    predictions: the values in the files of the predictions, if they differ.
+    predictions: the values in the files of the predictions, if they differ; of a CSV of run lengths, the classes.
     tolerance: largest distance of a colour from the nearest named colour, or jpeg, as in the data layout `folder`.
     metrics: as in a recipe; they come first.
     """
@@ -70,11 +77,13 @@ def evaluate_masks(
     Writes cases.csv, scores.json, report.html, figures/ (its figures as files) and overlays/.
 
     Args:
-        predictions: the folder of predicted masks.
+        predictions: the folder of predicted masks, or a CSV of run lengths, such as `predict --to neopolyp-csv` writes.
         truth: the folder of true masks; a predicted mask is paired with the true one of the same name.
         labels: a file of labels: a recipe, an nnU-Net dataset.json, or `{liver: 1, ...}`. Besides `labels` it may
             hold `values` (the values in the true masks), `predictions` (the values in the predicted masks, if they
-            differ; `{liver: 5, background: ">0"}` reads every other value as background), `tolerance`, `metrics`.
+            differ; `{liver: 5, background: ">0"}` reads every other value as background), `tolerance`, `metrics`. For a
+            CSV, `predictions` names its classes, `{adenoma: neoplastic, other: non_neoplastic}`; without it, labels
+            are those of the same name.
         out: the folder to write to; outputs/evaluate/<time> if left out.
         images: the folder of the images to draw on; without it the overlays are drawn on black.
         pattern: a glob below `predictions`, such as "{stem}_seg.nii.gz".
@@ -85,19 +94,31 @@ def evaluate_masks(
         trust: modules whose code the file of labels may name (`package.module:function`); none else is imported.
 
     Raises:
-        ValueError: masks cannot be paired, are not on the same grid, or hold values without a label.
+        ValueError: masks or rows cannot be paired, are not on the same grid, or hold values without a label.
     """
     truth, predictions, labels = Path(truth), Path(predictions), Path(labels)
-    label_set, settings = _read_labels(labels, Trust.of(trust))
+    submission = predictions.is_file()
+    if submission and pattern != "*":
+        raise ValueError(
+            f"{predictions}: is a file, so no pattern of mask names applies; {pattern!r} was given."
+        )
+    format = run_length_table(predictions) if submission else None
+    label_set, settings = _read_labels(labels, Trust.of(trust), format)
     cases = _cases(truth, images, label_set, settings, table, group)
-    predictor = prediction_masks(
-        predictions,
-        cases,
-        label_set,
-        values=settings.values if settings.predictions is None else settings.predictions,
-        pattern=pattern,
-        tolerance=settings.tolerance,
-    )
+    predictor: Predictor
+    if submission:
+        predictor = run_length_masks(predictions, cases, label_set, settings.predictions)
+        predicted = sha256(predictions)
+    else:
+        predictor = prediction_masks(
+            predictions,
+            cases,
+            label_set,
+            values=settings.values if settings.predictions is None else settings.predictions,
+            pattern=pattern,
+            tolerance=settings.tolerance,
+        )
+        predicted = files_hash(predictor.files.values())
     chosen = _chosen(metrics or (), settings.calls, label_set)
     read_answers(answers)  # report a mistake in this file before the long work begins
     written = fresh_folder(Path("outputs") / "evaluate") if out is None else Path(out)
@@ -107,7 +128,7 @@ def evaluate_masks(
         "truth": str(truth),
         "predictions": str(predictions),
         "truth SHA-256": data_hash({"test": cases}),
-        "predictions SHA-256": files_hash(predictor.files.values()),
+        "predictions SHA-256": predicted,
         "intended use": INTENDED_USE,
         "labels": labels.read_text(encoding="utf-8"),
     }
@@ -142,8 +163,13 @@ def _cases(
     return tuple(replace(case, load_image=partial(_blank, case)) for case in cases)
 
 
-def _read_labels(path: Path, trust: Trust = NOBODY) -> tuple[LabelSet, MaskSettings]:
-    """The labels and settings of a labels file; a recipe gives those of its masks, a dataset.json none."""
+def _read_labels(
+    path: Path, trust: Trust = NOBODY, format: RunLengthTable | None = None
+) -> tuple[LabelSet, MaskSettings]:
+    """The labels and settings of a labels file; a recipe gives those of its masks, a dataset.json none.
+
+    format: of the predictions, if they are a CSV of run lengths.
+    """
     labels, further = load_labels(path)
     if path.suffix == ".json":
         return labels, MaskSettings()
@@ -156,9 +182,11 @@ def _read_labels(path: Path, trust: Trust = NOBODY) -> tuple[LabelSet, MaskSetti
         further = replace(further, args={k: v for k, v in kept.items() if v is not None})
     settings = MaskSettings(**bind(MaskSettings, further, given={"calls"}))
     with telling(further):
-        for values in (settings.values, settings.predictions):
+        for values in (settings.values, None if format else settings.predictions):
             if values is not None:
                 mask_values(labels, values, settings.tolerance)
+        if format is not None:
+            class_labels(format, labels, settings.predictions)
     if settings.metrics is None:
         return labels, settings
     where = further.places.get("metrics", further.where)
