@@ -159,7 +159,7 @@ def stages_of(
 
 
 def _words(arguments: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in arguments.items()) or "as its file has it"
+    return ", ".join(f"{name} {value}" for name, value in arguments.items()) or "the defaults"
 
 
 def tried_calls(name: str, labels: Sequence[str], trust: Trust) -> list[Call]:
