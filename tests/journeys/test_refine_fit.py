@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from delineate.inference import CasePredictor
 from delineate.metrics import load_metrics
 from delineate.refine import load_refine
 from delineate.resolve import Call
+from delineate.verbs._ablation import Measure
 from delineate.verbs._refinement_network import network_problem
 from delineate.verbs._run_folder import RunFolder
 
@@ -83,8 +83,7 @@ def kept_always(monkeypatch):
     """Every step helps, so that the bundle gets it."""
     from delineate.evaluation.stats.interval import Interval
 
-    module = sys.modules["delineate.verbs.refine_fit"]
-    monkeypatch.setattr(module._Fitting, "_gain", lambda *_: (0.1, Interval(0.05, 0.15)))
+    monkeypatch.setattr(Measure, "gain", lambda *_: (0.1, Interval(0.05, 0.15)))
 
 
 def test_what_helps_is_in_the_bundle_and_a_later_call_replaces_it(run, monkeypatch):
@@ -298,3 +297,47 @@ def test_a_bad_comparison_of_steps_is_refused(tiny_run, words, message, capsys, 
     assert main(["compare", str(tiny_run), *words, "-o", str(tmp_path / "c")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "c").exists()
+
+
+def test_the_measure_is_the_mean_of_labels_over_the_cases_that_count():
+    nan = float("nan")
+    before = np.array([[0.5, nan], [0.7, 0.0], [nan, nan]])
+    after = np.array([[0.5, nan], [0.9, nan], [nan, 0.4]])
+    groups = ["a", "b", "c"]
+    dice = Measure("dice", ("polyp", "cyst"), groups)
+    assert dice.gain(after, before)[0] == pytest.approx((0.7 + 0.4) / 2 - (0.6 + 0.0) / 2)
+    assert dice.means(before, present=True) == {"polyp": pytest.approx(0.6), "cyst": 0.0}
+    challenge = Measure("dice_empty1", ("polyp", "cyst"), groups)
+    assert challenge.gain(after, before)[0] == pytest.approx((2.4 + 2.4) / 6 - (2.2 + 2.0) / 6)
+    assert challenge.means(before) == {
+        "polyp": pytest.approx(2.2 / 3),
+        "cyst": pytest.approx(2 / 3),
+    }
+    resampled = dice.of(before, np.array([[1, 1, 1], [0, 2, 1], [0, 0, 3]]))
+    assert resampled[:2] == pytest.approx([0.3, 0.35])
+    assert np.isnan(resampled[2])
+
+
+def test_a_step_that_learns_is_cross_fitted_and_compared(run, monkeypatch):
+    kept_always(monkeypatch)
+    result = verbs.refine_fit(run, folds=2, steps=["classify"])
+    (tried,) = result.tried
+    assert set(tried.arguments) <= {"labels", "background"}
+    (call,) = open_bundle(run).recipe.refine
+    assert call.name == "classify"
+    assert call.args == tried.arguments
+    predictor = load_bundle(run)
+    case = RunFolder.find(run).cases()["test"][0]
+    assert predictor(case).classes.shape == case.image.geometry.shape
+    ablation, _ = verbs.compare_refinements(run, ["none", "classify"], out=run / "compared")
+    assert len(ablation.comparison.names) == 2
+
+
+def test_a_step_that_has_learnt_nothing_is_not_compared(run):
+    with pytest.raises(ValueError, match="learnt nothing yet"):
+        verbs.compare_refinements(run, ["none", "classify"])
+
+
+def test_an_unknown_metric_is_refused(run):
+    with pytest.raises(ValueError, match="'dice' or 'dice_empty1'"):
+        verbs.refine_fit(run, metric="accuracy")

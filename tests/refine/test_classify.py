@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
 from delineate.refine import learner_of
-from delineate.refine._regions import regions
+from delineate.refine._regions import colour_axes, colour_spread, regions
 from delineate.refine.classify import _described, classify
 from delineate.resolve import Call, RecipeError, check
 
@@ -96,6 +96,16 @@ def test_its_arguments_can_stand_in_a_recipe():
         check("refine", replace(call, labels=("dark", "bright")))
     with pytest.raises(RecipeError, match="labels is"):
         check("refine", replace(call, args={"labels": {"dark": {"size": math.nan}}}))
+
+
+@pytest.mark.parametrize(("channels", "axes"), [(1, 1), (2, 2), (3, 3), (4, 3), (5, 5)])
+def test_the_spread_of_the_image_is_that_of_its_colour_axes(channels, axes):
+    pixels = np.random.default_rng(0).integers(0, 4000, (channels, 30, 40)).astype(np.uint16)
+    image = Image(pixels, Geometry.in_pixels((30, 40)))
+    direct = colour_axes(image, (slice(None), slice(None))).reshape(axes, -1).astype(np.float64)
+    middle, spread = colour_spread(image)
+    np.testing.assert_allclose(middle, direct.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(spread, direct.std(axis=1), rtol=1e-5)
 
 
 @settings(max_examples=20, deadline=None)

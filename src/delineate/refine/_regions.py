@@ -262,18 +262,42 @@ def depth(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     return apart(np.pad(~mask, 1, constant_values=True), spacing)[(slice(1, -1),) * mask.ndim]
 
 
-def colour_axes(image: Image, part: Sequence[slice]) -> np.ndarray:
+def colour_axes(image: Image, box: Box) -> np.ndarray:
     """The colour axes of a part of an image, (axis, *spatial) float32.
 
     They are brightness, red - green and yellow - blue for three or four channels with two spatial axes; the fourth
     channel (transparency) is not used. Else each channel is an axis.
     """
-    pixels = image.pixels[(slice(0, 4) if image.channels == 4 else slice(None), *part)]
+    pixels = image.pixels[(slice(0, 4) if image.channels == 4 else slice(None), *box)]
     pixels = pixels.astype(np.float32)
-    if pixels.ndim != 3 or len(pixels) not in (3, 4):
+    if not has_colour(image):
         return np.asarray(pixels)
     red, green, blue = pixels[:3]
     return np.stack([red + green + blue, red - green, (red + green) / 2 - blue])
+
+
+def colour_spread(image: Image) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the standard deviation of each colour axis over the whole image, two (axis,) float64.
+
+    From the covariance of the channels: a third of the time that the axes themselves take.
+    """
+    pixels = image.pixels[:3] if has_colour(image) else image.pixels
+    flat = pixels.reshape(len(pixels), -1).astype(np.float32)
+    middle = flat.mean(axis=1, dtype=np.float64)
+    flat -= middle[:, None].astype(np.float32)
+    covariance = (flat @ flat.T).astype(np.float64) / flat.shape[1]
+    to_axes = (
+        np.array([[1, 1, 1], [1, -1, 0], [0.5, 0.5, -1]])
+        if has_colour(image)
+        else np.eye(len(pixels))
+    )
+    variance = np.diag(to_axes @ covariance @ to_axes.T)
+    return to_axes @ middle, np.sqrt(np.maximum(variance, 0))
+
+
+def has_colour(image: Image) -> bool:
+    """Whether an image has red, green and blue, and perhaps transparency."""
+    return image.geometry.ndim == 2 and image.channels in (3, 4)
 
 
 def _bytes(mask: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from delineate.refine._regions import (
     Chosen,
     Region,
     colour_axes,
+    colour_spread,
     diameter,
     needs_probabilities,
     regions,
@@ -184,10 +185,7 @@ def _described(prediction: Segmentation, image: Image) -> Iterator[tuple[Region,
     found = regions(union)
     if not found:
         return
-    axes = colour_axes(image, [slice(None)] * geometry.ndim)
-    flat = axes.reshape(len(axes), -1)
-    middle = flat.mean(axis=1, dtype=np.float64)
-    spread = np.sqrt(np.maximum(np.square(flat).mean(axis=1, dtype=np.float64) - middle**2, 0))
+    middle, spread = colour_spread(image)
     spread = np.maximum(spread, max(SMALLEST, 1e-3 * float(spread.max())))
     whole = math.prod(geometry.shape) if geometry.unit == "px" else 1 / geometry.sample_size
     total = sum(region.size for region in found)
@@ -196,7 +194,7 @@ def _described(prediction: Segmentation, image: Image) -> Iterator[tuple[Region,
             "size": math.log(region.size / whole),
             "part": math.log(region.size / total),
             **_shape(region, prediction),
-            **_colour(region, union, axes, middle, spread),
+            **_colour(region, union, image, middle, spread),
             **_certainty(region, chosen),
         }
         yield region, features
@@ -223,14 +221,14 @@ def _shape(region: Region, prediction: Segmentation) -> dict[str, float]:
 
 
 def _colour(
-    region: Region, union: np.ndarray, axes: np.ndarray, middle: np.ndarray, spread: np.ndarray
+    region: Region, union: np.ndarray, image: Image, middle: np.ndarray, spread: np.ndarray
 ) -> dict[str, float]:
     wide = [max(2, round(0.15 * diameter(region.size, union.ndim)))] * union.ndim
     box, mask = region.around([n + 1 for n in wide], union.shape)
-    here = axes[:, *box]
-    inside = here[:, mask].astype(np.float64)
+    axes = colour_axes(image, box)
+    inside = axes[:, mask].astype(np.float64)
     ring = touching(mask, wide) & ~union[box]
-    around = here[:, ring].astype(np.float64) if ring.any() else inside
+    around = axes[:, ring].astype(np.float64) if ring.any() else inside
     features: dict[str, float] = {}
     for i in range(len(axes)):
         tone, around_tone = inside[i].mean(), around[i].mean()

@@ -5,15 +5,68 @@ from __future__ import annotations
 import csv
 import json
 import math
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from delineate.evaluation.stats.bootstrap import bootstrap
 from delineate.evaluation.stats.interval import Interval
 from delineate.files import whole_file
 
 TABLE = "ablation.csv"
 """The name of the table."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What steps are chosen by.
+
+    metric: "dice", over the cases whose prediction or truth has the label; "dice_empty1", over all cases, where
+        both-empty counts 1.
+    labels: their names.
+    groups: of the cases.
+
+    Scores are (case, label) Dice, NaN where neither the prediction nor the truth has the label.
+    """
+
+    metric: str
+    labels: Sequence[str]
+    groups: Sequence[str]
+
+    def of(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """The mean over labels of the mean over cases, for weights (resample, case): (resample,)."""
+        counted = _with_empty_as_1(scores) if self.metric == "dice_empty1" else scores
+        known = ~np.isnan(counted)
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            warnings.simplefilter("ignore", RuntimeWarning)  # no label counts
+            means = (weights @ np.where(known, counted, 0)) / (weights @ known)
+            return np.asarray(np.nanmean(means, axis=1))
+
+    def gain(self, after: np.ndarray, before: np.ndarray) -> tuple[float, Interval]:
+        """The gain of one array of scores over another, and its 95 % interval by the bootstrap over groups."""
+
+        def gain(weights: np.ndarray) -> np.ndarray:
+            return np.asarray(self.of(after, weights) - self.of(before, weights))
+
+        return float(gain(np.ones((1, len(self.groups))))[0]), bootstrap(gain, self.groups)
+
+    def means(self, scores: np.ndarray, *, present: bool = False) -> dict[str, float]:
+        """The mean Dice of each label.
+
+        present: of the cases whose prediction or truth has the label; else of all, 1 where neither has.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # no case has the label: NaN
+            means = np.nanmean(scores if present else _with_empty_as_1(scores), axis=0)
+        return {name: float(value) for name, value in zip(self.labels, means, strict=True)}
+
+
+def _with_empty_as_1(scores: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(scores), 1.0, scores)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,8 +13,6 @@ import numpy as np
 
 from delineate.bundle import open_bundle, save_bundle
 from delineate.core import Case, Image, Network, Refinement, Segmentation
-from delineate.evaluation.stats.bootstrap import bootstrap
-from delineate.evaluation.stats.interval import Interval
 from delineate.metrics import forget
 from delineate.metrics.dice import dice
 from delineate.progress import LOG, log, log_to, track, warn
@@ -24,7 +21,7 @@ from delineate.refine import Learn, learner_of, load_refine
 from delineate.refine.network import network
 from delineate.resolve import Call, Trust, check, resolve
 from delineate.tasks import load_task
-from delineate.verbs._ablation import TABLE, Refined, Tried, signed
+from delineate.verbs._ablation import TABLE, Measure, Refined, Tried, signed
 from delineate.verbs._facts import command
 from delineate.verbs._out_of_fold import OutOfFold, out_of_fold
 from delineate.verbs._refine_stages import HOME, NETWORK, tried_calls
@@ -158,9 +155,9 @@ class _Fitting:
         self.names = names
         self.network_time = network_time
         self.device = device
-        self.metric = metric
         self.labels = folder.recipe.labels.names
         self.groups = [case.group for case in known.cases]
+        self.measure = Measure(metric, self.labels, self.groups)
         everywhere = np.ones(len(known.cases), bool)
         self.parts = [*(known.folds != fold for fold in range(known.count)), everywhere]
         """(case,) boolean: the cases that a selection sees: those without each fold, and all."""
@@ -179,23 +176,23 @@ class _Fitting:
                 after, calls = self._with_learnt(name, learn, now)
             else:
                 after, calls = self._with_step(name, now)
-            gain, interval = self._gain(after, now)
+            gain, interval = self.measure.gain(after, now)
             kept = interval.low > 0
             warn(f"{name}: {signed(gain, interval)} {'kept' if kept else 'left out'}")
             arguments = dict(calls[-1].args)
-            means = self._means(after), self._means(after, present=True)
+            means = self.measure.means(after), self.measure.means(after, present=True)
             tried.append(Tried(name, arguments, *means, gain, interval, kept))
             if kept:
                 now = after
                 if name != NETWORK:
                     self.kept = [(*old, new) for old, new in zip(self.kept, calls, strict=True)]
-        gain, interval = self._gain(now, before)
+        gain, interval = self.measure.gain(now, before)
         result = Refined(
             len(self.groups),
             len(set(self.groups)),
-            self._means(before),
-            self._means(before, present=True),
-            self.metric,
+            self.measure.means(before),
+            self.measure.means(before, present=True),
+            self.measure.metric,
             tuple(tried),
             gain,
             interval,
@@ -218,7 +215,7 @@ class _Fitting:
                 by_prefix[prefix] = self._scores(kept, candidates, f"trying {name}")
             scores = by_prefix[prefix]
             everyone = np.ones((1, int(part.sum())))
-            means = [self._macro(one[part], everyone)[0] for one in scores]
+            means = [self.measure.of(one[part], everyone)[0] for one in scores]
             chosen = int(np.argmax(np.nan_to_num(means, nan=-1.0)))
             best.append(calls[chosen])
             after[~part] = scores[chosen][~part]
@@ -315,42 +312,6 @@ class _Fitting:
                 raise ValueError(f"{case.id}: {error}") from error
         return scores
 
-    def _gain(self, after: np.ndarray, before: np.ndarray) -> tuple[float, Interval]:
-        """The gain in the mean Dice of the labels, and its 95 % interval by the bootstrap over groups."""
-
-        def gain(weights: np.ndarray) -> np.ndarray:
-            return np.asarray(self._macro(after, weights) - self._macro(before, weights))
-
-        return float(gain(np.ones((1, len(self.groups))))[0]), bootstrap(gain, self.groups)
-
-    def _macro(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """The mean over labels of the weighted mean over cases, by the metric of this fit.
-
-        Args:
-            scores: (case, label), NaN where neither the prediction nor the truth has the label.
-            weights: (resample, case).
-
-        Returns:
-            (resample,); NaN if no label counts.
-        """
-        counted = _with_empty_as_1(scores) if self.metric == "dice_empty1" else scores
-        known = ~np.isnan(counted)
-        totals = weights @ known
-        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-            warnings.simplefilter("ignore", RuntimeWarning)  # no label counts: NaN
-            sums = weights @ np.where(known, counted, 0)
-            return np.asarray(np.nanmean(sums / totals, axis=1))
-
-    def _means(self, scores: np.ndarray, *, present: bool = False) -> dict[str, float]:
-        """The mean Dice of each label.
-
-        present: of the cases whose prediction or truth has the label; else of all, 1 where neither has.
-        """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # no case has the label: NaN
-            means = np.nanmean(scores if present else _with_empty_as_1(scores), axis=0)
-        return {name: float(value) for name, value in zip(self.labels, means, strict=True)}
-
     def _write_bundle(self, result: Refined) -> None:
         """Put the kept steps after those of the run's own recipe."""
         bundle = open_bundle(self.folder.path, self.folder.trust)
@@ -366,11 +327,6 @@ class _Fitting:
         for stale in (self.folder.path / name for name in PREDICTED):
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
         save_bundle(bundle.folder, recipe, card, bundle.weights.read_bytes(), bundle.weights.name)
-
-
-def _with_empty_as_1(scores: np.ndarray) -> np.ndarray:
-    """Dice with 1 where neither the prediction nor the truth has the label."""
-    return np.where(np.isnan(scores), 1.0, scores)
 
 
 def _same(loaded: tuple[Network, int], path: str) -> tuple[Network, int]:
