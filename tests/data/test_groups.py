@@ -27,6 +27,17 @@ def test_an_expression_takes_the_group_out_of_the_id(expression, groups):
     assert group_names(ids, expression, {}) == dict(zip(ids, groups, strict=True))
 
 
+def test_a_column_within_text_tells_the_groups_of_two_data_sets_apart():
+    rows = {"a": {"patient": "7"}, "b": {"patient": "7"}, "c": {"patient": "{8}"}}
+    assert group_names(["a", "b", "c"], "south-{column:patient}", rows) == {
+        "a": "south-7",
+        "b": "south-7",
+        "c": "south-{8}",
+    }
+    with pytest.raises(ValueError, match="no such column"):
+        group_names(["a"], "south-{column:person}", rows)
+
+
 @pytest.mark.parametrize("expression", ["(a+)+$", "((?:a|a)*)$", "(a*a*a*a*a*a*a*a*a*a*)$"])
 def test_an_expression_that_never_ends_is_broken_off(expression, monkeypatch):
     monkeypatch.setattr(_groups, "SECONDS", 1)

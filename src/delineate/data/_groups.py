@@ -14,6 +14,9 @@ from delineate.words import some
 
 COLUMN = "column:"
 
+FIELD = re.compile(r"\{column:([^{}]+)\}")
+"""A column's field within other text: groups of several data sets can be told apart by it."""
+
 SECONDS = 10
 """Time limit for matching the ids of all cases; 100,000 ids take 0.2 s."""
 
@@ -23,8 +26,9 @@ def group_names(ids: Sequence[str], group: str, rows: Mapping[str, Row]) -> dict
 
     Args:
         ids: the ids of the cases.
-        group: "{stem}", each case its own group; "column:NAME", from `rows`; or a regular expression with one
-            capturing group (or one named "group"), matched from the start of the id.
+        group: "{stem}", each case its own group; "column:NAME", from `rows`; text with the field of a column, such as
+            "hospital-{column:NAME}", where the numbers of two data sets mean different patients; or a regular
+            expression with one capturing group (or one named "group"), matched from the start of the id.
         rows: the row of the table of each case.
 
     Raises:
@@ -34,6 +38,10 @@ def group_names(ids: Sequence[str], group: str, rows: Mapping[str, Row]) -> dict
         return {id: id for id in ids}
     if group.startswith(COLUMN):
         return column_values({id: rows.get(id, {}) for id in ids}, group, "group")
+    if field := FIELD.search(group):
+        column = f"{COLUMN}{field[1]}"
+        values = column_values({id: rows.get(id, {}) for id in ids}, column, "group")
+        return {id: group.replace(field[0], value) for id, value in values.items()}
     try:
         expression = re.compile(group)
     except (re.error, RecursionError, OverflowError) as error:

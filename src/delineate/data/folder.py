@@ -78,9 +78,9 @@ def folder(
             the images. None: the paths in the column mask of the table, if it has one.
         table: a CSV with one row per case, identified by the column id or stem, or else by the stem of image. Rows
             without an image in `images` are ignored.
-        group: the patient: "{stem}" (each case its own), "column:NAME", or a regular expression with one capturing
-            group that is matched from the start of the id, "(patient\d+)_". None: the column group of the table
-            if it has one, else "{stem}".
+        group: the patient: "{stem}" (each case its own), "column:NAME", text with a column, as "south-{column:NAME}",
+            or a regular expression with one capturing group that is matched from the start of the id,
+            "(patient\d+)_". None: the column group of the table if it has one, else "{stem}".
         values: the values of each label in masks: a number, a list, a threshold ">127", a colour "#rrggbb".
             None: the values of the labels.
         tolerance: maximum distance of a colour in a mask from the nearest one in `values`, Euclidean in RGB; or jpeg
