@@ -156,7 +156,9 @@ def _parser() -> argparse.ArgumentParser:
     both.add_argument(
         "--table", metavar="CSV", help="columns about the cases, for groups and subgroups"
     )
-    both.add_argument("--group", help="the patient: column:NAME or a regular expression")
+    both.add_argument(
+        "--group", help="the patient: column:NAME, text with {column:NAME}, or a regular expression"
+    )
     both.add_argument(
         "-o",
         "--out",
@@ -165,7 +167,9 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "compare", _compare, "compare runs that were evaluated on the same cases")
     verb.add_argument(
-        "runs", nargs="+", help="folders with a cases.csv; the first is the reference"
+        "runs",
+        nargs="+",
+        help="folders with a cases.csv; the first is the reference. With --refine: runs",
     )
     verb.add_argument("-o", "--out", help="folder to write to; default: outputs/compare/TIME")
     verb.add_argument("--metrics", metavar="A,B", type=_words, help="only these metrics")

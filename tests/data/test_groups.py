@@ -36,6 +36,14 @@ def test_a_column_within_text_tells_the_groups_of_two_data_sets_apart():
     }
     with pytest.raises(ValueError, match="no such column"):
         group_names(["a"], "south-{column:person}", rows)
+    both = {"a": {"place": "N", "patient": "7"}, "b": {"place": "S", "patient": "7"}}
+    assert list(group_names(["a", "b"], "{column:place}-{column:patient}", both).values()) == [
+        "N-7",
+        "S-7",
+    ]
+    for mixed in ("{stem}-{column:patient}", "(.){column:patient}"):
+        with pytest.raises(ValueError, match="no braces or parentheses"):
+            group_names(["a"], mixed, rows)
 
 
 @pytest.mark.parametrize("expression", ["(a+)+$", "((?:a|a)*)$", "(a*a*a*a*a*a*a*a*a*a*)$"])

@@ -303,19 +303,38 @@ def test_the_measure_is_the_mean_of_labels_over_the_cases_that_count():
     nan = float("nan")
     before = np.array([[0.5, nan], [0.7, 0.0], [nan, nan]])
     after = np.array([[0.5, nan], [0.9, nan], [nan, 0.4]])
-    groups = ["a", "b", "c"]
-    dice = Measure("dice", ("polyp", "cyst"), groups)
+    groups, names = ["a", "b", "c"], ("polyp", "cyst")
+    dice = Measure("dice", names, groups, (0, 1))
     assert dice.gain(after, before)[0] == pytest.approx((0.7 + 0.4) / 2 - (0.6 + 0.0) / 2)
     assert dice.means(before, present=True) == {"polyp": pytest.approx(0.6), "cyst": 0.0}
-    challenge = Measure("dice_empty1", ("polyp", "cyst"), groups)
+    challenge = Measure("dice_empty1", names, groups, (0, 1))
     assert challenge.gain(after, before)[0] == pytest.approx((2.4 + 2.4) / 6 - (2.2 + 2.0) / 6)
     assert challenge.means(before) == {
         "polyp": pytest.approx(2.2 / 3),
         "cyst": pytest.approx(2 / 3),
     }
-    resampled = dice.of(before, np.array([[1, 1, 1], [0, 2, 1], [0, 0, 3]]))
+    resampled = dice.mean(before, np.array([[1, 1, 1], [0, 2, 1], [0, 0, 3]]))
     assert resampled[:2] == pytest.approx([0.3, 0.35])
     assert np.isnan(resampled[2])
+
+
+def test_a_label_that_few_patients_have_does_not_decide():
+    groups = [str(i) for i in range(40)]
+    truths = np.zeros((40, 2), bool)
+    truths[:, 0] = truths[:4, 1] = True
+    measure = Measure.of_truths("dice", ("polyp", "cyst"), groups, truths)
+    assert measure.left_out == ["cyst"]
+    before = np.full((40, 2), np.nan)
+    before[:, 0] = 0.6
+    after = before.copy()
+    before[0, 1], after[0, 1] = 0, 0.9
+    before[20, 1] = 0  # a false region that is removed
+    assert measure.gain(after, before)[0] == 0
+    truths[4, 1] = True
+    assert Measure.of_truths("dice", ("polyp", "cyst"), groups, truths).left_out == []
+    assert Measure.of_truths("dice_empty1", ("polyp", "cyst"), groups, 0 * truths).left_out == []
+    few = Measure.of_truths("dice", ("polyp", "cyst"), ["a"] * 39 + ["b"], truths)
+    assert few.left_out == ["cyst"]
 
 
 def test_a_step_that_learns_is_cross_fitted_and_compared(run, monkeypatch):
@@ -331,6 +350,26 @@ def test_a_step_that_learns_is_cross_fitted_and_compared(run, monkeypatch):
     assert predictor(case).classes.shape == case.image.geometry.shape
     ablation, _ = verbs.compare_refinements(run, ["none", "classify"], out=run / "compared")
     assert len(ablation.comparison.names) == 2
+
+
+def test_where_nothing_is_predicted_a_step_learns_nothing_and_the_fit_goes_on(
+    run, monkeypatch, capsys
+):
+    from delineate.verbs._out_of_fold import OutOfFold
+
+    known = OutOfFold.prediction
+
+    def empty(self, case, truth):
+        found = known(self, case, truth)
+        return found.changed(0 * found.classes)
+
+    monkeypatch.setattr(OutOfFold, "prediction", empty)
+    result = verbs.refine_fit(run, folds=2, steps=["classify", "network"], network_time="1s")
+    assert [one.kept for one in result.tried] == [False, False]
+    told = capsys.readouterr().err
+    assert "classify learns nothing: no region was predicted" in told
+    with pytest.raises(ValueError, match="learnt nothing yet"):
+        verbs.compare_refinements(run, ["none", "classify"])
 
 
 def test_a_step_that_has_learnt_nothing_is_not_compared(run):

@@ -9,9 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.core import Geometry, Image, Label, LabelSet, Segmentation
-from delineate.refine import learner_of
+from delineate.refine import NothingToLearnError, learner_of
 from delineate.refine._regions import colour_axes, colour_spread, regions
-from delineate.refine.classify import _described, classify
+from delineate.refine.classify import (
+    _covariance,
+    _described,
+    _mean_and_spread,
+    classify,
+)
 from delineate.resolve import Call, RecipeError, check
 
 LABELS = LabelSet((Label("dark", 1, "thing"), Label("light", 2, "thing"), Label("?", 3, "ignore")))
@@ -64,7 +69,7 @@ def test_it_learns_nothing_from_what_is_to_be_ignored():
     kinds = learn([(found, ignored, image), scene(1), scene(2)])
     assert set(kinds) == {"labels", "background"}
     light = Segmentation(np.full_like(truth.classes, 3), LABELS, truth.geometry)
-    with pytest.raises(ValueError, match="no region was predicted"):
+    with pytest.raises(NothingToLearnError, match="no region was predicted"):
         learn([(found, light, image)])
 
 
@@ -109,13 +114,52 @@ def test_the_spread_of_the_image_is_that_of_its_colour_axes(channels, axes):
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 1000), gain=st.sampled_from([1 / 255, 16.0, 257.0]))
+@given(seed=st.integers(0, 1000), gain=st.sampled_from([1e-6, 1 / 255, 16.0, 257.0]))
 def test_features_do_not_depend_on_the_depth_of_the_image(seed, gain):
     found, _, image = scene(seed)
     deep = Image((image.pixels * gain).astype(np.float64), image.geometry)
     for (_, one), (_, other) in zip(_described(found, image), _described(found, deep), strict=True):
         assert one.keys() == other.keys()
         np.testing.assert_allclose(list(one.values()), list(other.values()), rtol=1e-4, atol=1e-3)
+
+
+def test_a_grey_image_is_one_whose_channels_are_equal():
+    found, _, image = scene(3)
+    grey = Image(image.pixels[:1], image.geometry)
+    equal = Image(image.pixels[[0, 0, 0]], image.geometry)
+    for (_, one), (_, other) in zip(_described(found, grey), _described(found, equal), strict=True):
+        assert one == other
+        assert all(math.isfinite(value) for value in one.values())
+
+
+def test_a_label_named_background_is_not_the_background():
+    labels = LabelSet((Label("background", 1, "thing"), Label("light", 2, "thing")))
+    cases = [scene(seed) for seed in range(10)]
+    named = [
+        (
+            Segmentation(f.classes, labels, f.geometry, probabilities=f.probabilities),
+            Segmentation(t.classes, labels, t.geometry),
+            image,
+        )
+        for f, t, image in cases
+    ]
+    arguments = learn(named)
+    assert set(arguments) == {"labels", "background"}
+    assert set(arguments["labels"]) == {"background", "light"}
+    plain = learn(cases)
+    assert arguments["background"]["size"] == plain["background"]["size"]
+
+
+def test_moments_and_colours_equal_those_of_a_plain_loop():
+    rng = np.random.default_rng(0)
+    for spacing in ((1.0, 1.0), (0.5, 2.0)):
+        mask = rng.random((9, 13)) < 0.4
+        points = np.argwhere(mask) * spacing
+        expected = np.cov(points.T, bias=True) + np.diag(np.square(spacing) / 12)
+        np.testing.assert_allclose(_covariance(mask, spacing), expected, rtol=1e-6)
+    axes = rng.normal(size=(3, 9, 13)).astype(np.float32)
+    for axis, found in zip(axes, _mean_and_spread(axes, mask), strict=True):
+        np.testing.assert_allclose(found, (axis[mask].mean(), axis[mask].std()), rtol=1e-5)
 
 
 def test_the_shape_of_a_disc_a_rectangle_and_a_ball():
@@ -151,9 +195,16 @@ def test_bad_weights_and_another_grid_get_one_clear_error():
     found, _, image = scene(0)
     with pytest.raises(ValueError, match="has a weight of 'hue', which is no feature"):
         classify({"dark": {"hue": 1.0}})(found, image)
-    grey = Image(image.pixels[:1], image.geometry)
+    two = Image(image.pixels[:2], image.geometry)
     with pytest.raises(ValueError, match="'tone_2', which is no feature"):
-        classify({"dark": {"tone_2": 1.0}})(found, grey)
+        classify({"dark": {"tone_2": 1.0}})(found, two)
+    with pytest.raises(NothingToLearnError, match="different numbers of channels"):
+        learn([scene(1), (found, found, two)])
+    for value in (np.nan, np.inf, 3e200):
+        pixels = image.pixels.astype(np.float64)
+        pixels[0, 0, 0] = value
+        with pytest.raises(ValueError, match="NaN, infinity or values too large"):
+            classify({"dark": {}})(found, Image(pixels, image.geometry))
     small = Image(image.pixels[:, :9, :9], Geometry.in_pixels((9, 9)))
     with pytest.raises(ValueError, match="expected the same grid"):
         classify({"dark": {}})(found, small)

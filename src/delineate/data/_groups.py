@@ -38,10 +38,8 @@ def group_names(ids: Sequence[str], group: str, rows: Mapping[str, Row]) -> dict
         return {id: id for id in ids}
     if group.startswith(COLUMN):
         return column_values({id: rows.get(id, {}) for id in ids}, group, "group")
-    if field := FIELD.search(group):
-        column = f"{COLUMN}{field[1]}"
-        values = column_values({id: rows.get(id, {}) for id in ids}, column, "group")
-        return {id: group.replace(field[0], value) for id, value in values.items()}
+    if FIELD.search(group):
+        return _filled(ids, group, rows)
     try:
         expression = re.compile(group)
     except (re.error, RecursionError, OverflowError) as error:
@@ -60,6 +58,27 @@ def group_names(ids: Sequence[str], group: str, rows: Mapping[str, Row]) -> dict
             f"{some(without)}; it is matched from the start of the id."
         )
     return {id: match or "" for id, match in matches.items()}
+
+
+def _filled(ids: Sequence[str], group: str, rows: Mapping[str, Row]) -> dict[str, str]:
+    """The group as a text with the fields of columns.
+
+    Raises:
+        ValueError: no such column, an empty field, or other braces or parentheses, as of a regular expression.
+    """
+    if re.search(r"[{}()]", FIELD.sub("", group)):
+        raise ValueError(
+            f"group is {group!r}; beside fields as {{column:NAME}} it may hold no braces or parentheses."
+        )
+    fields = {
+        name: column_values({id: rows.get(id, {}) for id in ids}, f"{COLUMN}{name}", "group")
+        for name in FIELD.findall(group)
+    }
+    texts = FIELD.split(group)  # text, name, text, name, ... text
+    return {
+        id: "".join(fields[part][id] if i % 2 else part for i, part in enumerate(texts))
+        for id in ids
+    }
 
 
 def _matched(expression: str, key: str | int, ids: Sequence[str]) -> list[str | None]:

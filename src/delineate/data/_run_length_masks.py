@@ -74,8 +74,13 @@ def class_labels(
     Raises:
         ValueError: an unknown label or class, a class or label that is not named, or one class for two labels.
     """
-    shown = ", ".join(map(": ".join, zip(labels.names, table.classes, strict=False)))
-    advice = f"Name the classes in the file of labels, for instance predictions: {{{shown}}}."
+    shown = [": ".join(pair) for pair in zip(labels.names, table.classes, strict=False)]
+    if spare := table.classes[len(labels) :]:
+        shown.append(f"{BACKGROUND}: [{', '.join(spare)}]")
+    advice = (
+        "Give labels as a YAML file with labels and predictions, which names every class, for instance "
+        f"predictions: {{{', '.join(shown)}}}."
+    )
     named = {name: [name] for name in labels.names} if values is None else values
     of: dict[str, str | None] = {}
     for label, written in named.items():

@@ -29,6 +29,11 @@ LoadRefiner = Callable[[str], tuple[Network, int]]
 Learn = Callable[[Iterable[tuple[Segmentation, Segmentation, Image]]], Mapping[str, Any]]
 """Predictions of cases that the model did not see, each with its truth and image -> the arguments of a step."""
 
+
+class NothingToLearnError(ValueError):
+    """The predictions hold nothing that a step could learn from; the message says why."""
+
+
 Maker = TypeVar("Maker", bound=Callable[..., Refinement])
 
 

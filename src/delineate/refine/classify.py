@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from delineate.arguments import LabelName, Number, Text
 from delineate.core import Image, Refinement, Segmentation
-from delineate.refine import learnt
+from delineate.refine import NothingToLearnError, learnt
 from delineate.refine._regions import (
     Chosen,
     Region,
@@ -25,14 +26,14 @@ from delineate.refine._regions import (
 Weights = Mapping[Text, Number]
 """A number for each feature, and for `bias`."""
 
-BACKGROUND = "background"
-"""The kind of a region that is no object."""
-
 LEAST_TRUE = 0.3
 """A predicted region counts as an object, if this share of it is one."""
 
 SMALLEST = 1e-4
-"""Probabilities and spreads are kept this far from 0, where their logarithms are infinite."""
+"""Probabilities are kept this far from 0 and 1, where their logits are infinite."""
+
+LEAST_RATIO = 1e-3
+"""The least ratio of two spreads whose logarithm is taken: less is rounding."""
 
 LEAST_SPREAD = 0.05
 """A feature that hardly differs among the regions seen gets no large weight: another image may have another one."""
@@ -51,25 +52,31 @@ def _learn(examples: Iterable[tuple[Segmentation, Segmentation, Image]]) -> dict
         The arguments of `classify`.
 
     Raises:
-        ValueError: no region was predicted.
+        NothingToLearnError: no region was predicted, or the images have different numbers of channels.
+        ValueError: an image, or the probabilities of a prediction, are not finite.
     """
     from sklearn.linear_model import LogisticRegression
 
     found: list[dict[str, float]] = []
-    kinds: list[str] = []
+    kinds: list[int] = []
     for prediction, truth, image in examples:
+        labels = prediction.labels.names
         for region, features in _described(prediction, image):
-            if (kind := _true_kind(region, truth)) is not None:
-                found.append(features)
-                kinds.append(kind)
+            kind = _true_kind(region, truth)
+            if kind is None:
+                continue
+            if found and features.keys() != found[0].keys():
+                raise NothingToLearnError("the images have different numbers of channels")
+            found.append(features)
+            kinds.append(0 if kind == "" else 1 + labels.index(kind))
     if not found:
-        raise ValueError("no region was predicted, so there is nothing to learn their labels from.")
+        raise NothingToLearnError("no region was predicted")
     names = list(found[0])
     table = np.array([[features[name] for name in names] for features in found])
     middle, spread = table.mean(axis=0), table.std(axis=0)
     spread = np.maximum(spread, LEAST_SPREAD)
     if len(set(kinds)) == 1:  # nothing to tell apart: every region keeps this kind
-        return _arguments({kinds[0]: {"bias": 0.0}})
+        return _arguments(labels, {kinds[0]: {"bias": 0.0}})
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=10_000)
     model.fit((table - middle) / spread, kinds)
     rows, biases = model.coef_, model.intercept_
@@ -78,10 +85,10 @@ def _learn(examples: Iterable[tuple[Segmentation, Segmentation, Image]]) -> dict
     weights = {}
     for kind, row, bias in zip(model.classes_, rows, biases, strict=True):
         raw = row / spread
-        weights[str(kind)] = {"bias": float(bias - raw @ middle)} | {
+        weights[int(kind)] = {"bias": float(bias - raw @ middle)} | {
             name: float(value) for name, value in zip(names, raw, strict=True)
         }
-    return _arguments(weights)
+    return _arguments(labels, weights)
 
 
 @learnt(_learn)
@@ -98,11 +105,12 @@ def classify(labels: Mapping[LabelName, Weights], background: Weights | None = N
     `part`, that of its share of all regions; `elongation` and `fullness`, from the ellipse (ellipsoid) with the
     same second moments: half the logarithm of the ratio of its longest to its shortest axis squared, and the logarithm
     of the region's size over the ellipse's; `at_edge`, 1 if the region reaches the edge of the image. For each colour
-    axis as in `colour`, in standard deviations of the whole image: `tone_0`, the mean of the region; `contrast_0`,
-    minus that of a ring around it; `spread_0`, the logarithm of the standard deviation, and `uniformity_0`,
-    that of its ratio to the ring's; of the image itself `image_tone_0` and `image_spread_1`, its mean and the logarithm
-    of its standard deviation, in standard deviations of the first axis. `highest` and `mean`, the logits of the highest
-    and of the mean foreground probability; `vote_<label>`, the logarithm of the label's share of it.
+    axis as in `colour` (of a grey photograph, those of equal channels), in standard deviations of the whole image:
+    `tone_0`, the mean of the region; `contrast_0`, minus that of a ring around it; `spread_0`, the logarithm of the
+    standard deviation, and `uniformity_0`, that of its ratio to the ring's; of the image itself `image_tone_0` and
+    `image_spread_1`, its mean and the logarithm of its standard deviation, in standard deviations of the first axis.
+    `highest` and `mean`, the logits of the highest and of the mean foreground probability; `vote_<label>`, the
+    logarithm of the label's share of it.
 
     Args:
         labels: the weights of each label that a region may get, by the name of the feature; one left out counts 0.
@@ -113,37 +121,38 @@ def classify(labels: Mapping[LabelName, Weights], background: Weights | None = N
         ValueError: in use, if the prediction has no probabilities, or some are not finite, its grid is not that of the
             image, or a weight is of a feature that images with so many channels have not.
     """
-    kinds = [BACKGROUND, *labels] if background is not None else [*labels]
-    weights = [background, *labels.values()] if background is not None else [*labels.values()]
+    kinds: list[tuple[str | None, Weights]] = [*labels.items()]
+    if background is not None:
+        kinds.insert(0, (None, background))
 
     def step(prediction: Segmentation, image: Image) -> Segmentation:
-        needs_probabilities(prediction, "classify")
         if not kinds:
+            needs_probabilities(prediction, "classify")
             return prediction
         classes = prediction.classes.copy()
         chosen = Chosen.of(prediction, None)
         for region, features in _described(prediction, image):
             known = {"bias": 1.0} | features
-            scores = [_score(of, known) for of in weights if of is not None]
-            kind = kinds[int(np.argmax(scores))]
+            scores = [_score(weights, known) for _, weights in kinds]
+            label = kinds[int(np.argmax(scores))][0]
             here = classes[region.box]
-            if kind == BACKGROUND:
+            if label is None:
                 chosen.removed(here, region.mask)
             else:
-                here[region.mask & ~chosen.labels.mask(kind, here)] = chosen.labels[kind].value
+                here[region.mask & ~chosen.labels.mask(label, here)] = chosen.labels[label].value
         return prediction.changed(classes)
 
     return step
 
 
-def _arguments(weights: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """The arguments of `classify`, with six significant digits."""
+def _arguments(labels: Sequence[str], weights: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
+    """The arguments of `classify`, with six significant digits, from the weights of background (0) and labels."""
     short = {
         kind: {name: float(f"{value:.6g}") for name, value in of.items()}
         for kind, of in weights.items()
     }
-    arguments: dict[str, Any] = {"labels": {k: of for k, of in short.items() if k != BACKGROUND}}
-    return arguments | ({"background": short[BACKGROUND]} if BACKGROUND in short else {})
+    arguments: dict[str, Any] = {"labels": {labels[k - 1]: of for k, of in short.items() if k > 0}}
+    return arguments | ({"background": short[0]} if 0 in short else {})
 
 
 def _score(weights: Weights, features: Mapping[str, float]) -> float:
@@ -157,9 +166,9 @@ def _score(weights: Weights, features: Mapping[str, float]) -> float:
 
 
 def _true_kind(region: Region, truth: Segmentation) -> str | None:
-    """The label that covers the largest part of a region, of those that no other includes; else background.
+    """The label that covers the largest part of a region, of those that no other includes; "" for background.
 
-    None if all of it is to be ignored.
+    None if all of the region is to be ignored.
     """
     here = truth.classes[region.box][region.mask]
     here = here[~np.isin(here, truth.labels.ignored)]
@@ -168,25 +177,37 @@ def _true_kind(region: Region, truth: Segmentation) -> str | None:
     names = Chosen.of(truth, None).names
     counts = {name: np.count_nonzero(truth.labels.mask(name, here)) for name in names}
     if sum(counts.values()) < LEAST_TRUE * here.size:
-        return BACKGROUND
+        return ""
     return max(counts, key=lambda name: counts[name])
 
 
 def _described(prediction: Segmentation, image: Image) -> Iterator[tuple[Region, dict[str, float]]]:
-    """The regions of a prediction, each with its features."""
+    """The regions of a prediction, each with its features.
+
+    Raises:
+        ValueError: the image is not finite, or not on the grid of the prediction; or as `needs_probabilities`.
+    """
+    needs_probabilities(prediction, "classify")
     geometry = prediction.geometry
     if image.geometry.shape != geometry.shape:
         raise ValueError(
             f"classify got an image of {image.geometry.shape} and a segmentation of {geometry.shape} samples; "
             "expected the same grid."
         )
+    if geometry.ndim == 2 and image.channels == 1:  # as one whose three channels are equal
+        image = Image(np.repeat(image.pixels, 3, axis=0), image.geometry)
     chosen = Chosen.of(prediction, None)
     union = chosen.mask()
     found = regions(union)
     if not found:
         return
-    middle, spread = colour_spread(image)
-    spread = np.maximum(spread, max(SMALLEST, 1e-3 * float(spread.max())))
+    with np.errstate(over="ignore", invalid="ignore"):  # the check below says so
+        middle, spread = colour_spread(image)
+    if not (np.isfinite(middle).all() and np.isfinite(spread).all()):
+        raise ValueError(
+            "classify compares colours, and the image contains NaN, infinity or values too large to square. "
+            "Export it again, or leave classify out of refine."
+        )
     whole = math.prod(geometry.shape) if geometry.unit == "px" else 1 / geometry.sample_size
     total = sum(region.size for region in found)
     for region in found:
@@ -202,11 +223,7 @@ def _described(prediction: Segmentation, image: Image) -> Iterator[tuple[Region,
 
 def _shape(region: Region, prediction: Segmentation) -> dict[str, float]:
     geometry = prediction.geometry
-    spacing = np.array(geometry.spacing)
-    points = np.argwhere(region.mask) * spacing
-    # a sample is a box, not a point
-    moments = points - points.mean(axis=0)
-    covariance = moments.T @ moments / len(points) + np.diag(spacing**2 / 12)
+    covariance = _covariance(region.mask, geometry.spacing)
     axes = np.linalg.eigvalsh(covariance)
     unit_ball = math.pi if geometry.ndim == 2 else 4 / 3 * math.pi
     ellipse = unit_ball * math.sqrt((geometry.ndim + 2) ** geometry.ndim * float(axes.prod()))
@@ -220,29 +237,50 @@ def _shape(region: Region, prediction: Segmentation) -> dict[str, float]:
     }
 
 
+def _covariance(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """The covariance of the places of the samples in a mask; a sample is a box, not a point."""
+    boxes = np.diag(np.square(spacing) / 12)
+    if mask.ndim == 2:  # as below, in a tenth of the time
+        moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
+        mixed = moments["mu11"]
+        sums = np.array([[moments["mu02"], mixed], [mixed, moments["mu20"]]])
+        return np.asarray(sums / moments["m00"] * np.outer(spacing, spacing) + boxes)
+    points = np.argwhere(mask) * np.array(spacing)
+    points -= points.mean(axis=0)
+    return np.asarray(points.T @ points / len(points) + boxes)
+
+
 def _colour(
     region: Region, union: np.ndarray, image: Image, middle: np.ndarray, spread: np.ndarray
 ) -> dict[str, float]:
     wide = [max(2, round(0.15 * diameter(region.size, union.ndim)))] * union.ndim
     box, mask = region.around([n + 1 for n in wide], union.shape)
     axes = colour_axes(image, box)
-    inside = axes[:, mask].astype(np.float64)
     ring = touching(mask, wide) & ~union[box]
-    around = axes[:, ring].astype(np.float64) if ring.any() else inside
+    inside = _mean_and_spread(axes, mask)
+    around = _mean_and_spread(axes, ring) if ring.any() else inside
+    divisor = np.where(spread > 0, spread, 1)
     features: dict[str, float] = {}
-    for i in range(len(axes)):
-        tone, around_tone = inside[i].mean(), around[i].mean()
-        own, other = (values[i].std() / spread[i] + 0.02 for values in (inside, around))
+    for i, (tone, own), (around_tone, other) in zip(range(len(axes)), inside, around, strict=True):
         features |= {
-            f"tone_{i}": (tone - middle[i]) / spread[i],
-            f"contrast_{i}": (tone - around_tone) / spread[i],
-            f"spread_{i}": math.log(own),
-            f"uniformity_{i}": math.log(own / other),
-            f"image_tone_{i}": middle[i] / spread[0],
+            f"tone_{i}": (tone - middle[i]) / divisor[i],
+            f"contrast_{i}": (tone - around_tone) / divisor[i],
+            f"spread_{i}": math.log(own / divisor[i] + 0.02),
+            f"uniformity_{i}": math.log((own / divisor[i] + 0.02) / (other / divisor[i] + 0.02)),
+            f"image_tone_{i}": middle[i] / divisor[0],
         }
         if i:
-            features[f"image_spread_{i}"] = math.log(spread[i] / spread[0])
+            features[f"image_spread_{i}"] = math.log(max(spread[i] / divisor[0], LEAST_RATIO))
     return {name: float(value) for name, value in features.items()}
+
+
+def _mean_and_spread(axes: np.ndarray, mask: np.ndarray) -> list[tuple[float, float]]:
+    """The mean and the standard deviation of each of the axes (axis, *spatial) inside a mask."""
+    if mask.ndim == 2:
+        found = [cv2.meanStdDev(axis, mask=mask.view(np.uint8)) for axis in axes]
+        return [(float(mean[0, 0]), float(spread[0, 0])) for mean, spread in found]
+    inside = axes[:, mask].astype(np.float64)
+    return [(float(values.mean()), float(values.std())) for values in inside]
 
 
 def _certainty(region: Region, chosen: Chosen) -> dict[str, float]:

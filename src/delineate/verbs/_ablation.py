@@ -21,6 +21,10 @@ TABLE = "ablation.csv"
 """The name of the table."""
 
 
+LEAST_GROUPS = 5
+"""Groups with a label in their truth for the label to count in `dice`: with fewer, one case would decide."""
+
+
 @dataclass(frozen=True)
 class Measure:
     """What steps are chosen by.
@@ -29,6 +33,7 @@ class Measure:
         both-empty counts 1.
     labels: their names.
     groups: of the cases.
+    counted: indices of the labels whose mean is taken.
 
     Scores are (case, label) Dice, NaN where neither the prediction nor the truth has the label.
     """
@@ -36,21 +41,47 @@ class Measure:
     metric: str
     labels: Sequence[str]
     groups: Sequence[str]
+    counted: Sequence[int]
 
-    def of(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """The mean over labels of the mean over cases, for weights (resample, case): (resample,)."""
-        counted = _with_empty_as_1(scores) if self.metric == "dice_empty1" else scores
-        known = ~np.isnan(counted)
-        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-            warnings.simplefilter("ignore", RuntimeWarning)  # no label counts
-            means = (weights @ np.where(known, counted, 0)) / (weights @ known)
-            return np.asarray(np.nanmean(means, axis=1))
+    @classmethod
+    def of_truths(
+        cls, metric: str, labels: Sequence[str], groups: Sequence[str], truths: np.ndarray
+    ) -> Measure:
+        """Count all labels, but in "dice" only those that at least five groups (or all, if fewer) have.
+
+        truths: (case, label), whether the truth has the label.
+        """
+        least = min(LEAST_GROUPS, len(set(groups)))
+        having = [
+            len({group for group, has in zip(groups, of, strict=True) if has}) for of in truths.T
+        ]
+        counted = [i for i, count in enumerate(having) if metric != "dice" or count >= least]
+        return cls(metric, labels, groups, counted)
+
+    @property
+    def left_out(self) -> list[str]:
+        """Names of the labels that do not count."""
+        return [name for i, name in enumerate(self.labels) if i not in self.counted]
+
+    def mean(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """The mean over labels of the mean over cases, for weights (resample, case): (resample,).
+
+        It is NaN where no case with a label has a weight.
+        """
+        scores = scores[:, list(self.counted)]
+        if self.metric == "dice_empty1":
+            scores = _with_empty_as_1(scores)
+        known = ~np.isnan(scores)
+        totals = weights @ known
+        means = np.full(totals.shape, np.nan)
+        np.divide(weights @ np.where(known, scores, 0), totals, out=means, where=totals > 0)
+        return np.asarray(means.mean(axis=1)) if self.counted else np.full(len(weights), np.nan)
 
     def gain(self, after: np.ndarray, before: np.ndarray) -> tuple[float, Interval]:
         """The gain of one array of scores over another, and its 95 % interval by the bootstrap over groups."""
 
         def gain(weights: np.ndarray) -> np.ndarray:
-            return np.asarray(self.of(after, weights) - self.of(before, weights))
+            return np.asarray(self.mean(after, weights) - self.mean(before, weights))
 
         return float(gain(np.ones((1, len(self.groups))))[0]), bootstrap(gain, self.groups)
 
@@ -99,7 +130,7 @@ class Refined:
     cases, groups: how many the steps were fitted and judged on.
     dice, present: those of `Tried`, without the steps.
     tried: each step, in order.
-    metric: what the gains are measured in and the steps were chosen by.
+    measure: what the gains are measured in and the steps were chosen by.
     gain, interval: of all kept steps together, chosen without the fold of each case.
     table: the file with these figures.
     """
@@ -108,7 +139,7 @@ class Refined:
     groups: int
     dice: dict[str, float]
     present: dict[str, float]
-    metric: str
+    measure: Measure
     tried: tuple[Tried, ...]
     gain: float
     interval: Interval
@@ -121,7 +152,8 @@ class Refined:
         written = [
             f"{self.cases} cases of {self.groups} groups, each predicted by a model that did not see it",
             "mean Dice of cases whose prediction or truth has the label (in brackets: of all cases, both-empty as 1); "
-            f"gain in {self.metric} over the kept steps before it, mean of the labels, 95 % interval",
+            f"gain in {self.measure.metric} over the kept steps before it, mean of the labels, 95 % interval",
+            *self._not_counted(),
             f"  {'none':<{wide}}  {_shown(self.dice, self.present)}",
         ]
         for one in self.tried:
@@ -143,13 +175,24 @@ class Refined:
             "dice": self.dice,
             "present": _known(self.present),
             "steps": [
-                {**asdict(one), "present": _known(one.present), "interval": _ends(one.interval)}
+                {
+                    **asdict(one),
+                    "present": _known(one.present),
+                    "gain": _finite(one.gain),
+                    "interval": _ends(one.interval),
+                }
                 for one in self.tried
             ],
-            "metric": self.metric,
-            "gain": self.gain,
+            "metric": self.measure.metric,
+            "labels": [self.measure.labels[i] for i in self.measure.counted],
+            "gain": _finite(self.gain),
             "interval": _ends(self.interval),
         }
+
+    def _not_counted(self) -> list[str]:
+        names = self.measure.left_out
+        told = f"not counted in the gain, since fewer than {LEAST_GROUPS} groups have it: {', '.join(names)}"
+        return [told] if names else []
 
     def save(self) -> None:
         """Write the table: a row for no step, one for each step, and one for the kept steps together."""
@@ -161,7 +204,7 @@ class Refined:
                 f"dice {name} (present)" for name in names
             ]
             writer.writerow(["step", *dices, "gain", "low", "high", "kept", "arguments"])
-            before = (*self.dice.values(), *self.present.values())
+            before = (*self.dice.values(), *_known(self.present).values())
             writer.writerow(["none", *before, "", "", "", "", ""])
             for one in self.tried:
                 ends = one.interval if one.interval.known else ("", "")
@@ -169,7 +212,7 @@ class Refined:
                 row = [
                     one.step,
                     *one.dice.values(),
-                    *one.present.values(),
+                    *_known(one.present).values(),
                     one.gain,
                     *ends,
                     kept,
@@ -185,11 +228,19 @@ def _ends(interval: Interval) -> list[float] | None:
 
 
 def _known(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
+    return {name: _finite(value) for name, value in values.items()}
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _shown(dice: dict[str, float], present: dict[str, float]) -> str:
-    return "  ".join(f"{name} {present[name]:.4f} ({dice[name]:.4f})" for name in dice)
+    return "  ".join(f"{name} {_number(present[name])} ({dice[name]:.4f})" for name in dice)
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"
 
 
 def signed(gain: float, interval: Interval) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from delineate.metrics import Metric
 from delineate.refine import learner_of, load_refine, tried_by
 from delineate.resolve import Call, Trust, resolve
 from delineate.verbs._run_folder import RunFolder
+
+LEARNT = "learnt weights, in the recipe of the bundle"
 
 HOME = "refinement"
 """The folder of `refine fit`, in the run's folder."""
@@ -71,6 +73,11 @@ class Stages:
     told: Mapping[str, str]
     kept: Path
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the labels."""
+        return tuple(self.predictor.labels.names)
+
     def tables(self, metrics: Mapping[str, Metric]) -> dict[str, Table]:
         """The scores of each stage. The network is called once for each case."""
         return evaluate_stages(
@@ -97,7 +104,12 @@ class Stages:
 
 
 def stages_of(
-    run: Path, names: Sequence[str], trust: Trust, kept: Path, device: str = "auto"
+    run: Path,
+    names: Sequence[str],
+    trust: Trust,
+    kept: Path,
+    device: str = "auto",
+    only: Collection[str] | None = None,
 ) -> Stages:
     """The stages of a run. The stage `none` is named in words, so that sentences can be made with it.
 
@@ -110,6 +122,7 @@ def stages_of(
         trust: modules whose code the run may name.
         kept: an empty folder for the label maps of each stage.
         device: "auto", "cpu", "cuda", "mps".
+        only: ids of the test cases to compare; all if left out.
 
     Raises:
         ValueError: not a run, an unknown step, no cases to evaluate, or `network` where `refine fit` made none.
@@ -134,6 +147,7 @@ def stages_of(
         return load_refiner(bundle, open_bundle(path, trust), device)
 
     for name in names:
+        learnt = False
         if name == NETWORK:
             home = run / HOME / NETWORK
             card = home / "bundle" / "card.json"
@@ -144,7 +158,8 @@ def stages_of(
             call = Call(NETWORK, {"bundle": str(home)})
         elif name != NONE:
             call = tried_calls(name, folder.recipe.labels.names, trust)[0]
-            if name not in fitted and learner_of(resolve("refine", call)):
+            learnt = learner_of(resolve("refine", call)) is not None
+            if learnt and not fitted.get(name):
                 raise ValueError(
                     f"{run}: the step {name} has learnt nothing yet. Fit it first: delineate refine fit {run}"
                 )
@@ -153,8 +168,8 @@ def stages_of(
             steps = stages[RECIPE if own else NO_REFINEMENT] = own
         else:
             steps = stages[name] = (*steps, *load_refine([call], load))
-            told[name] = "" if name == NETWORK else _words(call.args)
-    cases = {case.id: case for case in splits[split]}
+            told[name] = "" if name == NETWORK else LEARNT if learnt else _words(call.args)
+    cases = {case.id: case for case in splits[split] if only is None or case.id in only}
     return Stages(cases, split, predictor, stages, told, kept)
 
 

@@ -19,7 +19,7 @@ from delineate.core import Case, Geometry, Image, Network, Segmentation
 from delineate.files import whole_file
 from delineate.progress import track
 from delineate.recipe import Recipe, saved_recipe
-from delineate.refine import Crop, crops
+from delineate.refine import Crop, NothingToLearnError, crops
 from delineate.resolve import check
 from delineate.verbs._refine_stages import FINISHED
 
@@ -63,7 +63,7 @@ def train_network(
         The network, and the number of channels of its input.
 
     Raises:
-        ValueError: no region was found.
+        NothingToLearnError: no region was predicted.
         KeyboardInterrupt: the user interrupted.
     """
     from delineate.training.fit import fit
@@ -73,7 +73,7 @@ def train_network(
     channels = _channels(plan, cases)
     learnt = list(_crop_cases(cases, predicted, plan.seed, channels))
     if not learnt:
-        raise ValueError("no region was predicted, so there is nothing to learn a refinement from.")
+        raise NothingToLearnError("no region was predicted")
     if not fit(recipe, {"train": tuple(learnt)}, place, {**card, "name": recipe.name}):
         raise KeyboardInterrupt
     bundle = open_bundle(place, plan.model.trust).update_card(**{FINISHED: True})

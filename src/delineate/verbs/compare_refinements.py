@@ -71,9 +71,11 @@ def compare_refinements(
     chosen = load_metrics([Call(m, trust=OWN) for m in metrics])
     named = dict(zip(names_of(folders), folders, strict=True))
     with tempfile.TemporaryDirectory() as kept:
+        shared: set[str] | None = None
         if len(folders) > 1:  # a mistake in the last run is found before the first is predicted
-            cases = [set(stages_of(f, steps, trust, Path(kept), device).cases) for f in folders]
-            _check_cases(folders, cases, common)
+            every = [stages_of(f, steps, trust, Path(kept), device) for f in folders]
+            _check_labels(folders, [stages.labels for stages in every])
+            shared = _check_cases(folders, [set(stages.cases) for stages in every], common)
         tables: dict[str, Table] = {}
         names: dict[str, dict[str, str]] = {}
         masks: dict[str, KeptMasks] = {}
@@ -81,7 +83,7 @@ def compare_refinements(
         for i, (run, folder) in enumerate(named.items()):
             place = Path(kept, str(i))
             place.mkdir()
-            stages = stages_of(folder, steps, trust, place, device)
+            stages = stages_of(folder, steps, trust, place, device, shared)
             names[run] = {s: s if len(folders) == 1 else _of_run(run, s) for s in stages.steps}
             tables |= {names[run][s]: table for s, table in stages.tables(chosen).items()}
             masks[run] = stages.pictures
@@ -109,14 +111,25 @@ def compare_refinements(
     return ablation, written
 
 
-def _check_cases(folders: Sequence[Path], cases: Sequence[set[str]], common: bool) -> None:
-    """Refuse runs with different test cases, unless those that all have are compared."""
+def _check_labels(folders: Sequence[Path], labels: Sequence[tuple[str, ...]]) -> None:
+    """Refuse runs with different labels."""
+    for folder, of in zip(folders, labels, strict=True):
+        if of != labels[0]:
+            raise ValueError(
+                f"{folders[0]} has the labels {', '.join(labels[0])}, but {folder} has {', '.join(of)}. "
+                "Compare runs with the same labels."
+            )
+
+
+def _check_cases(folders: Sequence[Path], cases: Sequence[set[str]], common: bool) -> set[str]:
+    """The test cases that all runs have. Refuses runs with different ones, unless the common ones are compared."""
     for folder, of in zip(folders, cases, strict=True):
         if of != cases[0] and not (common and cases[0].intersection(*cases)):
             raise ValueError(
                 f"{folders[0]} and {folder} have different test cases, so their stages do not fit into one table. "
                 "Compare the common ones with --common (common=True), or each run alone."
             )
+    return cases[0].intersection(*cases)
 
 
 def _of_run(run: str, stage: str) -> str:

@@ -17,7 +17,7 @@ from delineate.metrics import forget
 from delineate.metrics.dice import dice
 from delineate.progress import LOG, log, log_to, track, warn
 from delineate.recipe import as_tree
-from delineate.refine import Learn, learner_of, load_refine
+from delineate.refine import Learn, NothingToLearnError, learner_of, load_refine
 from delineate.refine.network import network
 from delineate.resolve import Call, Trust, check, resolve
 from delineate.tasks import load_task
@@ -67,8 +67,9 @@ def refine_fit(
         steps: names of refinement steps, in the order in which they run; if left out, `STEPS`, without `network` for a
             model that cannot have it.
         network_time: the time to train each refinement network, such as "3m"; there are `folds` + 1.
-        metric: what the steps are chosen by, "dice", over the cases whose prediction or truth has the label, or
-            "dice_empty1", over all cases, where both-empty counts 1. With it, a label that is rare is best left out.
+        metric: what the steps are chosen by: "dice", over the cases whose prediction or truth has the label, of labels
+            that at least five groups have; or "dice_empty1", over all cases, where both-empty counts 1, which rewards
+            never to predict a rare label.
         device: "auto", "cpu", "cuda", "mps", for predictions. Trainings use the device of the recipe.
         trust: modules whose code the run, its bundle or `steps` may name (`package.module:function`).
 
@@ -157,16 +158,19 @@ class _Fitting:
         self.device = device
         self.labels = folder.recipe.labels.names
         self.groups = [case.group for case in known.cases]
-        self.measure = Measure(metric, self.labels, self.groups)
+        self.metric = metric
         everywhere = np.ones(len(known.cases), bool)
         self.parts = [*(known.folds != fold for fold in range(known.count)), everywhere]
         """(case,) boolean: the cases that a selection sees: those without each fold, and all."""
         self.kept: list[tuple[Call, ...]] = [() for _ in self.parts]
         """The kept steps of each selection, without the network: the same steps, with other arguments."""
+        self.truths = np.zeros((len(known.cases), len(self.labels)), bool)
+        """(case, label): whether the truth has the label; known once the cases were scored."""
 
     def run(self) -> Refined:
         """Try all steps, and write the bundle with the kept ones, and the table."""
         before = self._scores((), [()], "scoring")[0]
+        self.measure = Measure.of_truths(self.metric, self.labels, self.groups, self.truths)
         tried: list[Tried] = []
         now = before
         for name in self.names:
@@ -192,7 +196,7 @@ class _Fitting:
             len(set(self.groups)),
             self.measure.means(before),
             self.measure.means(before, present=True),
-            self.measure.metric,
+            self.measure,
             tuple(tried),
             gain,
             interval,
@@ -215,7 +219,7 @@ class _Fitting:
                 by_prefix[prefix] = self._scores(kept, candidates, f"trying {name}")
             scores = by_prefix[prefix]
             everyone = np.ones((1, int(part.sum())))
-            means = [self.measure.of(one[part], everyone)[0] for one in scores]
+            means = [self.measure.mean(one[part], everyone)[0] for one in scores]
             chosen = int(np.argmax(np.nan_to_num(means, nan=-1.0)))
             best.append(calls[chosen])
             after[~part] = scores[chosen][~part]
@@ -229,7 +233,11 @@ class _Fitting:
         after = now.copy()
         for selection, part in enumerate(self.parts):
             which = np.flatnonzero(part)
-            arguments = learn(self._examples(selection, track(which, f"learning {name}")))
+            try:
+                arguments = learn(self._examples(selection, track(which, f"learning {name}")))
+            except NothingToLearnError as error:
+                warn(f"{name} learns nothing: {error}.")
+                return now.copy(), [self._bare(name)]
             call = replace(self._bare(name), args=dict(arguments))
             calls.append(call)
             held_out = np.flatnonzero(~part)
@@ -259,7 +267,11 @@ class _Fitting:
         after = now.copy()
         for fold in range(self.known.count):
             warn(f"network without fold {fold + 1}: training for {self.network_time}")
-            trained = self._trained(fold, home / f"{NETWORK}-without-{fold}")
+            try:
+                trained = self._trained(fold, home / f"{NETWORK}-without-{fold}")
+            except NothingToLearnError as error:
+                warn(f"{NETWORK} learns nothing: {error}.")
+                return now.copy()
             held_out = np.flatnonzero(~self.parts[fold])
             step = network("", partial(_same, trained))
             scores = self._scores(self.kept[fold], [(step,)], f"trying {NETWORK}", held_out)
@@ -302,6 +314,7 @@ class _Fitting:
             case = cases[int(i)]
             truth, image = case.truth, case.image
             assert truth is not None  # the fold was trained on it
+            self.truths[i] = [truth.mask(name).any() for name in self.labels]
             try:
                 prediction = _refined(self.known.prediction(case, truth), image, steps)
                 for number, candidate in enumerate(candidates):

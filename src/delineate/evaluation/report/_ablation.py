@@ -86,9 +86,13 @@ class AblationPart:
         pairs = [pair for pair in self.pairs if pair.name in names]
         gained = once(sorted((f for p in pairs for f in p.largest[0]), key=lambda f: -f.gain))
         lost = once(sorted((f for p in pairs for f in p.largest[1]), key=lambda f: f.gain))
+        every = lost
         lost = lost[: max(STEPPED_LOSSES, STEPPED - len(gained))]
         taken = {f.case for f in lost}
-        return [f for f in gained if f.case not in taken][: STEPPED - len(lost)] + lost
+        gained = [f for f in gained if f.case not in taken][: STEPPED - len(lost)]
+        seen = taken | {f.case for f in gained}
+        more = [f for f in once(every) if f.case not in seen]
+        return gained + lost + more[: STEPPED - len(gained) - len(lost)]
 
     def _told(self, far: Far, tables: Mapping[str, str]) -> str:
         """The score of every stage."""
