@@ -48,7 +48,10 @@ def test_it_reads_the_masks_that_were_written_and_may_join_classes(tmp_path, cla
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (None, "polyp has no class 'polyp'.*predictions: {polyp: neoplastic, background: \\[non_neoplastic\\]}"),
+        (
+            None,
+            "polyp has no class 'polyp'.*predictions: {polyp: neoplastic, background: \\[non_neoplastic\\]}",
+        ),
         ({"polyp": 255}, "has no class 255"),
         ({"polyp": "neoplastic"}, "no label was given for non_neoplastic.*under background"),
         ({"polyp": ["neoplastic", "neoplastic"]}, "the class neoplastic twice"),
