@@ -246,6 +246,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--overwrite", action="store_true", help="replace files that this bundle did not write"
     )
+    verb.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted run: predict only what is not there yet, or was changed since",
+    )
     _device(verb)
     _trust(verb, "the bundle")
 
@@ -617,6 +622,7 @@ def _predict(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         trust=options.trust,
         strict=options.strict,
+        resume=options.resume,
     )
     return _summed_up(predicted.lines, len(predicted.failures), "predicted")
 

@@ -49,16 +49,17 @@ class Progress:
         done: units already done at the start.
         leave: keep the finished bar on the terminal.
         show: False shows nothing.
+        rate: add the units per second since the start to each line, as a bar always does.
         bar: further arguments of tqdm, for the terminal.
     """
 
     def __init__(
         self, what: str, total: int | None, unit: str, *, done: float = 0, leave: bool = True,
-        show: bool = True, **bar: Any,
+        show: bool = True, rate: bool = False, **bar: Any,
     ) -> None:  # fmt: skip
         self.what, self.total, self.unit, self.done = what, total, unit, done
         self.show, self.logged = show and not _silenced, show
-        self.note = ""
+        self.note, self.rate, self.first = "", rate, done
         self.started = self.last_time = time.monotonic()
         self.last_done: float = done
         self.bar: tqdm[Any] | None = None
@@ -108,8 +109,12 @@ class Progress:
     def _line(self) -> str:
         of = "" if self.total is None else f" of {self.total}"
         units = self.unit if (self.total or self.done) == 1 or self.unit == "s" else f"{self.unit}s"
-        spent = timedelta(seconds=round(time.monotonic() - self.started))
-        return f"{self.what}: {self.done:.0f}{of} {units}, {spent}" + (
+        seconds = time.monotonic() - self.started
+        rate = ""
+        if self.rate and self.done > self.first and seconds > 0:
+            rate = f", {(self.done - self.first) / seconds:.3g} {self.unit}s/s"
+        spent = timedelta(seconds=round(seconds))
+        return f"{self.what}: {self.done:.0f}{of} {units}, {spent}{rate}" + (
             self.note and f", {self.note}"
         )
 

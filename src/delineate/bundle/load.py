@@ -16,6 +16,7 @@ from delineate.inference import (
     CasePredictor,
     Fingerprint,
     by_slices,
+    in_turn,
     wrap_network,
     wrap_predictor,
 )
@@ -89,7 +90,7 @@ def load_bundle(
 
 
 def load_network(bundle: Bundle, device: str) -> Network:
-    """The network of a bundle, in the engine that its weights are for.
+    """The network of a bundle, in the engine that its weights are for; its calls are `in_turn`.
 
     Raises:
         RuntimeError: the engine is not installed.
@@ -105,7 +106,7 @@ def load_network(bundle: Bundle, device: str) -> Network:
             "Install it with pip install 'delineate[train]'."
         ) from error
     network: Network = engine.load_network(bundle.folder, bundle.recipe, bundle.card, device)
-    return network
+    return in_turn(network)
 
 
 def load_refiner(bundle: Bundle, refiner: Bundle, device: str) -> tuple[Network, int]:

@@ -38,7 +38,14 @@ from delineate.files._run_lengths import (
     RunLengthTable,
     run_length_table,
 )
-from delineate.files._whole_file import cache_folder, is_part, part_folder, sha256, whole_file
+from delineate.files._whole_file import (
+    cache_folder,
+    clear_parts_once,
+    is_part,
+    part_folder,
+    sha256,
+    whole_file,
+)
 
 __all__ = [
     "RUN_LENGTH_TABLES",
@@ -51,6 +58,7 @@ __all__ = [
     "by_content",
     "by_ending",
     "cache_folder",
+    "clear_parts_once",
     "data_files",
     "dicom_texts",
     "folder_files",

@@ -1,5 +1,6 @@
 """Inference: Case -> Segmentation. A wrapped network is a network, and a wrapped predictor is a predictor."""
 
+from delineate.inference.engine import PredictionStopped, in_turn, stoppable
 from delineate.inference.fingerprint import Fingerprint, Measures
 from delineate.inference.predictor import CasePredictor, NotFiniteError
 from delineate.inference.slices import by_slices
@@ -10,7 +11,10 @@ __all__ = [
     "Fingerprint",
     "Measures",
     "NotFiniteError",
+    "PredictionStopped",
     "by_slices",
+    "in_turn",
+    "stoppable",
     "wrap_network",
     "wrap_predictor",
 ]

@@ -7,12 +7,14 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from hashlib import sha256 as sha256_of
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from delineate.files import RunLengthTable, sha256, whole_file
+from delineate.core import Case
+from delineate.files import RunLengthTable, clear_parts_once, sha256, whole_file
 
 TABLE, RECORD = "predictions.csv", "predictions.jsonl"
 
@@ -31,25 +33,55 @@ class Line(NamedTuple):
     bundle: str
 
 
+class Finished(NamedTuple):
+    """A line of the record: a case all of whose files and rows were written, and what they were made from.
+
+    case: id of the case.
+    inputs: `digest_of` the case.
+    bundle: digest of the model.
+    options: digest of the options.
+    files: the SHA-256 of each file that was written, by its name.
+    prediction: the fields of the `CasePrediction`.
+    """
+
+    case: str
+    inputs: str
+    bundle: str
+    options: str
+    files: Mapping[str, str]
+    prediction: Mapping[str, Any]
+
+
 class PredictionFolder:
     """A folder of masks with the table `predictions.csv`, and a record of the files that each bundle wrote.
 
     The record, `predictions.jsonl`, has a line for each file: its name, its SHA-256 when it was written, and the
     bundle. A file is replaced only if the same bundle wrote it and it was not changed since. So a mask that a person
-    corrected, or that another program wrote, is kept. Several threads may use one `PredictionFolder`, and several
-    processes, each with its own, may write into one folder: lines are appended whole.
+    corrected, or that another program wrote, is kept. After the files of a case comes a line with all that is kept
+    of it, so that an interrupted run can go on (`finished`). Several threads may use one `PredictionFolder`, and
+    several processes, each with its own, may write into one folder: lines are appended whole.
 
     Args:
         folder: the path; it is created if needed.
         bundle: digest of the model that writes.
+        options: all else that decides what is written; a case that was written with others is not `finished`.
     """
 
-    def __init__(self, folder: str | Path, bundle: str) -> None:
+    def __init__(
+        self, folder: str | Path, bundle: str, options: Mapping[str, object] | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.bundle = bundle
+        self.options = sha256_of(json.dumps(options, sort_keys=True).encode()).hexdigest()
         self._written = dict[str, list[tuple[str, str | None]]]()
-        for line in _lines(self.folder / RECORD):
-            self._written.setdefault(line.file, []).append((line.bundle, line.sha256))
+        self._finished = dict[str, bytes]()
+        for line, raw in _lines(self.folder / RECORD):
+            if isinstance(line, Line):
+                self._written.setdefault(line.file, []).append((line.bundle, line.sha256))
+            elif (line.bundle, line.options) == (self.bundle, self.options):
+                self._finished[line.case] = raw
+            else:
+                self._finished.pop(line.case, None)
 
     def refuse(self, names: Sequence[str], inputs: Sequence[Path], *, overwrite: bool) -> None:
         """Check before prediction that no file would be lost.
@@ -88,19 +120,47 @@ class PredictionFolder:
                 f"{self.folder / name}{more} {why}; nothing was predicted. Give another --out{replace}."
             )
 
+    def finished(self, case: Case, names: Collection[str]) -> Mapping[str, Any] | None:
+        """The fields of the `CasePrediction` of a case that need not be predicted again; None if it must be.
+
+        It must be unless the last line of the case in the record is by the same bundle with the same options, for an
+        image of the same content, and all files that it names are there and unchanged. An image that has no file is
+        always predicted again.
+
+        Args:
+            case: the image.
+            names: the files that may be written for it, relative to the folder.
+        """
+        line = _line(self._finished.get(case.id, b""))
+        if not isinstance(line, Finished) or not line.inputs or line.inputs != digest_of(case):
+            return None
+        if not isinstance(line.files, Mapping) or not set(line.files) <= set(names):
+            return None
+        for name, digest in line.files.items():
+            path = self.folder / name
+            clear_parts_once(os.path.abspath(path.parent))  # a killed process may have left one
+            if not path.is_file() or sha256(path) != digest:
+                return None
+        return line.prediction if isinstance(line.prediction, Mapping) else None
+
     @contextmanager
-    def file(self, name: str, suffix: str) -> Iterator[Path]:
-        """Yield a temporary path with the ending `suffix`; on success the file is renamed to `name` and recorded."""
-        path = self.folder / name
-        with whole_file(path, suffix=suffix) as part:
-            try:
-                yield part
-            except OSError as error:  # name the final file, not the temporary one
-                error.filename = str(path)
-                raise
-            except ValueError as error:
-                raise ValueError(str(error).replace(str(part), str(path))) from error
+    def draft(self, name: str, suffix: str) -> Iterator[Path]:
+        """Yield a hidden file with the ending `suffix`; at the end it is recorded and renamed to `name`."""
+        with whole_file(self.folder / name, suffix=suffix) as part:
+            yield part
             self._record(name, sha256(part))  # before the rename: a recorded file may be missing
+
+    @contextmanager
+    def naming(self, part: Path, name: str) -> Iterator[None]:
+        """Errors inside name the final file, not the hidden one."""
+        path = self.folder / name
+        try:
+            yield
+        except OSError as error:
+            error.filename = str(path)
+            raise
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(part), str(path))) from error
 
     @contextmanager
     def table(self) -> Iterator[None]:
@@ -122,6 +182,14 @@ class PredictionFolder:
         csv.DictWriter(text, COLUMNS).writerows(rows)
         _append(text.getvalue(), self.folder / TABLE)
 
+    def finish(
+        self, case: str, inputs: str, files: Sequence[str], prediction: Mapping[str, Any]
+    ) -> None:
+        """Record that the files and rows of a case are written; see `Finished`."""
+        written = {name: self._written[name][-1][1] or "" for name in files}
+        line = Finished(case, inputs, self.bundle, self.options, written, prediction)
+        _append(json.dumps(line._asdict()) + "\n", self.folder / RECORD)
+
     def add_run_lengths(self, table: RunLengthTable, rows: Mapping[str, str]) -> None:
         """Write rows into the table of run lengths. Rows of other images that this bundle wrote before stay.
 
@@ -133,7 +201,7 @@ class PredictionFolder:
         path = self.folder / table.file
         ours = path.is_file() and not self._not_ours(table.file)
         kept = table.read_rows(path) if ours else {}
-        with self.file(table.file, path.suffix) as part:
+        with self.draft(table.file, path.suffix) as part, self.naming(part, table.file):
             table.write({**kept, **rows}, part)
 
     def _not_ours(self, name: str) -> str:
@@ -165,8 +233,9 @@ class PredictionFolder:
         path = self.folder / TABLE
         if not path.is_file():
             return []
-        with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file, restval=""))
+        text = path.read_bytes().decode("utf-8")
+        whole = text[: text.rfind("\n") + 1]  # a full disk may have cut the last row short
+        return list(csv.DictReader(io.StringIO(whole, newline=""), restval=""))
 
     def _write(self, rows: Sequence[Mapping[str, str]], path: Path) -> None:
         with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
@@ -175,19 +244,43 @@ class PredictionFolder:
             table.writerows(rows)
 
 
+def digest_of(case: Case) -> str:
+    """SHA-256 of the content of a case's image files; "" for an image without files, or one that cannot be read."""
+    total = sha256_of()
+    try:
+        for file in case.image_files:
+            total.update(bytes.fromhex(sha256(file)))
+    except OSError:  # reading the image will say so
+        return ""
+    return total.hexdigest() if case.image_files else ""
+
+
 def _append(text: str, path: Path) -> None:
     """Append in one system call, so that lines of several threads or processes do not mix."""
-    with open(path, "ab", buffering=0) as file:
+    with open(path, "a+b", buffering=0) as file:
+        if file.tell() and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
+            text = f"\n{text}"  # a full disk may have cut the last line short
         file.write(text.encode("utf-8"))
 
 
-def _lines(path: Path) -> Iterator[Line]:
-    """The lines of a record. Invalid lines, such as one that a killed process cut short, are skipped."""
-    for written in path.read_bytes().split(b"\n") if path.is_file() else ():
-        with suppress(ValueError, TypeError, RecursionError):
-            line = Line(**json.loads(written))
-            if isinstance(line.file, str):
-                yield line
+def _lines(path: Path) -> Iterator[tuple[Line | Finished, bytes]]:
+    """The lines of a record, each also as it is written. Invalid lines, such as one that was cut short, are skipped."""
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        for written in file:
+            line = _line(written)
+            if line is not None:
+                yield line, written
+
+
+def _line(written: bytes) -> Line | Finished | None:
+    with suppress(ValueError, TypeError, RecursionError):
+        values = json.loads(written)
+        line = Finished(**values) if "case" in values else Line(**values)
+        if isinstance(line[0], str):
+            return line
+    return None
 
 
 def _identity(path: Path) -> tuple[int, int] | str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from delineate.core import Case, Geometry, Image, Predictor, Segmentation
 from delineate.core.scores import EXPECTED_DICE, PRESENCE
 from delineate.evaluation.report import overlay
 from delineate.files import RunLengthTable, mask_suffix, whole_file, write_mask
-from delineate.predictions.folder import COLUMNS, PredictionFolder
+from delineate.inference import PredictionStopped
+from delineate.predictions.folder import COLUMNS, PredictionFolder, digest_of
 
 UNLIKE = "unlike the training images: {how}"
 
@@ -75,6 +77,38 @@ class CasePrediction:
     run_lengths: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A predicted case whose files are written but hidden. Nothing else of it is in memory.
+
+    prediction: what `commit` returns.
+    inputs: `digest_of` the case.
+    folder: where the files are.
+    parts: the hidden files.
+    """
+
+    prediction: CasePrediction
+    inputs: str
+    folder: PredictionFolder
+    parts: ExitStack
+
+    def commit(self) -> CasePrediction:
+        """Put the files in place, then write the rows, then record that the case is finished.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        self.parts.close()
+        done = self.prediction
+        self.folder.add(done.rows)
+        self.folder.finish(done.case, self.inputs, tuple(done.files.values()), asdict(done))
+        return done
+
+    def discard(self) -> None:
+        """Remove the hidden files."""
+        self.parts.__exit__(PredictionStopped, PredictionStopped(), None)
+
+
 def predict_case(
     predictor: Predictor,
     case: Case,
@@ -104,10 +138,49 @@ def predict_case(
             probabilities are requested and the predictor keeps none. Warnings about the image are added as notes.
         OSError: a file cannot be written.
     """
+    held, inputs = read_case(case)
+    draft = draft_case(
+        predictor, held, inputs, folder, outputs, review_below=review_below, strict=strict
+    )
+    return draft.commit()
+
+
+def read_case(case: Case) -> tuple[Case, str]:
+    """The case with its image in memory, and `digest_of` its files."""
+    inputs = digest_of(
+        case
+    )  # first: of a file that changes meanwhile, this is no longer the digest
+    return replace(case, load_image=partial(_same, case.image)), inputs
+
+
+def draft_case(
+    predictor: Predictor,
+    case: Case,
+    inputs: str,
+    folder: PredictionFolder,
+    outputs: Outputs | None = None,
+    *,
+    review_below: Mapping[str, float] | None = None,
+    strict: bool = False,
+) -> Draft:
+    """The first part of `predict_case`, from an image in memory to hidden files; arguments as there.
+
+    Args:
+        predictor: as `predict_case`.
+        case: with its image in memory, as `read_case` returns it.
+        inputs: `digest_of` the case.
+        folder: as `predict_case`, and so the rest.
+        outputs: which files.
+        review_below: thresholds of review.
+        strict: refuse unlike images.
+
+    Raises:
+        ValueError, OSError: as `predict_case`.
+    """
     outputs = Outputs() if outputs is None else outputs
     image = case.image
     try:
-        prediction = predictor(replace(case, load_image=partial(_same, image)))
+        prediction = predictor(case)
     except Exception as error:
         for warning in image.warnings:  # they may explain the error
             error.add_note(warning)
@@ -128,27 +201,46 @@ def predict_case(
         outputs = replace(outputs, mask=False, overlay=False)
     names = outputs.names(case, image.geometry)
     like = case.image_path
-    if "overlay" in names:
-        with folder.file(names["overlay"], ".jpg") as part:
-            write_overlay(image, prediction, None, part)
-    if "probabilities" in names:
-        with folder.file(names["probabilities"], ".npz") as part:
-            _write_probabilities(prediction, part)
-    if "mask" in names:
-        with folder.file(names["mask"], mask_ending(case, image.geometry)) as part:
-            write_mask(prediction, part, like=like)
-    image_name = case.id if like is None else shown(like)
-    rows = tuple(_rows(image_name, names.get("mask", ""), prediction, review_below or {}))
-    folder.add(rows)
-    return CasePrediction(
-        case.id,
-        names,
-        rows,
-        image.warnings,
-        prediction.unlike_training,
-        any(row["review"] == "yes" for row in rows),
-        run_lengths,
-    )
+    ending = mask_ending(case, image.geometry)
+    writers: dict[str, tuple[str, Callable[[Path], None]]] = {  # the last is put in place first
+        "mask": (ending, lambda part: write_mask(prediction, part, like=like)),
+        "probabilities": (".npz", lambda part: _write_probabilities(prediction, part)),
+        "overlay": (".jpg", lambda part: write_overlay(image, prediction, None, part)),
+    }
+    with ExitStack() as parts:
+        for kind, (suffix, write) in writers.items():
+            if kind not in names:
+                continue
+            part = parts.enter_context(folder.draft(names[kind], suffix))
+            with folder.naming(part, names[kind]):
+                write(part)
+        image_name = case.id if like is None else shown(like)
+        rows = tuple(_rows(image_name, names.get("mask", ""), prediction, review_below or {}))
+        written = CasePrediction(
+            case.id,
+            names,
+            rows,
+            image.warnings,
+            prediction.unlike_training,
+            any(row["review"] == "yes" for row in rows),
+            run_lengths,
+        )
+        return Draft(written, inputs, folder, parts.pop_all())
+
+
+def finished_case(folder: PredictionFolder, case: Case, outputs: Outputs) -> CasePrediction | None:
+    """What an earlier run wrote of a case, if all of it is there and the same would be written again; else None."""
+    if case.image_path is None:
+        return None
+    found = folder.finished(case, outputs.names(case).values())
+    if found is None:
+        return None
+    image = shown(case.image_path)  # the folder of the images may have moved
+    try:
+        rows = tuple({**row, "image": image} for row in found["rows"])
+        return replace(CasePrediction(**found), case=case.id, rows=rows)
+    except (TypeError, KeyError):  # somebody has edited the record
+        return None
 
 
 def _same(image: Image) -> Image:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from delineate.bundle import join_bundles, load_bundle, open_bundle
+from delineate._version import __version__
+from delineate.bundle import Bundle, join_bundles, load_bundle, open_bundle
 from delineate.core import Case
 from delineate.data import cases_of
 from delineate.files import RUN_LENGTH_TABLES, RunLengthTable
 from delineate.predictions import (
     TABLE,
     UNLIKE,
+    CasePrediction,
     Outputs,
     PredictionFolder,
-    predict_case,
+    finished_case,
+    predict_cases,
     shown,
 )
-from delineate.progress import track, warn
+from delineate.progress import Progress, say, track, warn
 from delineate.resolve import Trust, nearest
 from delineate.tasks import load_task
 
@@ -73,6 +77,7 @@ def predict(
     overwrite: bool = False,
     trust: Trust | Iterable[str] = (),
     strict: bool = False,
+    resume: bool = False,
 ) -> Predicted:
     """Write a mask or image-level labels for every image into `out`; returns a summary.
 
@@ -118,6 +123,12 @@ def predict(
         overwrite: replace any file, except the input images.
         trust: modules whose code the bundle may name (`package.module:function`); none else is imported.
         strict: an image unlike those the model was trained on is a failure, and nothing is written for it.
+        resume: go on with an interrupted run. An image is not predicted again if `predictions.jsonl` says that the same
+            bundle predicted the same image with the same options, by the same version of Delineate, and all of its
+            files are there and unchanged. Its rows, and its run lengths, are in the tables at the end, as if all images
+            had been predicted in one run. A changed image, and all images after a change of the options, are predicted
+            again; files by another bundle are refused as without `resume`. The device may be another one. Images in
+            memory are always predicted.
 
     Raises:
         ValueError: no bundle, no input, a device that this machine does not have, a file in `out` that must not be
@@ -150,7 +161,19 @@ def predict(
     )
     if table is not None:
         _refuse_names(cases, table)
-    folder = PredictionFolder(out, known.digest)
+    folder = PredictionFolder(
+        out,
+        known.digest,
+        {
+            "version": __version__,
+            "window": window,
+            "flips": flips,
+            "outputs": [drawn, overlays, probabilities],
+            "to": None if table is None else [table.name, dict(outputs.run_length_labels)],
+            "strict": strict,
+            "cards": _cards(known),
+        },
+    )
     folder.refuse(
         [
             *(name for case in cases for name in outputs.names(case).values()),
@@ -171,33 +194,39 @@ def predict(
     unlike: list[str] = []
     failures: dict[str, str] = {}
     run_lengths: dict[str, str] = {}
+
+    def keep(case: Case, written: CasePrediction) -> None:
+        run_lengths.update(written.run_lengths)
+        if written.review:
+            review.append(_file(case))
+        if written.unlike_training:
+            unlike.append(_file(case))
+
     with folder.table():
-        for case in track(cases, "predicting", unit="image", leave=True):
-            file = case.id if case.image_path is None else shown(case.image_path)
-            try:
-                written = predict_case(
-                    predictor,
-                    case,
-                    folder,
-                    outputs,
-                    review_below=known.review_below,
-                    strict=strict,
-                )
-            except OSError:  # a full disk affects all images
-                raise
-            except Exception as error:  # the other images can still be predicted
-                failures[file] = _reason(error, case)
-                for message in (*getattr(error, "__notes__", ()), failures[file]):
-                    warn(f"{file}: {message}")
-                continue
-            run_lengths |= written.run_lengths
-            for warning in written.warnings:
-                warn(f"{file}: {warning}")
-            if written.review:
-                review.append(file)
-            if written.unlike_training:
-                unlike.append(file)
-                _warn_unlike(file, written.unlike_training, len(unlike))
+        left = _left(cases, folder, outputs, keep) if resume else cases
+        done, told = len(cases) - len(left), len(unlike)
+        if done:
+            say(f"{done} of {len(cases)} images were predicted before and have not changed since.")
+        outcomes = predict_cases(
+            predictor, left, folder, outputs, review_below=known.review_below, strict=strict
+        )
+        with (
+            closing(outcomes),
+            closing(Progress("predicting", len(cases), "image", done=done, rate=True)) as progress,
+        ):
+            for case, outcome in outcomes:
+                file = _file(case)
+                if isinstance(outcome, Exception):  # the other images can still be predicted
+                    failures[file] = _reason(outcome, case)
+                    for message in (*getattr(outcome, "__notes__", ()), failures[file]):
+                        warn(f"{file}: {message}")
+                else:
+                    keep(case, outcome)
+                    for warning in outcome.warnings:
+                        warn(f"{file}: {warning}")
+                    if outcome.unlike_training:
+                        _warn_unlike(file, outcome.unlike_training, len(unlike) - told)
+                progress.update()
     if table is not None and run_lengths:
         folder.add_run_lengths(table, run_lengths)
     return Predicted(
@@ -209,6 +238,34 @@ def predict(
         drawn,
         Path(out) / table.file if table is not None and run_lengths else None,
     )
+
+
+def _left(
+    cases: Sequence[Case],
+    folder: PredictionFolder,
+    outputs: Outputs,
+    keep: Callable[[Case, CasePrediction], None],
+) -> list[Case]:
+    """The cases that must be predicted; `keep` gets the others, and their rows are in the table again."""
+    left = []
+    for case in track(cases, "checking what was predicted before", unit="image"):
+        done = finished_case(folder, case, outputs)
+        if done is None:
+            left.append(case)
+        else:
+            folder.add(done.rows)
+            keep(case, done)
+    return left
+
+
+def _cards(bundle: Bundle) -> list[object]:
+    """What decides the columns of the table and is not part of `Bundle.digest`, also of the members."""
+    own = [bundle.card.get(name) for name in ("fingerprint", "calibration")]
+    return [*own, *(_cards(member) for member in bundle.members.values())]
+
+
+def _file(case: Case) -> str:
+    return case.id if case.image_path is None else shown(case.image_path)
 
 
 def _run_length_table(
