@@ -1,3 +1,5 @@
+import gc
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -82,3 +84,32 @@ def test_stages_are_the_predictions_of_separate_predictors_from_one_call_of_the_
         np.testing.assert_array_equal(segmentation.classes, alone.classes)
         np.testing.assert_array_equal(segmentation.probabilities, alone.probabilities)
         assert segmentation.scores == alone.scores
+
+
+def test_a_volume_takes_little_more_than_twice_its_probabilities_and_leaves_nothing():
+    labels = LabelSet(tuple(Label(f"organ {value}", value) for value in range(1, 7)))
+    shape = (40, 64, 64)
+    maps = 7 * 4 * np.prod(shape)
+
+    def network(pixels):
+        return Output(np.repeat(pixels, 7, axis=1))
+
+    ours = CasePredictor(
+        load_prepare([Call("standardize", {"by": "image"})]),
+        network,
+        load_task(Call("semantic"), labels),
+    )
+    pixels = np.random.default_rng(0).integers(-1000, 1000, (1, *shape), np.int16)
+    one = case(pixels)
+    ours(one)
+    gc.collect()
+    gc.disable()  # nothing may wait for the collection of cycles
+    tracemalloc.start()
+    try:
+        ours(one)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert peak < 2.4 * maps
+    assert after < 0.1 * maps

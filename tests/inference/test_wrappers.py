@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from delineate.core import Case, Geometry, Image, Label, LabelSet, Output, Probabilities
 from delineate.inference import CasePredictor, wrap_network, wrap_predictor
@@ -174,8 +175,57 @@ def test_a_network_sees_windows_of_the_size_asked_for():
         return pointwise(pixels)
 
     sliding_window(network, (4, 6))(np.zeros((1, 1, 10, 5), np.float32))
-    assert set(seen) == {(4, 6)}
-    assert len(seen) == 4
+    assert seen == [(4, 6)]
+
+
+@pytest.mark.parametrize(("side", "calls"), [(8, [16]), (256, [4] * 4), (512, [1] * 16)])
+def test_small_windows_are_given_to_the_network_together(side, calls):
+    seen = []
+
+    def network(pixels):
+        seen.append(len(pixels))
+        return pointwise(pixels)
+
+    pixels = np.random.default_rng(0).random((1, 1, 4 * side, 4 * side), np.float32)
+    together = sliding_window(network, (side, side), overlap=0)(pixels)
+    assert seen == calls
+    np.testing.assert_allclose(together.logits, pointwise(pixels).logits, rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_empty_windows_take_the_logits_of_one_of_them(channels):
+    pixels = np.zeros((1, channels, 40, 48), np.float32)
+    pixels += np.arange(channels, dtype=np.float32)[:, None, None]  # each channel has its own value
+    pixels[..., 24:, :] += 5
+    pixels[..., 3:9, 4:11] = np.random.default_rng(0).random((6, 7), np.float32)
+    seen = []
+
+    def network(pixels):
+        seen.extend(pixels)
+        smooth = ndimage.gaussian_filter(pixels.sum(axis=1, keepdims=True), (0, 0, 2, 2))
+        return Output(np.concatenate([smooth, np.tanh(smooth)], axis=1))
+
+    every = sliding_window(network, (8, 8))(pixels).logits
+    several = [window for window in seen if (window == window[:, :1, :1]).all()]
+    assert len(several) > 20
+    full = len(seen) - len(several)
+    seen.clear()
+    skipped = sliding_window(network, (8, 8), skip_empty=True)(pixels).logits
+    assert len(seen) == full + 2
+    np.testing.assert_array_equal(skipped, every)
+
+
+def test_windows_with_noise_are_not_empty():
+    seen = []
+
+    def network(pixels):
+        seen.extend(pixels)
+        return pointwise(pixels)
+
+    pixels = np.zeros((1, 1, 16, 16), np.float32)
+    pixels[..., ::4, ::4] = 1e-6
+    sliding_window(network, (4, 4), overlap=0, skip_empty=True)(pixels)
+    assert len(seen) == 16
 
 
 def test_scaled_sizes_stay_divisible_as_encoders_ask():
@@ -398,7 +448,7 @@ def test_the_list_goes_from_the_inside_out():
     window, larger = Call("sliding_window", {"size": [4, 4]}), Call("scales", {FIRST: [2]})
     pixels = np.zeros((1, 1, 4, 4), np.float32)
     wrap_network([window, larger], network)(pixels)
-    assert seen == [(4, 4)] * 9
+    assert seen == [(4, 4)]  # nine windows in one call
     seen.clear()
     wrap_network([larger, window], network)(pixels)
     assert seen == [(8, 8)]

@@ -169,14 +169,16 @@ def _required(output: Output[Array], head: Array | None, name: str) -> Array:
 
 def _mapped(item: Any, change: Callable[[Any], Any]) -> dict[str, Any]:
     """The fields of an Output or Target, each array in them changed."""
+    return {f.name: _changed(getattr(item, f.name), change) for f in fields(item)}
 
-    def changed(value: Any) -> Any:
-        if value is None:
-            return None
-        if isinstance(value, tuple):
-            return tuple(changed(part) for part in value)
-        if isinstance(value, Mapping):
-            return {name: changed(part) for name, part in value.items()}
-        return value.map(change) if isinstance(value, Objects) else change(value)
 
-    return {f.name: changed(getattr(item, f.name)) for f in fields(item)}
+def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+    # not a function inside `_mapped`: one that calls itself would keep `change`, and its arrays, until the next
+    # collection of cycles
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return tuple(_changed(part, change) for part in value)
+    if isinstance(value, Mapping):
+        return {name: _changed(part, change) for name, part in value.items()}
+    return value.map(change) if isinstance(value, Objects) else change(value)

@@ -123,23 +123,30 @@ class CasePredictor:
         if self.fingerprint is not None:
             unlike = self.fingerprint.differences(Measures.of(image, pixels, grid))
         output = self.network(pixels[None])
-        if not all(np.isfinite(array).all() for array in output.arrays()):
+        if not all(_is_finite(array) for array in output.arrays()):
             raise NotFiniteError(
                 f"{case.id}: the network's output contains NaN or infinity. Its weights are damaged, or the values of "
                 f"the prepared image ({pixels.min():.4g} to {pixels.max():.4g}) are far from those it was trained on."
             )
-        probabilities = self.prepare.restore(self.task.read(output, grid), image.geometry)
+        del pixels
+        read = [self.task.read(output, grid)]
+        del output  # of a volume, logits and probabilities take most of the memory
+        probabilities = self.prepare.restore(read.pop(), image.geometry)
         return replace(probabilities, unlike_training=unlike)
 
     def decide(self, probabilities: Probabilities, image: Image) -> Segmentation:
         """Decide the labels from probabilities on the grid of the image, and refine the result."""
-        (prediction,) = self._decide(probabilities, image, [self.refine])
+        stages = self._decide(probabilities, image, [self.refine])
+        del probabilities  # of a volume they are large
+        (prediction,) = stages
         return prediction
 
     def _decide(
         self, probabilities: Probabilities, image: Image, stages: Iterable[Sequence[Refinement]]
     ) -> Iterator[Segmentation]:
+        unlike = probabilities.unlike_training
         decided = refined = self.task.decide(probabilities, image.geometry)
+        del probabilities
         done: Sequence[Refinement] = ()
         for steps in stages:
             if [*map(id, steps[: len(done)])] != [*map(id, done)]:
@@ -147,10 +154,10 @@ class CasePredictor:
             for step in steps[len(done) :]:
                 refined = step(refined, image)
             done = steps
-            yield self._finished(refined, decided, probabilities)
+            yield self._finished(refined, decided, unlike)
 
     def _finished(
-        self, prediction: Segmentation, decided: Segmentation, probabilities: Probabilities
+        self, prediction: Segmentation, decided: Segmentation, unlike: tuple[str, ...]
     ) -> Segmentation:
         """A refined prediction, with the scores of the confidence."""
         before_refinement = decided.probabilities
@@ -162,8 +169,13 @@ class CasePredictor:
         if prediction.present:  # decided before: the temperature changes no decision
             scores = _with_temperature(prediction.scores, self.temperature)
             prediction = replace(prediction, scores=scores)
-        prediction = replace(prediction, unlike_training=probabilities.unlike_training)
+        prediction = replace(prediction, unlike_training=unlike)
         return prediction if self.keep_probabilities else replace(prediction, probabilities=None)
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether all values are finite; (batch, channel, ...), channel by channel."""
+    return all(np.isfinite(part).all() for item in array for part in item)
 
 
 def _same(image: Image) -> Image:

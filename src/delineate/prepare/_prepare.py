@@ -103,7 +103,7 @@ class Prepare:
         Raises:
             ValueError: the maps do not have the shape of a preprocessed image on `geometry`.
         """
-        maps = probabilities.maps
+        maps, outside = probabilities.maps, probabilities.outside
         if maps is not None:
             grid = self.grid(geometry)
             if maps.shape[1:] != grid.shape:
@@ -111,8 +111,13 @@ class Prepare:
                     f"restore: the maps have shape {maps.shape[1:]}, but an image of shape {geometry.shape} is "
                     f"preprocessed to {grid.shape}. Are they from another image or recipe?"
                 )
-            carry = Carry(linear, probabilities.outside)
-            maps = self._undo(maps.astype(np.float32, copy=False), geometry, carry)
+            carry = Carry(linear, outside)
+            probabilities = replace(probabilities, maps=None, outside=())  # freed by the first step
+            maps = maps.astype(np.float32, copy=False)
+            for step, before in zip(
+                reversed(self._moves), reversed(self._grids(geometry)[:-1]), strict=True
+            ):
+                maps = step.backward(maps, before, carry)
             maps = np.ascontiguousarray(maps)
         objects = probabilities.objects
         if objects is not None:
@@ -120,7 +125,7 @@ class Prepare:
                 reversed(self._moves), reversed(self._grids(geometry)[:-1]), strict=True
             ):
                 objects = _moved(objects, _index_map(step, before))
-        return replace(probabilities, maps=maps, objects=objects)
+        return replace(probabilities, maps=maps, outside=outside, objects=objects)
 
     @property
     def _moves(self) -> list[GridStep]:
@@ -132,12 +137,6 @@ class Prepare:
         for step in self._moves:
             grids.append(step.grid(grids[-1]))
         return grids
-
-    def _undo(self, array: np.ndarray, geometry: Geometry, carry: Carry) -> np.ndarray:
-        grids = self._grids(geometry)
-        for step, before in zip(reversed(self._moves), reversed(grids[:-1]), strict=True):
-            array = step.backward(array, before, carry)
-        return array
 
 
 def _forward(step: GridStep, before: Geometry, maps: np.ndarray, resample: Resample) -> np.ndarray:

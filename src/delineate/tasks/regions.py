@@ -9,6 +9,7 @@ import numpy as np
 
 from delineate.arguments import FractionBetween
 from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentation, Target
+from delineate.tasks._activations import sigmoid
 
 
 def regions(
@@ -82,8 +83,7 @@ class Regions:
         if output.logits.shape != expected:
             raise ValueError(f"logits have shape {output.logits.shape}; expected {expected}.")
         logits = output.logits[0].astype(np.float32, copy=False)
-        maps = 0.5 + 0.5 * np.tanh(0.5 * logits)  # does not overflow, unlike 1 / (1 + exp(-x))
-        return Probabilities(maps, (0.0,) * len(maps))
+        return Probabilities(sigmoid(logits), (0.0,) * len(self.labels))
 
     def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
         """Write the labels in order; the probability of a label is at least that of each label it includes."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from delineate.arguments import FractionBetween
 from delineate.core import Geometry, LabelSet, Output, Probabilities, Segmentation, Target
+from delineate.tasks._activations import sigmoid, softmax
 
 
 def semantic(labels: LabelSet, threshold: FractionBetween | None = None) -> Semantic:
@@ -71,8 +72,8 @@ class Semantic:
             raise ValueError(f"logits have shape {output.logits.shape}; expected {expected}.")
         logits = output.logits[0].astype(np.float32, copy=False)
         if len(self.labels) == 1:
-            return Probabilities(_sigmoid(logits), (0.0,))
-        return Probabilities(_softmax(logits), (1.0, *[0.0] * len(self.labels)))
+            return Probabilities(sigmoid(logits), (0.0,))
+        return Probabilities(softmax(logits), (1.0, *[0.0] * len(self.labels)))
 
     def decide(self, probabilities: Probabilities, geometry: Geometry) -> Segmentation:
         """Each sample gets the most probable class, background in a tie; or see `threshold`.
@@ -112,12 +113,3 @@ class Semantic:
             classes[share > most] = value
             np.maximum(most, share, out=most)
         return classes
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # does not overflow, unlike 1 / (1 + exp(-x))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=0, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=0, keepdims=True))

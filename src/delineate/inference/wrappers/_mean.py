@@ -30,10 +30,11 @@ def mean_output(outputs: Iterable[Output[np.ndarray]], over: str) -> Output[np.n
         count += 1
         if total is None:
             total = Output(dense=_float(output.dense), image=_float(output.image))
-            continue
-        for sums, more in ((total.dense, output.dense), (total.image, output.image)):
-            if sums is not None and more is not None:
-                sums += more
+        else:
+            for sums, more in ((total.dense, output.dense), (total.image, output.image)):
+                if sums is not None and more is not None:
+                    sums += more
+        del output  # before the next is computed
     assert total is not None
     for sums in total.arrays():
         sums /= count

@@ -71,6 +71,7 @@ def mean(parts: Iterable[Probabilities]) -> Probabilities:
             total = None if part.maps is None else part.maps.astype(np.float32)
         elif total is not None and part.maps is not None:
             total += part.maps
+        del part  # before the next is computed
     assert first is not None
     if total is not None:
         total /= count
