@@ -21,7 +21,8 @@ from delineate import Case, Geometry, Image, Label, LabelSet, cases_of, read_mas
 from delineate.bundle import open_bundle
 from delineate.cli import main
 from delineate.core import Output
-from delineate.inference import CasePredictor, PredictionStopped, in_turn, stoppable
+from delineate.files import sha256
+from delineate.inference import CasePredictor, EngineThread, PredictionStopped, in_turn
 from delineate.predictions import Outputs, PredictionFolder, predict_case, predict_cases
 from delineate.prepare import load_prepare
 from delineate.resolve import Call
@@ -212,15 +213,24 @@ def test_calls_of_networks_are_one_at_a_time():
 
 
 def test_a_stopped_prediction_makes_no_further_call():
-    stop, calls = threading.Event(), []
-    network = in_turn(lambda pixels: calls.append(1) or Output(pixels))
-    with stoppable(stop):
+    engine, calls = EngineThread(), []
+    network = in_turn(lambda pixels: calls.append(threading.get_ident()) or Output(pixels))
+    with engine.serving():
         network(np.zeros((1, 1, 2, 2)))
-        stop.set()
+        engine.stopped.set()
         with pytest.raises(PredictionStopped):
             network(np.zeros((1, 1, 2, 2)))
+    engine.close()
     network(np.zeros((1, 1, 2, 2)))
     assert len(calls) == 2
+    assert calls[1] == threading.get_ident() != calls[0]
+
+
+def test_one_thread_calls_the_network_for_all_workers(photos, tmp_path):
+    threads = set()
+    predictor = predictor_of(lambda pixels: threads.add(threading.get_ident()) or bright(pixels))
+    written(cases_of([photos]), tmp_path / "out", predictor=predictor, workers=4)
+    assert len(threads) == 1
 
 
 def test_an_interruption_ends_long_predictions_soon_and_leaves_whole_files(photos, tmp_path):
@@ -230,7 +240,7 @@ def test_an_interruption_ends_long_predictions_soon_and_leaves_whole_files(photo
     class Slow:
         def __call__(self, case):
             def many(pixels):
-                found = [windows(pixels) for _ in range(3000)]  # a minute of sliding windows
+                found = [windows(pixels) for _ in range(1000)]  # much longer than the test waits
                 return found[-1]
 
             ours = predictor_of()
@@ -242,10 +252,14 @@ def test_an_interruption_ends_long_predictions_soon_and_leaves_whole_files(photo
         time.sleep(0.2)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     threading.Thread(target=interrupt).start()
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        written(cases, tmp_path / "out", predictor=Slow(), workers=3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            written(cases, tmp_path / "out", predictor=Slow(), workers=3)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - started < 20
     assert set(content(tmp_path / "out")) == {
         f"{cases[0].id}.png", f"overlays/{cases[0].id}.jpg", "predictions.csv", "predictions.jsonl",
@@ -353,8 +367,24 @@ def edit_the_record(out, photos, **_):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def point_the_record_elsewhere(out, photos, **_):
+    path = out / "predictions.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    (line,) = [line for line in lines if line.get("case") == "photo3"]
+    line["files"] = {"../photos/photo3.png": sha256(photos / "photo3.png")}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 @pytest.mark.parametrize(
-    "harm", [remove_a_mask, remove_an_overlay, change_an_image, damage_the_record, edit_the_record]
+    "harm",
+    [
+        remove_a_mask,
+        remove_an_overlay,
+        change_an_image,
+        damage_the_record,
+        edit_the_record,
+        point_the_record_elsewhere,
+    ],
 )
 def test_what_is_not_whole_any_more_is_predicted_again(harm, tiny_run, photos, tmp_path, counted):
     out = tmp_path / "out"
@@ -442,6 +472,7 @@ import os, signal, sys
 from pathlib import Path
 import delineate.verbs.predict
 from delineate.core import Output
+from delineate.files import sha256
 from delineate.inference import CasePredictor, in_turn
 from delineate.prepare import load_prepare
 from delineate.progress import quiet

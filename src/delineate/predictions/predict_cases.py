@@ -16,7 +16,7 @@ from typing import TypeVar
 import cv2
 
 from delineate.core import Case, Predictor
-from delineate.inference import PredictionStopped, stoppable
+from delineate.inference import EngineThread, PredictionStopped
 from delineate.predictions.folder import PredictionFolder
 from delineate.predictions.predict_case import (
     CasePrediction,
@@ -51,10 +51,10 @@ def predict_cases(
 ) -> Iterator[tuple[Case, CasePrediction | Exception]]:
     """`predict_case` for each case, in threads: gives the cases in order, each with what was written or its error.
 
-    Each worker takes a case from its files to hidden files of its results. Calls of the network are one at a time
-    (`in_turn`), while other workers read, prepare, decide and write, so the results are those of `predict_case` to the
-    bit. The calling thread puts the files in place and writes the rows and the record, in the order of the cases.
-    Memory does not grow with the number of cases, and a large case counts as several.
+    Each worker takes a case from its files to hidden files of its results. A thread calls the network for all workers,
+    one call at a time on all cores (`in_turn`), while others read, prepare, decide and write. So the results are those
+    of `predict_case` to the bit. The calling thread puts the files in place and writes the rows and the record, in the
+    order of the cases. Memory does not grow with the number of cases, and a large case counts as several.
 
     Args:
         predictor: as `predict_case`.
@@ -75,12 +75,12 @@ def predict_cases(
         predict = partial(predict_case, predictor, folder=folder, **options)
         yield from ((case, _outcome(predict, case)) for case in cases)
         return
-    stop = threading.Event()
+    engine = EngineThread()
     room = _Room(MOST_SAMPLES, maps=1 + len(getattr(predictor, "labels", ())))
 
     def draft(case: Case) -> Draft:
-        with stoppable(stop), room.of(case) as (held, inputs):
-            if stop.is_set():
+        with engine.serving(), room.of(case) as (held, inputs):
+            if engine.stopped.is_set():
                 raise PredictionStopped
             return draft_case(predictor, held, inputs, folder, **options)
 
@@ -97,8 +97,9 @@ def predict_cases(
             yield case, drawn.commit() if isinstance(drawn, Draft) else drawn
             waiting.popleft()
     finally:
-        stop.set()
+        engine.stopped.set()
         pool.shutdown(cancel_futures=True)
+        engine.close()
         for future in waiting:
             with suppress(BaseException):  # cancelled, or failed
                 future.result().discard()
