@@ -78,5 +78,5 @@ def _in_turn(network: Network, pixels: np.ndarray) -> Output[np.ndarray]:
         return network(pixels)
 
 
-_turn = threading.Lock()
+_turn = threading.RLock()
 _engine: ContextVar[EngineThread | None] = ContextVar("engine", default=None)

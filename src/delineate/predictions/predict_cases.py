@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
@@ -23,7 +23,6 @@ from delineate.predictions.predict_case import (
     Draft,
     Outputs,
     draft_case,
-    predict_case,
     read_case,
 )
 
@@ -48,7 +47,7 @@ def predict_cases(
     review_below: Mapping[str, float] | None = None,
     strict: bool = False,
     workers: int | None = None,
-) -> Iterator[tuple[Case, CasePrediction | Exception]]:
+) -> Generator[tuple[Case, CasePrediction | Exception], None, None]:
     """`predict_case` for each case, in threads: gives the cases in order, each with what was written or its error.
 
     Each worker takes a case from its files to hidden files of its results. A thread calls the network for all workers,
@@ -70,10 +69,18 @@ def predict_cases(
             files of earlier cases are in place. No file is half-written.
     """
     workers = min(workers or min(_cores() + 1, MOST_CASES), len(cases))
-    options = {"outputs": outputs, "review_below": review_below, "strict": strict}
+    draft_of = partial(
+        draft_case,
+        predictor,
+        folder=folder,
+        outputs=outputs,
+        review_below=review_below,
+        strict=strict,
+    )
     if workers <= 1:
-        predict = partial(predict_case, predictor, folder=folder, **options)
-        yield from ((case, _outcome(predict, case)) for case in cases)
+        for case in cases:
+            drawn = _outcome(lambda one: draft_of(*read_case(one)), case)
+            yield case, drawn.commit() if isinstance(drawn, Draft) else drawn
         return
     engine = EngineThread()
     room = _Room(MOST_SAMPLES, maps=1 + len(getattr(predictor, "labels", ())))
@@ -82,7 +89,7 @@ def predict_cases(
         with engine.serving(), room.of(case) as (held, inputs):
             if engine.stopped.is_set():
                 raise PredictionStopped
-            return draft_case(predictor, held, inputs, folder, **options)
+            return draft_of(held, inputs)
 
     waiting = deque[Future[Draft | Exception]]()
     coming = iter(cases)
@@ -101,8 +108,9 @@ def predict_cases(
         pool.shutdown(cancel_futures=True)
         engine.close()
         for future in waiting:
-            with suppress(BaseException):  # cancelled, or failed
-                future.result().discard()
+            with suppress(BaseException):  # cancelled, or an error of the disk
+                if isinstance(drawn := future.result(), Draft):
+                    drawn.discard()
         cv2.setNumThreads(threads)
 
 

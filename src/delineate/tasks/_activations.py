@@ -7,7 +7,7 @@ import numpy as np
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """The sigmoid of each logit; it does not overflow, unlike 1 / (1 + exp(-x))."""
-    maps = np.multiply(0.5, logits)
+    maps: np.ndarray = np.multiply(0.5, logits)
     np.tanh(maps, out=maps)
     maps *= 0.5
     maps += 0.5
@@ -16,7 +16,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """The softmax over the first axis."""
-    maps = np.subtract(logits, logits.max(axis=0, keepdims=True))
+    maps: np.ndarray = np.subtract(logits, logits.max(axis=0, keepdims=True))
     np.exp(maps, out=maps)
     maps /= maps.sum(axis=0, keepdims=True)
     return maps

@@ -108,8 +108,7 @@ class _SkippingEmpty:
 
     def __init__(self, run: Callable[[Windows], Windows]) -> None:
         self.run = run
-        self.values: np.ndarray | None = None
-        self.logits: np.ndarray | None = None
+        self.known: tuple[np.ndarray, np.ndarray] | None = None
 
     def __call__(self, windows: Windows) -> Windows:
         full = [window for window in windows if not _is_empty(window)]
@@ -118,9 +117,9 @@ class _SkippingEmpty:
 
     def _of_empty(self, window: np.ndarray) -> np.ndarray:
         values = _corner(window)
-        if self.logits is None or not np.array_equal(values, self.values):
-            self.values, (self.logits,) = values, self.run([window])
-        return self.logits
+        if self.known is None or not np.array_equal(values, self.known[0]):
+            self.known = values, self.run([window])[0]
+        return self.known[1]
 
 
 def _is_empty(window: np.ndarray) -> bool:
@@ -129,7 +128,7 @@ def _is_empty(window: np.ndarray) -> bool:
 
 def _corner(window: np.ndarray) -> np.ndarray:
     """The first sample of each channel, with all axes."""
-    return window[(..., *[slice(1)] * (window.ndim - 2))]
+    return window[(slice(None), slice(None), *[slice(1)] * (window.ndim - 2))]
 
 
 def _windows(
