@@ -294,6 +294,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("-o", "--out", required=True, help="folder of the new bundle")
     _trust(verb, "one of the bundles")
 
+    verb = _verb(
+        verbs, "rehash", _rehash,
+        "accept changes that you made to a bundle by hand: write the new hashes into its card",
+    )  # fmt: skip
+    verb.add_argument("bundle", help="folder of a bundle or a run")
+
     refine = verbs.add_parser("refine", help="fit the post-processing of a run")
     actions = refine.add_subparsers(title="actions", required=True, metavar="ACTION")
     verb = _verb(
@@ -655,6 +661,12 @@ def _ensemble(options: argparse.Namespace) -> None:
     from delineate.verbs.ensemble import ensemble
 
     print(f"bundle: {ensemble(options.bundles, options.out, trust=options.trust)}")
+
+
+def _rehash(options: argparse.Namespace) -> None:
+    from delineate.verbs.rehash import rehash
+
+    print("\n".join(rehash(options.bundle).lines))
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from delineate.bundle import assemble, open_bundle, save_bundle
 from delineate.bundle.load import _changed_by
+from delineate.cli import main
 from delineate.core import Output
 from delineate.recipe import load_recipe
 from delineate.resolve import FIRST, RecipeError
@@ -42,7 +43,9 @@ def test_what_is_saved_opens(bundle, recipe):
     opened = open_bundle(bundle)
     assert opened.recipe.labels == recipe.labels
     assert (opened.card["epoch"], opened.card["format"]) == (1, 2)
-    assert sorted(opened.card["parts"]) == ["labels.json", "recipe.yaml", "weights.safetensors"]
+    assert sorted(opened.card["parts"]) == [
+        *("card.json", "labels.json", "recipe.yaml", "weights.safetensors")
+    ]
     opened.update_card(scores={"test": 1})
     assert open_bundle(bundle).card["scores"] == {"test": 1}
 
@@ -61,15 +64,83 @@ def test_a_part_that_was_changed_or_is_gone_is_named(bundle, name):
         open_bundle(bundle)
 
 
-def test_a_part_that_was_changed_on_purpose_opens_with_the_hash_that_the_message_gives(bundle):
+def test_a_part_that_was_changed_on_purpose_opens_after_the_command_that_the_message_gives(
+    bundle, capsys
+):
     text = (bundle / "recipe.yaml").read_text()
     (bundle / "recipe.yaml").write_text(text + "predict: [{flips: [0]}]\n")
-    with pytest.raises(ValueError, match="changed it on purpose") as refused:
+    with pytest.raises(ValueError, match="changed it on purpose, run: delineate rehash") as refused:
         open_bundle(bundle)
-    parts = json.loads((bundle / "card.json").read_text())["parts"]
-    change(bundle / "card.json", parts=parts | {"recipe.yaml": str(refused.value).split()[-1]})
+    assert main(str(refused.value).split()[-2:]) == 0
+    assert capsys.readouterr().out.startswith("changed: recipe.yaml\n")
     (flips,) = open_bundle(bundle).recipe.predict
     assert flips.args == {FIRST: [0]}
+
+
+@pytest.mark.parametrize("trust", [(), ("my_lab",)])
+@pytest.mark.parametrize(
+    "entries",
+    [{"epoch": 2}, {"calibration": {"temperature": 3.0}}, {"parts": {"recipe.yaml": "0"}}],
+)
+def test_a_card_that_was_changed_is_refused(bundle, entries, trust):
+    parts = json.loads((bundle / "card.json").read_text())["parts"]
+    change(bundle / "card.json", **entries | {"parts": parts | entries.get("parts", {})})
+    with pytest.raises(ValueError, match="json: the SHA-256|recipe.yaml: the SHA-256"):
+        open_bundle(bundle, trust)
+    change(bundle / "card.json", parts=parts)
+    if "parts" in entries:
+        assert open_bundle(bundle).card["epoch"] == 1
+
+
+def test_a_card_may_be_laid_out_anew(bundle):
+    card = json.loads((bundle / "card.json").read_text())
+    (bundle / "card.json").write_text(
+        json.dumps(dict(reversed(card.items())), separators=(",", ":"))
+    )
+    assert open_bundle(bundle).card == card
+
+
+def test_a_card_of_before_it_had_a_hash_of_itself_opens(bundle):
+    card = json.loads((bundle / "card.json").read_text())
+    del card["parts"]["card.json"]
+    (bundle / "card.json").write_text(json.dumps(card))
+    opened = open_bundle(bundle).update_card(epoch=7)
+    assert "card.json" in opened.card["parts"]
+    assert open_bundle(bundle).card["epoch"] == 7
+
+
+def test_both_files_of_an_openvino_model_are_checked_and_copied(recipe, tmp_path):
+    files = {"weights.xml": b"<net/>", "weights.bin": b"numbers"}
+    saved = save_bundle(tmp_path / "ov", recipe, CARD, files)
+    digest = open_bundle(tmp_path / "ov").digest
+    assert {*files} < {*saved.card["parts"]}
+    (tmp_path / "e.yaml").write_text(RECIPE + "predict: [{ensemble: [ov]}]\n")
+    holder = save_bundle(tmp_path / "holder", load_recipe(tmp_path / "e.yaml"), CARD, b"torch")
+    (member,) = open_bundle(tmp_path / "holder").members.values()
+    assert [file.read_bytes() for file in member.weights_files] == [*files.values()]
+    assert member.digest == digest
+    for name in files:
+        for folder in (tmp_path / "ov", member.folder):
+            before = (folder / name).read_bytes()
+            (folder / name).write_bytes(b"other")
+            with pytest.raises(ValueError, match=f"{name}: the SHA-256"):
+                open_bundle(folder if folder.name == "ov" else holder.folder)
+            (folder / name).unlink()
+            with pytest.raises(ValueError, match=f"{name}: the file is missing"):
+                open_bundle(folder if folder.name == "ov" else holder.folder)
+            (folder / name).write_bytes(before)
+    save_bundle(tmp_path / "ov", recipe, CARD, b"torch")  # of another engine: the old files go
+    assert sorted(path.name for path in (tmp_path / "ov").iterdir()) == [
+        *("card.json", "labels.json", "recipe.yaml", "weights.safetensors")
+    ]
+
+
+@pytest.mark.parametrize("name", ["weights.onnx", "weights.xml", "weights.bin"])
+def test_weights_that_the_card_does_not_know_are_refused(bundle, name):
+    """Another engine might take them."""
+    (bundle / name).write_bytes(b"planted")
+    with pytest.raises(ValueError, match="weights.*(SHA-256|missing)"):
+        open_bundle(bundle)
 
 
 @pytest.mark.parametrize(
@@ -260,13 +331,11 @@ def test_what_is_no_part_of_a_bundle_is_named_once(bundle, capsys):
     open_bundle(bundle)
     assert not capsys.readouterr().err
     (bundle / "README.md").write_text("about this model")
-    (bundle / "weights.onnx").write_bytes(b"2")
+    (bundle / "weights.pth").write_bytes(b"2")
     for _ in range(2):
         assert open_bundle(bundle).card["epoch"] == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(
-        f"{bundle}: not part of the bundle and not read: README.md, weights.onnx"
-    )
+    assert line.startswith(f"{bundle}: not part of the bundle and not read: README.md, weights.pth")
 
 
 KIDNEYS = "labels: {left_kidney: 1, right_kidney: 2}"

@@ -213,6 +213,7 @@ def test_training_data_that_changed_since_are_told(run, other):
     known = json.loads(card.read_text())
     known["audit"]["pixels"]["train"][0] = "0" * 32
     card.write_text(json.dumps(known))
+    verbs.rehash(run)
     table = verbs.evaluate(
         run, images=other / "images", masks=other / "masks", values={"polyp": 255}, metrics=["dice"]
     )

@@ -106,6 +106,7 @@ def test_calibrating_changes_probabilities_and_no_decision(run, tmp_path):
     assert again["temperature"] == pytest.approx(known["temperature"])
     card["calibration"]["temperature"] = 3.0
     (copy / "bundle" / "card.json").write_text(json.dumps(card))
+    verbs.rehash(copy)
     verbs.evaluate(copy)
     after = rows(copy / "predictions" / "predictions.csv")
     assert [row["shows"] for row in after] == [row["shows"] for row in before]

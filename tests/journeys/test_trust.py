@@ -219,6 +219,18 @@ def test_a_part_of_a_bundle_runs_no_code(doctored, tiny_run, sealed, canary, tmp
     assert main([*words, "--trust", "canary"]) == 0
 
 
+@pytest.mark.parametrize("name", ["recipe.yaml", "labels.json", "weights.safetensors", "card.json"])
+def test_a_changed_part_is_refused_with_trust_or_without(name, tiny_run, canary, tmp_path, capsys):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    path = run / "bundle" / name
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    words = words_of("predict", run, tmp_path / "out")
+    for trust in ([], ["--trust", "canary"]):
+        assert main([*words, *trust]) == 2
+        assert re.search(f"{name}: ", capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
 def test_trusted_code_runs_and_no_other(doctored, canary, tmp_path, capsys):
     run = doctored(refine=["canary:polishing", {"remove_small_objects": {"min_size": 2}}])
     words = words_of("predict", run, tmp_path / "out")
@@ -399,6 +411,7 @@ def test_a_stranger_s_card_and_origin_are_read_as_data(doctored, canary, tmp_pat
     card = json.loads(path.read_text())
     told = {"command": "canary:ran", "commit": "${HOME}", "versions": {"canary:ran": "1"}}
     path.write_text(json.dumps(card | told))
+    verbs.rehash(run)
     (run / "origin.json").write_text(json.dumps({"recipe": str(canary.parent), "started": "/"}))
     assert main(words_of("evaluate", run, tmp_path / "out")) == 0
     assert not canary.exists()

@@ -9,6 +9,7 @@ A bundle is data. Opening it runs none of its code; see SECURITY.md.
 from delineate.bundle.bundle import Bundle, join_bundles, open_bundle, open_member
 from delineate.bundle.card import ENGINES
 from delineate.bundle.load import assemble, load_bundle, load_network, load_refiner, member_of
+from delineate.bundle.rehash import rehash_bundle
 from delineate.bundle.save import save_bundle
 from delineate.bundle.source import Source, find_source, model_in_words, named
 
@@ -27,5 +28,6 @@ __all__ = [
     "named",
     "open_bundle",
     "open_member",
+    "rehash_bundle",
     "save_bundle",
 ]

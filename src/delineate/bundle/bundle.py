@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from delineate.bundle.card import (
+    BESIDE,
+    CARD,
+    DEEPEST,
     ENGINES,
     PART,
     READABLE,
+    WEIGHTS,
     hashes_of,
     read_card,
     read_json,
+    sealed,
     write_json,
 )
 from delineate.core import Label
@@ -23,9 +28,6 @@ from delineate.inference import Fingerprint
 from delineate.progress import warn
 from delineate.recipe import Recipe, all_calls, saved_recipe
 from delineate.resolve import Call, Trust
-
-DEEPEST = 3
-"""The largest depth of nested bundles."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,34 @@ class Bundle:
         raise ValueError(f"{self.folder}: no weights; expected one of {', '.join(ENGINES)}.")
 
     @property
+    def weights_files(self) -> tuple[Path, ...]:
+        """All files of the weights: that of `weights`, and those that belong to it."""
+        beside = BESIDE.get(self.weights.name, ())
+        return (self.weights, *(self.folder / name for name in beside))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths of all its files in its folder, those of its members too."""
+        own = (CARD, *READABLE, *(file.name for file in self.weights_files))
+        inner = (f"{at}/{name}" for at, member in self.members.items() for name in member.files)
+        return (*own, *inner)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all that determines a prediction: recipe and weights, and those of the members."""
         total = hashlib.sha256()
-        for name in ("recipe.yaml", *ENGINES):
+        for name in ("recipe.yaml", *WEIGHTS):
             if (self.folder / name).is_file():
                 total.update(bytes.fromhex(sha256(self.folder / name)))
         for member in self.members.values():
             total.update(bytes.fromhex(member.digest))
         return total.hexdigest()
+
+    def with_all_members(self) -> Iterator[Bundle]:
+        """The bundle, its members, and theirs."""
+        yield self
+        for member in self.members.values():
+            yield from member.with_all_members()
 
     @property
     def axes(self) -> int:
@@ -99,8 +120,8 @@ class Bundle:
 
     def update_card(self, **entries: Any) -> Bundle:
         """Write `entries` into the card, and return the bundle with the new card."""
-        card = {**self.card, **entries}
-        write_json(card, self.folder / "card.json")
+        card = sealed({**self.card, **entries})
+        write_json(card, self.folder / CARD)
         return replace(self, card=card)
 
 
@@ -112,10 +133,10 @@ def open_bundle(path: str | Path, trust: Trust | Iterable[str] = ()) -> Bundle:
         trust: modules whose code its recipe may name.
 
     Raises:
-        ValueError: the folder has no bundle, the bundle is incomplete or of an unknown format, the hash of a file
+        ValueError: there is no bundle, the bundle is incomplete or of an unknown format, the hash of a file
             differs from the card's, or labels.json differs from the recipe.
     """
-    return _open(Path(path), Trust.of(trust), 1)
+    return open_folder(Path(path), Trust.of(trust))
 
 
 def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
@@ -147,20 +168,15 @@ def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
 
 def _warn_of_repeated_models(bundle: Bundle) -> None:
     folders: dict[str, list[Path]] = {}
-    for one in _with_all_members(bundle):
-        folders.setdefault(sha256(one.weights), []).append(one.folder)
+    for one in bundle.with_all_members():
+        # the last file holds the numbers; two models of one architecture may share the first
+        folders.setdefault(sha256(one.weights_files[-1]), []).append(one.folder)
     for same in folders.values():
         if len(same) > 1:
             warn(
                 f"the ensemble averages the same weights {len(same)} times, so this model has more influence than the "
                 f"others: {', '.join(map(str, same))}."
             )
-
-
-def _with_all_members(bundle: Bundle) -> Iterator[Bundle]:
-    yield bundle
-    for member in bundle.members.values():
-        yield from _with_all_members(member)
 
 
 def open_member(recipe: Recipe, path: str) -> Bundle:
@@ -178,7 +194,7 @@ def open_member(recipe: Recipe, path: str) -> Bundle:
     )
     for folder in tried:
         if folder.is_dir():
-            return _open(folder, _trust_of_members(recipe), 1)
+            return open_folder(folder, _trust_of_members(recipe))
     raise ValueError(f"{path}: no bundle there. Looked for: {', '.join(map(str, tried))}.")
 
 
@@ -195,25 +211,28 @@ def _trust_of_members(recipe: Recipe) -> Trust:
     return Trust(tuple(sorted(named)))
 
 
-def _open(folder: Path, trust: Trust, depth: int) -> Bundle:
+def open_folder(folder: Path, trust: Trust, depth: int = 1, *, hashes: bool = True) -> Bundle:
+    """Open the bundle in a folder, `depth` bundles deep; `hashes` as for `read_card`."""
     if depth > DEEPEST:
         raise ValueError(
             f"{folder}: bundles may be nested {DEEPEST} deep, and this one is deeper. Save it on its own."
         )
     path = folder
-    if not (folder / "card.json").is_file() and (folder / "bundle").is_dir():
+    if not (folder / CARD).is_file() and (folder / "bundle").is_dir():
         folder = folder / "bundle"
-    missing = [n for n in (*READABLE, "card.json") if not (folder / n).is_file()]
+    missing = [n for n in (*READABLE, CARD) if not (folder / n).is_file()]
     if missing:
         raise ValueError(
             f"{path}: no bundle there ({' and '.join(missing)} missing). "
             "Expected a run's folder, or the folder `bundle` inside it."
         )
-    card = read_card(folder)
+    card = read_card(folder, hashes=hashes)
     recipe = saved_recipe(folder / "recipe.yaml", trust)
     _check_labels(folder, recipe)
     members = {
-        match[1]: _open(folder / match[1], _trust_of_members(recipe), depth + 1)
+        match[1]: open_folder(
+            folder / match[1], _trust_of_members(recipe), depth + 1, hashes=hashes
+        )
         for name in hashes_of(card)
         if (match := PART.fullmatch(name))
     }

@@ -1,7 +1,8 @@
-"""Read the card of a bundle, and check the other files of the bundle against its hashes."""
+"""Read and write the card of a bundle, and check the files of the bundle against its hashes."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -14,8 +15,17 @@ from delineate.files import sha256, whole_file
 from delineate.progress import warn
 from delineate.resolve import shown
 
-ENGINES = {"weights.safetensors": "torch"}
+ENGINES = {"weights.safetensors": "torch", "weights.onnx": "onnx", "weights.xml": "openvino"}
 """The engine that runs each weights file, by the file's name."""
+
+BESIDE = {"weights.xml": ("weights.bin",)}
+"""Further files that belong to a weights file, by its name."""
+
+WEIGHTS = (*ENGINES, *(name for names in BESIDE.values() for name in names))
+"""The names of all files of weights."""
+
+
+CARD = "card.json"
 
 
 FORMAT = 2
@@ -30,6 +40,10 @@ PART = re.compile(r"(parts/\w[\w.-]*)/card\.json")
 """The path of a member's card, as the card of the bundle lists it."""
 
 
+DEEPEST = 3
+"""The largest depth of nested bundles."""
+
+
 DIGESTS: Any = {str: [str]}
 """Digests of images or groups by split, or by what they were used for."""
 
@@ -37,6 +51,7 @@ ENTRIES: Any = {
     "audit": {"pixels": DIGESTS},
     "calibration": {"split": str},
     "data": {"group_digests": DIGESTS, "id_digests": DIGESTS},
+    "edited": [{"made": str, "files": [str]}],
     "init_from": {
         **dict.fromkeys(("images", "groups", "ids"), (DIGESTS, None)),
         "overlap": {str: {str: int}},
@@ -48,13 +63,17 @@ ENTRIES: Any = {
 {str: the form of each value}, {key: the form of its value, if it is there}, or a tuple of alternatives."""
 
 
-def read_card(folder: Path) -> Mapping[str, Any]:
-    """Read the card, and check the other files against its hashes.
+def read_card(folder: Path, *, hashes: bool = True) -> Mapping[str, Any]:
+    """Read the card, and check all files, itself included, against its hashes.
+
+    Args:
+        folder: the folder of the bundle.
+        hashes: False reads the card of a bundle whose files were changed on purpose.
 
     Raises:
         ValueError: the card is damaged or of an unknown format, or a file is missing or was changed.
     """
-    path = folder / "card.json"
+    path = folder / CARD
     card = settled(folder, read_json(path))
     if not isinstance(card, dict) or not all(
         type(card.get(key)) is int and card[key] > 0 for key in ("channels", "ndim")
@@ -75,17 +94,34 @@ def read_card(folder: Path) -> Mapping[str, Any]:
             f"{path}: {at} is {shown(value)}; expected {_in_words(form)}. Copy the bundle again, or train again."
         )
     _warn_of_unknown_files(folder, card)
+    if not hashes:
+        return card
     if written == 1:
         _warn_once_of_format_1(folder)
-    elif changed := _changed(folder, card):
+    elif changed := changed_files(folder, card):
         name, now = next(iter(changed.items()))
         if now is None:
             raise ValueError(f"{folder / name}: the file is missing. Copy the whole bundle again.")
         raise ValueError(
             f"{folder / name}: the SHA-256 of the file differs from that in card.json. Copy the whole bundle again; "
-            f"or, if you changed it on purpose, write its new SHA-256 under `parts` in card.json: {now}"
+            f"or, if you changed it on purpose, run: delineate rehash {folder}"
         )
     return card
+
+
+def sealed(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The card with a hash of itself among its hashes."""
+    return {**card, "parts": {**hashes_of(card), CARD: _hash_of_card(card)}}
+
+
+def _hash_of_card(card: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a card says, however it is laid out, without this hash; "" if it is nested too deeply."""
+    parts = {name: known for name, known in hashes_of(card).items() if name != CARD}
+    try:
+        said = json.loads(json.dumps({**card, "parts": parts}))
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    except RecursionError:
+        return ""
 
 
 def _misfit(value: Any, form: Any, at: str = "") -> tuple[str, Any, Any] | None:
@@ -144,7 +180,7 @@ def _warn_of_unknown_files(folder: Path, card: Mapping[str, Any]) -> None:
     there.
     """
     parts = card.get("parts")
-    known = {"card.json", *READABLE, *ENGINES}
+    known = {CARD, *READABLE, *WEIGHTS}
     known |= {str(name).split("/")[0] for name in parts} if isinstance(parts, dict) else set()
     names = sorted(path.name for path in folder.iterdir())
     if unknown := tuple(n for n in names if n not in known and not n.startswith(".")):
@@ -164,7 +200,7 @@ def _warn_once_of_unknown_files(folder: Path, names: tuple[str, ...]) -> None:
 def _warn_once_of_format_1(folder: Path) -> None:
     warn(
         f"{folder}: this bundle has format 1, which has no hashes, so changes of its recipe and weights cannot be "
-        "detected. Train again to get a bundle with hashes."
+        f"detected. To add hashes of the files as they are now, run: delineate rehash {folder}"
     )
 
 
@@ -173,17 +209,24 @@ def settled(folder: Path, card: Any) -> Any:
     if not isinstance(card, dict) or not isinstance(card.get("next"), dict):
         return card
     old = {key: value for key, value in card.items() if key != "next"}
-    return old if _changed(folder, card["next"]) else card["next"]
+    return old if changed_files(folder, card["next"]) else card["next"]
 
 
-def _changed(folder: Path, card: Mapping[str, Any]) -> dict[str, str | None]:
-    """The files whose hash differs from the card's, with their present hashes; None for a missing file."""
+def changed_files(folder: Path, card: Mapping[str, Any]) -> dict[str, str | None]:
+    """The files whose hash differs from the card's, with their present hashes; None for a missing file.
+
+    A card without a hash of itself, as earlier versions wrote it, is taken as it is.
+    """
     known = hashes_of(card)
     weights = [name for name in ENGINES if name in known or (folder / name).is_file()]
+    needed = {*weights, *(beside for name in weights for beside in BESIDE.get(name, ()))}
+    weights = [name for name in WEIGHTS if name in needed or (folder / name).is_file()]
     hashes = {
         name: sha256(folder / name) if (folder / name).is_file() else None
         for name in (*READABLE, *weights, *filter(PART.fullmatch, known))
     }
+    if CARD in known:
+        hashes[CARD] = _hash_of_card(card)
     return {name: now for name, now in hashes.items() if now is None or known.get(name) != now}
 
 
@@ -210,8 +253,10 @@ def read_json(path: Path) -> Any:
 def write_json(content: Any, path: Path) -> None:
     """Write a JSON file, whole or not at all."""
     with whole_file(path) as part:
-        part.write_text(
-            json.dumps(content, indent=2, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
+        part.write_bytes(json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """The content of the file that `write_json` writes."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", errors="backslashreplace")

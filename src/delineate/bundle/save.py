@@ -13,8 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from delineate.arguments import names_bundles
-from delineate.bundle.bundle import DEEPEST, Bundle, open_member
-from delineate.bundle.card import FORMAT, READABLE, read_json, settled, write_json
+from delineate.bundle.bundle import Bundle, open_member
+from delineate.bundle.card import (
+    CARD,
+    DEEPEST,
+    FORMAT,
+    READABLE,
+    WEIGHTS,
+    read_json,
+    sealed,
+    settled,
+    write_json,
+)
 from delineate.files import part_folder, sha256, whole_file
 from delineate.recipe import Recipe, as_tree
 from delineate.resolve import Call, check, hints_of, resolve
@@ -24,14 +34,14 @@ def save_bundle(
     folder: Path,
     recipe: Recipe,
     card: Mapping[str, Any],
-    weights: bytes,
-    name: str = "weights.safetensors",
+    weights: bytes | Mapping[str, bytes],
 ) -> Bundle:
-    """Write a bundle, or replace one; `name` is the file name of its weights.
+    """Write a bundle, or replace one; `weights` is a safetensors file, or the files of another engine by their names.
 
     Bundles that the recipe's `predict` and `refine` name are copied into `parts/`, and the saved recipe refers to the
     copies. The card contains the SHA-256 of the other files, and of the members' cards. A process killed at any moment
     leaves the old bundle or the new one: while the weights are written, the card contains both versions of itself.
+    (Of weights in several files it may leave a bundle that is refused, since its hashes differ.)
 
     Raises:
         RecipeError: the recipe names a bundle that does not exist or cannot be read.
@@ -39,21 +49,25 @@ def save_bundle(
     folder.mkdir(parents=True, exist_ok=True)
     recipe, members = _with_members(folder, recipe)
     try:
-        old = settled(folder, read_json(folder / "card.json"))
+        old = settled(folder, read_json(folder / CARD))
     except (OSError, ValueError):  # no card yet, or a damaged one that will be replaced
         old = None
     with whole_file(folder / "recipe.yaml") as part:
         recipe.save(part)
     write_json([asdict(label) for label in recipe.labels.labels], folder / "labels.json")
     parts = {part: sha256(folder / part) for part in READABLE}
-    parts[name] = hashlib.sha256(weights).hexdigest()
-    parts |= {f"{member}/card.json": sha256(folder / member / "card.json") for member in members}
-    card = {"format": FORMAT} | dict(card) | {"format": FORMAT, "parts": parts}
+    files = {"weights.safetensors": weights} if isinstance(weights, bytes) else weights
+    parts |= {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    parts |= {f"{member}/{CARD}": sha256(folder / member / CARD) for member in members}
+    card = sealed({"format": FORMAT} | dict(card) | {"format": FORMAT, "parts": parts})
     if isinstance(old, dict):
-        write_json({**old, "next": card}, folder / "card.json")
-    with whole_file(folder / name) as part:
-        part.write_bytes(weights)
-    write_json(card, folder / "card.json")
+        write_json({**old, "next": card}, folder / CARD)
+    for name, content in files.items():
+        with whole_file(folder / name) as part:
+            part.write_bytes(content)
+    write_json(card, folder / CARD)
+    for stale in set(WEIGHTS) - set(files):  # of another engine
+        (folder / stale).unlink(missing_ok=True)
     for old_member in (folder / "parts").glob("[!.]*"):
         if f"parts/{old_member.name}" not in members:
             shutil.rmtree(old_member, ignore_errors=True)
@@ -109,11 +123,13 @@ def _copy_bundle(bundle: Bundle, to: Path) -> None:
     """Copy a bundle and its members, completely or not at all."""
     to.parent.mkdir(parents=True, exist_ok=True)
     with part_folder(to.parent) as part:
-        for name in (*READABLE, bundle.weights.name):
-            shutil.copyfile(bundle.folder / name, part / name)
+        for name in bundle.files:
+            if "/" not in name:
+                shutil.copyfile(bundle.folder / name, part / name)
         for name, member in bundle.members.items():
             _copy_bundle(member, part / name)
-        write_json(bundle.card, part / "card.json")
+        if read_json(part / CARD) != bundle.card:  # it holds the next card too
+            write_json(bundle.card, part / CARD)
         part.replace(to)
 
 

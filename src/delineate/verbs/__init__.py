@@ -12,6 +12,7 @@ from delineate.verbs.evaluate_masks import evaluate_masks
 from delineate.verbs.list_names import list_names
 from delineate.verbs.predict import predict
 from delineate.verbs.refine_fit import refine_fit
+from delineate.verbs.rehash import rehash
 from delineate.verbs.train import train
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "list_names",
     "predict",
     "refine_fit",
+    "rehash",
     "train",
 ]

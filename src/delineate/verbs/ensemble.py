@@ -36,5 +36,6 @@ def ensemble(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty. Give a new or empty folder for the new bundle.")
     card = {**joined.card, "command": command()}
-    save_bundle(out, joined.recipe, card, joined.weights.read_bytes(), joined.weights.name)
+    weights = {file.name: file.read_bytes() for file in joined.weights_files}
+    save_bundle(out, joined.recipe, card, weights)
     return out

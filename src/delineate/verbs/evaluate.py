@@ -268,6 +268,10 @@ def _facts(card: Mapping[str, Any]) -> dict[str, str]:
         "trained with": built_from(card.get("commit"), card.get("versions", {})),
         "trained on": str(card.get("created", "")),
         "intended use": str(card.get("intended_use", "")),
+        **{
+            f"edited {edit.get('made')}": ", ".join(edit.get("files", ()))
+            for edit in card.get("edited", ())
+        },
     }
 
 

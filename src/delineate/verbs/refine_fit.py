@@ -339,7 +339,8 @@ class _Fitting:
         card["refinement"] = {"folds": self.known.count, **result.as_json()}
         for stale in (self.folder.path / name for name in PREDICTED):
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
-        save_bundle(bundle.folder, recipe, card, bundle.weights.read_bytes(), bundle.weights.name)
+        weights = {file.name: file.read_bytes() for file in bundle.weights_files}
+        save_bundle(bundle.folder, recipe, card, weights)
 
 
 def _same(loaded: tuple[Network, int], path: str) -> tuple[Network, int]:
