@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--answers", metavar="FILE", help="YAML: answers to the report's checklist")
     _trust(verb, "the run or the file of labels")
     run = verb.add_argument_group("1. a run on its own data")
-    run.add_argument("run", nargs="?", help="folder of a run; for 2 also of a bundle")
+    run.add_argument("run", nargs="?", help="folder of a run; for 2 also a bundle")
     run.add_argument("--split", help="cases to evaluate: test, val or train")
     _device(run)
     other = verb.add_argument_group(
@@ -290,8 +290,10 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     verb = _verb(verbs, "ensemble", _ensemble, "save several bundles as one that averages them")
-    verb.add_argument("bundles", nargs="+", help="folders of runs or bundles, at least two")
-    verb.add_argument("-o", "--out", required=True, help="folder of the new bundle")
+    verb.add_argument("bundles", nargs="+", help="runs or bundles, at least two")
+    verb.add_argument(
+        "-o", "--out", required=True, help="folder of the new bundle; or one file, NAME.delineate"
+    )
     _trust(verb, "one of the bundles")
 
     verb = _verb(
@@ -597,7 +599,8 @@ def _print_scores(run: str) -> None:
 def _is_bundle(path: str) -> bool:
     from pathlib import Path
 
-    return any((Path(path) / card).is_file() for card in ("card.json", "bundle/card.json"))
+    cards = ("card.json", "bundle/card.json")
+    return path.endswith(".delineate") or any((Path(path) / card).is_file() for card in cards)
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ import yaml
 
 import delineate
 from delineate import load_bundle, load_recipe, verbs
+from delineate.bundle import open_bundle, pack_bundle
 from delineate.cli import main
 from delineate.resolve import CATALOGUES, Call, Trust, UntrustedError, build, resolve
 from delineate.verbs._run_folder import RunFolder
@@ -217,6 +219,62 @@ def test_a_part_of_a_bundle_runs_no_code(doctored, tiny_run, sealed, canary, tmp
     sealed(part)
     sealed(joined)
     assert main([*words, "--trust", "canary"]) == 0
+
+
+@pytest.mark.parametrize("catalogue", PREDICTING)
+def test_code_that_a_bundle_in_one_file_names_is_not_run(
+    catalogue, doctored, tiny_run, canary, tmp_path, capsys
+):
+    run = doctored(**ATTACKS[catalogue])
+    packed, out = tmp_path / "theirs.delineate", str(tmp_path / "out")
+    pack_bundle(open_bundle(run), packed)
+    said = r"theirs-\w+/recipe.yaml:\d+: .*'canary:ran' is code of the module canary, .*add --trust canary "
+    for words in (
+        ["predict", str(packed), "photo.png", "-o", out],
+        ["evaluate", str(packed), "--images", "photos", "--masks", "masks", "-o", out],
+        ["ensemble", str(tiny_run), str(packed), "-o", out],
+    ):
+        assert main(words) == 2
+        err = capsys.readouterr().err
+        assert re.search(said, err), err
+        assert not Path(out).exists()
+    assert not canary.exists()
+
+
+HOSTILE = {
+    "../../up.py": "../../up.py lies outside the bundle",
+    "/canary.py": "/canary.py lies outside the bundle",
+    "canary.py": "canary.py is no file of a bundle",
+    "parts/a/weights.onnx": "is a link or a device",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_zip_is_refused_by_every_command_and_leaves_nothing(
+    name, tiny_run, tiny_recipe, canary, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("DELINEATE_CACHE", str(tmp_path / "cache"))
+    packed, out = tmp_path / "theirs.delineate", str(tmp_path / "out")
+    pack_bundle(open_bundle(tiny_run), packed)
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (0o120777 if "onnx" in name else 0o100644) << 16
+    with zipfile.ZipFile(packed, "a") as theirs:
+        theirs.writestr(entry, CANARY)
+    before = sorted(tmp_path.rglob("*"))
+    evaluated = ["--images", "photos", "--masks", "masks", "-o", out]
+    for words in (
+        ["predict", str(packed), "photo.png", "-o", out],
+        ["predict", "photo.png", "--bundle", str(tiny_run), "--bundle", str(packed), "-o", out],
+        ["evaluate", str(packed), *evaluated],
+        ["ensemble", str(tiny_run), str(packed), "-o", out],
+        ["check", str(tiny_recipe), "--set", f"model.init_from={packed}", "-o", out],
+        ["check", str(tiny_recipe), "--set", f"predict=[{{ensemble: ['{packed}']}}]", "-o", out],
+    ):
+        assert main([*words, "--trust", "canary"] if words[0] != "check" else words) == 2
+        err = capsys.readouterr().err
+        assert HOSTILE[name] in err, err
+        assert sorted(tmp_path.rglob("*")) == before
+    assert not canary.exists()
 
 
 @pytest.mark.parametrize("name", ["recipe.yaml", "labels.json", "weights.safetensors", "card.json"])

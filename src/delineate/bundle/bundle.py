@@ -22,12 +22,13 @@ from delineate.bundle.card import (
     sealed,
     write_json,
 )
+from delineate.bundle.packed import unpacked
 from delineate.core import Label
 from delineate.files import sha256
 from delineate.inference import Fingerprint
 from delineate.progress import warn
 from delineate.recipe import Recipe, all_calls, saved_recipe
-from delineate.resolve import Call, Trust
+from delineate.resolve import NOBODY, Call, Trust
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Bundle:
     """A bundle on disk. Its card describes the model, its training data and its scores.
 
     members: the bundles that it contains, by their paths in the recipe.
+    packed: the file that it was opened from, if it is one file; `folder` is then in the cache.
     """
 
     folder: Path
     recipe: Recipe
     card: Mapping[str, Any]
     members: Mapping[str, Bundle] = field(default_factory=dict)
+    packed: Path | None = None
 
     @property
     def weights(self) -> Path:
@@ -119,7 +122,15 @@ class Bundle:
             raise ValueError(f"{self.folder / 'card.json'}: {error}") from error
 
     def update_card(self, **entries: Any) -> Bundle:
-        """Write `entries` into the card, and return the bundle with the new card."""
+        """Write `entries` into the card, and return the bundle with the new card.
+
+        Raises:
+            ValueError: the bundle is one file, which is never changed.
+        """
+        if self.packed is not None:
+            raise ValueError(
+                f"{self.packed}: is a bundle in one file, which cannot be changed. Unzip it, and give the folder."
+            )
         card = sealed({**self.card, **entries})
         write_json(card, self.folder / CARD)
         return replace(self, card=card)
@@ -128,15 +139,36 @@ class Bundle:
 def open_bundle(path: str | Path, trust: Trust | Iterable[str] = ()) -> Bundle:
     """Read a bundle without loading its network.
 
+    A bundle in one file, which `pack_bundle` writes, is unpacked into the cache (`$DELINEATE_CACHE/bundles`) when it is
+    opened for the first time.
+
     Args:
-        path: folder of the bundle, or of a run.
+        path: folder of the bundle, or of a run; or a bundle in one file, NAME.delineate.
         trust: modules whose code its recipe may name.
 
     Raises:
         ValueError: there is no bundle, the bundle is incomplete or of an unknown format, the hash of a file
-            differs from the card's, or labels.json differs from the recipe.
+            differs from the card's, or labels.json differs from the recipe; or the one file is damaged, or is not as
+            `pack_bundle` writes it.
+        OSError: the one file cannot be unpacked into the cache.
     """
-    return open_folder(Path(path), Trust.of(trust))
+    path, trust = Path(path), Trust.of(trust)
+    if not path.is_file():
+        return open_folder(path, trust)
+    folder = unpacked(path, _files_of)
+    return replace(open_folder(folder, trust), packed=path)
+
+
+def _files_of(folder: Path) -> tuple[str, ...]:
+    """The files of a bundle that was unpacked, in which every member has hashes."""
+    for path in folder.rglob(CARD):
+        card = read_json(path)
+        if isinstance(card, dict) and card.get("format") == 1:
+            raise ValueError(
+                f"{path}: this bundle has format 1, which has no hashes; a bundle in one file needs them. Unzip it, "
+                "and run delineate rehash on the folder."
+            )
+    return open_folder(folder, NOBODY).files
 
 
 def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
@@ -192,9 +224,9 @@ def open_member(recipe: Recipe, path: str) -> Bundle:
     tried = list(
         dict.fromkeys(place.absolute() / Path(path).expanduser() for place in places_of(recipe))
     )
-    for folder in tried:
-        if folder.is_dir():
-            return open_folder(folder, _trust_of_members(recipe))
+    for there in tried:
+        if there.exists():
+            return open_bundle(there, _trust_of_members(recipe))
     raise ValueError(f"{path}: no bundle there. Looked for: {', '.join(map(str, tried))}.")
 
 

@@ -46,8 +46,8 @@ def load_bundle(
     `concurrent.futures`): pickling stores a reference to the bundle's folder, and unpickling loads it from there.
 
     Args:
-        path: folder of a bundle or a run; several, to average their predictions; or a bundle from `open_bundle`,
-            which keeps the trust it was opened with.
+        path: folder of a bundle or a run, or a bundle in one file, NAME.delineate; several, to average their
+            predictions; or a bundle from `open_bundle`, which keeps the trust it was opened with.
         device: "auto" uses a GPU if there is one.
         keep_probabilities: keep the probabilities on each prediction.
         window: size of sliding windows; replaces that of the recipe's `predict`, also in members of an ensemble.

@@ -30,9 +30,15 @@ def rehash_bundle(folder: str | Path) -> tuple[str, ...]:
         folder: the folder of a bundle or a run.
 
     Raises:
-        ValueError: no bundle there, a file that is missing or cannot be read, or weights of several engines.
+        ValueError: no bundle there, a bundle in one file, a file that is missing or cannot be read, or weights of
+            several engines.
     """
-    bundle = open_folder(Path(folder), NOBODY, hashes=False)
+    folder = Path(folder)
+    if folder.is_file():
+        raise ValueError(
+            f"{folder}: is a bundle in one file, which cannot be changed. Unzip it, and give the folder."
+        )
+    bundle = open_folder(folder, NOBODY, hashes=False)
     for one in bundle.with_all_members():
         _refuse_incomplete(one)
     return tuple(_rehash(bundle))

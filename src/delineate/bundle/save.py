@@ -1,30 +1,38 @@
-"""Save a trained model as a bundle. A process killed at any moment leaves the old bundle or the new one."""
+"""Save a trained model as a bundle, in a folder or in one file.
+
+A process killed at any moment leaves the old bundle or the new one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from delineate.arguments import names_bundles
-from delineate.bundle.bundle import Bundle, open_member
+from delineate.bundle.bundle import Bundle, open_bundle, open_member
 from delineate.bundle.card import (
     CARD,
     DEEPEST,
     FORMAT,
+    PART,
     READABLE,
     WEIGHTS,
+    changed_files,
+    json_bytes,
     read_json,
     sealed,
     settled,
     write_json,
 )
+from delineate.bundle.packed import PACKED, pack
 from delineate.files import part_folder, sha256, whole_file
 from delineate.recipe import Recipe, as_tree
 from delineate.resolve import Call, check, hints_of, resolve
@@ -74,6 +82,65 @@ def save_bundle(
     with suppress(OSError):  # not empty, or not there
         (folder / "parts").rmdir()
     return Bundle(folder, recipe, card, members)
+
+
+def pack_bundle(bundle: Bundle, path: str | Path) -> Path:
+    """Write a bundle as one file: a zip of its folder, from which `open_bundle` and every verb read it.
+
+    The same bundle gives the same bytes. Other files in its folder are left out.
+
+    Raises:
+        ValueError: something is at `path`; the bundle has no hashes or more than 4 GiB; or it was joined in memory or
+            changed since it was opened.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        raise ValueError(f"{path}: exists already. Give the new file another name.")
+    for one in bundle.with_all_members():
+        if one.card["format"] == 1:
+            raise ValueError(
+                f"{one.folder}: this bundle has format 1, which has no hashes. To add them, run: delineate rehash "
+                f"{bundle.folder}"
+            )
+        if changed := changed_files(one.folder, one.card):
+            raise ValueError(
+                f"{one.folder / next(iter(changed))}: was changed since the bundle was opened. Open it again."
+            )
+    if stray := [at for at in bundle.members if not PART.fullmatch(f"{at}/{CARD}")]:
+        raise ValueError(
+            f"{stray[0]}: was joined with other bundles in memory. Save them as one with delineate ensemble first."
+        )
+    contents = {name: bundle.folder / name for name in bundle.files}
+    pack(contents | {CARD: json_bytes(bundle.card)}, path)
+    return path
+
+
+@contextmanager
+def new_bundle(out: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder to save a bundle in. At the end it becomes `out`; on an error nothing is left.
+
+    It becomes one file if `out` ends in .delineate, else a folder.
+
+    Raises:
+        ValueError: something is at `out`, other than an empty folder.
+    """
+    out = Path(out)
+    packed = out.suffix == PACKED
+    if os.path.lexists(out) and (packed or not out.is_dir() or any(out.iterdir())):
+        what = "file" if packed else "or empty folder"
+        raise ValueError(
+            f"{out} {'exists already' if packed else 'is not empty'}. Give a new {what} for the new bundle."
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with part_folder(out.parent) as part:
+        folder = part / "bundle"
+        yield folder
+        if packed:
+            pack_bundle(open_bundle(folder), out)
+            return
+        if out.exists():
+            out.rmdir()
+        folder.replace(out)
 
 
 def _with_members(folder: Path, recipe: Recipe) -> tuple[Recipe, dict[str, Bundle]]:

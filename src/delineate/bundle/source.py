@@ -9,6 +9,7 @@ from typing import Any
 
 from delineate.bundle.bundle import Bundle, open_bundle, places_of
 from delineate.bundle.card import ENGINES, read_json
+from delineate.bundle.packed import PACKED
 from delineate.recipe import Recipe, as_tree
 from delineate.resolve import NOBODY, STARTS, shown
 
@@ -60,7 +61,8 @@ def find_source(recipe: Recipe) -> Source | None:
             f"{path}: no run, bundle or file of weights there. Looked for: {', '.join(map(str, tried))}."
         )
     try:
-        return _of_folder(path, there) if there.is_dir() else _of_file(path, there)
+        packed = there.suffix == PACKED
+        return _of_folder(path, there) if packed or there.is_dir() else _of_file(path, there)
     except ValueError as error:
         raise call.fail(str(error)) from error
 
@@ -86,7 +88,7 @@ def model_in_words(recipe: Recipe) -> str:
 def _of_file(path: str, file: Path) -> Source:
     if file.suffix.lower() not in WEIGHTS:
         raise ValueError(
-            f"{path}: is no file of weights; expected {', '.join(WEIGHTS)}, or the folder of a run or a bundle."
+            f"{path}: is no file of weights; expected {', '.join(WEIGHTS)}, a run or a bundle."
         )
     bundle = None
     if file.name in ENGINES and (file.parent / "card.json").is_file():
@@ -95,7 +97,7 @@ def _of_file(path: str, file: Path) -> Source:
 
 
 def _of_folder(path: str, folder: Path) -> Source:
-    if _is_trained(folder):
+    if folder.is_file() or _is_trained(folder):
         bundle = _bundle(path, folder)
         return Source(path, bundle.weights, bundle)
     runs = [run for run in folder.iterdir() if run.is_dir() and _is_trained(run)]

@@ -60,7 +60,7 @@ def evaluate(
     only the digests on the card are known, which find exact copies of images.
 
     Args:
-        run: the folder that `train` wrote; or a bundle, also one that `ensemble` wrote, for other data.
+        run: the folder that `train` wrote; or a bundle, also one that `ensemble` wrote or one file, for other data.
         split: of the run's own data: "test" where they have it, else "val". Of other data: all cases.
         metrics: names; if left out, those of the recipe, then the rest of the full set that fits its task and labels.
         device: "auto", "cpu", "cuda", "mps".
@@ -89,7 +89,8 @@ def evaluate(
         raise ValueError(
             f"{', '.join(stray)}: belongs to other data, and none were given. Give data, or images and masks."
         )
-    folder = None if (run / "card.json").is_file() else RunFolder.find(run, trust)
+    is_bundle = run.is_file() or (run / "card.json").is_file()
+    folder = None if is_bundle else RunFolder.find(run, trust)
     if folder is None and (
         not other or out is None or run.resolve() in Path(out).resolve().parents
     ):
@@ -225,7 +226,7 @@ def _on_external(
                 f"training data of {name}": f"{_made_from(member)}; SHA-256 {_sha256(member.card)}"
                 for name, member in members_of(bundle)
             },
-            "recipe": (run / "recipe.yaml").read_text(encoding="utf-8"),
+            "recipe": ((run if run.is_dir() else bundle.folder) / "recipe.yaml").read_text("utf-8"),
         }
         if external.written:
             facts[f"data of {external.name}"] = external.written

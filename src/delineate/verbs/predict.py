@@ -107,7 +107,8 @@ def predict(
     image. An image that fails gets no rows; rows of an earlier run by the same bundle stay, also for that image.
 
     Args:
-        bundle: the folder of a bundle or a run; several make an ensemble with the task and refinements of the first.
+        bundle: a bundle, its folder or one file, or the folder of a run; several make an ensemble with the task and
+            refinements of the first.
         inputs: files, folders and globs, one or many; from Python also cases, such as `Case.of_image` makes from an
             image in memory.
         out: the folder to write to.

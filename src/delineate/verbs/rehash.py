@@ -43,7 +43,8 @@ def rehash(bundle: str | Path) -> Rehashed:
         bundle: the folder of a bundle or a run.
 
     Raises:
-        ValueError: no bundle there, a file that is missing or cannot be read, or weights of several engines.
+        ValueError: no bundle there, a bundle in one file, a file that is missing or cannot be read, or weights of
+            several engines.
     """
     changed = rehash_bundle(bundle)
     opened = open_bundle(bundle)
