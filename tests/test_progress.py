@@ -2,7 +2,7 @@
 
 import logging
 import os
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from datetime import datetime
 
 import pytest
@@ -20,12 +20,14 @@ def terminal():
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (24, 80))
     said = []
-    with os.fdopen(theirs, "w") as screen:
-        with redirect_stderr(screen):
-            yield said
-        screen.flush()
-        said.append(os.read(ours, 100_000).decode())
+    with os.fdopen(theirs, "w") as screen, redirect_stderr(screen):
+        yield said
+    read = b""
+    with suppress(OSError):  # the end of a pseudo-terminal; one call may return a part
+        while part := os.read(ours, 100_000):
+            read += part
     os.close(ours)
+    said.append(read.decode())
 
 
 @pytest.fixture

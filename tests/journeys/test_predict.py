@@ -296,7 +296,9 @@ def test_a_bundle_is_opened_once(tiny_run, photos, tmp_path, monkeypatch):
     opened = []
     module = sys.modules["delineate.bundle.bundle"]
     whole = module.read_card
-    monkeypatch.setattr(module, "read_card", lambda folder: opened.append(folder) or whole(folder))
+    monkeypatch.setattr(
+        module, "read_card", lambda folder, **how: opened.append(folder) or whole(folder, **how)
+    )
     verbs.predict(tiny_run, [photos], tmp_path / "masks")
     assert opened == [tiny_run / "bundle"]
     bundle = open_bundle(tiny_run)
